@@ -1,0 +1,138 @@
+"""The few values and protocols that cross between the runner's rooms.
+
+A `Proposer` makes a `Proposal`; the `Road` turns its source into a `Trip`; `decide` turns measured trips
+into a `Decision`; the ledger records all of it. Everything is frozen and every enum is closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from sandbox.outcome import Fault
+
+
+class TripOutcome(StrEnum):
+    """What became of one script on the road check -> train -> collect -> judge (`try`'s `outcome`)."""
+
+    OK = "ok"
+    CRASH = "crash"
+    TIMEOUT_NO_ARTIFACT = "timeout_no_artifact"
+    OOM = "oom"
+    NO_ARTIFACT = "no_artifact"
+    BAD_ARTIFACT = "bad_artifact"
+    INVALID_MODEL = "invalid_model"
+    TOO_SLOW = "too_slow"
+    REJECTED = "rejected"
+    INFRASTRUCTURE = "infrastructure"
+
+    @property
+    def fault(self) -> Fault:
+        if self is TripOutcome.OK:
+            return Fault.NONE
+        return Fault.INFRASTRUCTURE if self is TripOutcome.INFRASTRUCTURE else Fault.CANDIDATE
+
+
+class State(StrEnum):
+    """Where an experiment stands in the ledger. Written before the next step begins."""
+
+    PROPOSED = "proposed"
+    CHECKED = "checked"
+    TRAINING = "training"
+    TRAINED = "trained"
+    COLLECTED = "collected"
+    JUDGED = "judged"
+    DECIDED = "decided"
+    FAILED = "failed"
+
+
+class Decision(StrEnum):
+    KEEP = "keep"
+    DISCARD = "discard"
+    RETEST = "retest"
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A new train.py and what its author says of it. `source` is None when the proposer failed; `failure`
+    then says why, in one sentence."""
+
+    source: str | None
+    title: str
+    hypothesis: str = ""
+    category: str = "other"
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PastExperiment:
+    """One line of history as a proposer may see it: rounded score, closed words, sanitised text."""
+
+    number: int
+    title: str
+    category: str
+    status: str
+    """keep, discard, retest, or a TripOutcome other than ok, or "proposer_failed"."""
+    val_bpb: float | None
+    delta: float | None
+    source: str
+    parent: int | None
+    reason: str | None = None
+    log_tail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that a proposer is told."""
+
+    memo: str
+    best_source: str
+    best_val_bpb: float | None
+    noise_sigma: float | None
+    history: Sequence[PastExperiment] = ()
+    seconds_left: float = 0.0
+    number: int = 0
+
+
+class Proposer(Protocol):
+    """Makes the next proposal. Must not raise for its own failures: that is `Proposal.failure`."""
+
+    name: str
+
+    def propose(self, context: Context) -> Proposal: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One script's way down the road, once. `folder` holds what was collected (host-owned copies):
+    model.stablehlo, params.safetensors, telemetry.jsonl, document_nats.npy, log.txt, as far as it got."""
+
+    outcome: TripOutcome
+    reason: str | None
+    val_bpb: float | None
+    seconds: float
+    seed: int
+    train_sha256: str
+    params_sha256: str | None
+    log_tail: str
+    folder: Path
+    memory_peak_bytes: int | None = None
+    contended: bool = False
+    detail: str = ""
+    """For the operator (infrastructure messages); never shown to an agent."""
+
+
+Progress = Callable[[State], None]
+"""Called by the road at every state, before the next step begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened in a run; displays subscribe to these. `data` holds JSON values only."""
+
+    kind: str
+    at: float
+    data: dict[str, object] = field(default_factory=dict)

@@ -1,0 +1,100 @@
+"""The door: everything the rest of the project may ask of a container engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sandbox.outcome import Outcome
+from sandbox.spec import Job
+
+LABEL = "dev.autoresearch"
+"""Prefix of every label. Whatever does not carry `dev.autoresearch.owner` is not ours and is never touched."""
+
+
+class SandboxError(Exception):
+    """The engine cannot do what was asked. The message is one sentence that says what to do next."""
+
+
+class EngineUnavailable(SandboxError):
+    """No engine answers, or it answers with an error of its own."""
+
+
+class ImageMissing(SandboxError):
+    """The named image is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as the engine knows it. `id` is "sha256:…" and is the only way images are addressed."""
+
+    id: str
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """A build, hermetic by construction: only these bytes and files are sent, and no network is given.
+
+    `files` maps a path inside the context to bytes or to a host file or folder. `dockerfile` is the text
+    of the Dockerfile, `target` its stage.
+    """
+
+    dockerfile: str
+    files: Mapping[str, bytes | Path]
+    tags: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remnant:
+    """Something with our labels that `reap` or `remnants` found. `kind` is container, volume or image."""
+
+    kind: str
+    id: str
+    name: str
+    owner: str
+    deadline: float
+    run: str
+    role: str
+    reason: str = ""
+
+
+class Engine(Protocol):
+    """A container engine. `sandbox.docker_engine.DockerEngine` is the real one, `sandbox.fake.FakeEngine`
+    the one for tests; both must pass tests/conformance."""
+
+    def run(self, job: Job) -> Outcome:
+        """Run one container to its verified death and collect its outputs. Never raises for what the
+        container or the engine did: that is an `Ending`. Raises ValueError for a job that is malformed."""
+        ...
+
+    def build(self, context: BuildContext, progress: Callable[[str], None] | None = None) -> Image:
+        """Build without network. Raises SandboxError with the last lines of the build's output."""
+        ...
+
+    def image(self, reference: str) -> Image:
+        """Look an image up by id or tag. Raises ImageMissing."""
+        ...
+
+    def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
+        """All images that carry all these labels."""
+        ...
+
+    def remove_image(self, image_id: str) -> None:
+        """Untag and remove an image of ours. An image that is already gone is not an error."""
+        ...
+
+    def remnants(self, run: str | None = None) -> Sequence[Remnant]:
+        """Every labelled container and volume of this user that exists now."""
+        ...
+
+    def reap(self, *, now: float, everything_of_run: str | None = None, dry_run: bool = False) -> Sequence[Remnant]:
+        """Remove what is past its deadline or whose owner process is dead (and, when named, all of one run).
+        `now` is unix seconds. Touches nothing without our labels. Returns what was (or would be) removed."""
+        ...

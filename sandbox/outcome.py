@@ -1,0 +1,81 @@
+"""What came of a container: how it ended, whose fault that was, and what was collected from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+
+class Ending(StrEnum):
+    """How a container ended, as the host saw it. Closed: a new ending is a new word here."""
+
+    EXITED = "exited"
+    TIMED_OUT = "timed_out"
+    """Killed by the host at its deadline. Not a failure by itself: it may have saved its work."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The kernel's OOM killer struck inside the container."""
+    LOST = "lost"
+    """Somebody else removed or killed it, or the engine restarted under it."""
+    REFUSED = "refused"
+    """The engine would not run exactly what was asked, so nothing was started."""
+    ENGINE_FAILED = "engine_failed"
+    """The engine did not answer, answered with an error, or has no room left."""
+    UNKILLABLE = "unkillable"
+    """It survived SIGKILL: its GPU or CPU set must not be used again before a person has looked."""
+
+
+class Fault(StrEnum):
+    NONE = "none"
+    CANDIDATE = "candidate"
+    INFRASTRUCTURE = "infrastructure"
+
+
+class Refusal(StrEnum):
+    """Why an output was not collected."""
+
+    MISSING = "missing"
+    SYMLINK = "symlink"
+    NOT_REGULAR = "not_regular"
+    HARD_LINKED = "hard_linked"
+    TOO_LARGE = "too_large"
+    SPARSE = "sparse"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedFile:
+    """A copy that the host owns. `sha256` (hex) was computed from the very bytes that were copied."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The only thing that comes back from a container.
+
+    `seconds` runs from the start request to the verified death, on the host's monotonic clock;
+    `log_tail` is text already stripped of control sequences and cut; `detail` is for the operator only
+    and never for the agent.
+    """
+
+    ending: Ending
+    exit_code: int | None
+    seconds: float
+    log_tail: str = ""
+    files: Mapping[str, CollectedFile] = field(default_factory=dict)
+    refusals: Mapping[str, Refusal] = field(default_factory=dict)
+    memory_peak_bytes: int | None = None
+    detail: str = ""
+
+    @property
+    def fault(self) -> Fault:
+        """Whose fault the ending was. An exit code is the candidate's word, so 0 means only "no complaint"."""
+        if self.ending in {Ending.LOST, Ending.REFUSED, Ending.ENGINE_FAILED, Ending.UNKILLABLE}:
+            return Fault.INFRASTRUCTURE
+        if self.ending is Ending.EXITED and self.exit_code == 0:
+            return Fault.NONE
+        return Fault.CANDIDATE

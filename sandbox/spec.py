@@ -1,0 +1,93 @@
+"""What is asked of a container: every limit, mount and output, in one frozen value.
+
+Nothing here talks to an engine. `Job` is the only thing that crosses the sandbox's door on the way in;
+`sandbox.outcome.Outcome` is the only thing that crosses it on the way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class Role(StrEnum):
+    """Why a container runs. It becomes a label, so that `sandbox ls` says what is what."""
+
+    TRAIN = "train"
+    JUDGE_BLIND = "judge-blind"
+    JUDGE_SCORE = "judge-score"
+    EXTRACT = "extract"
+    CANARY = "canary"
+    HOLDER = "holder"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hard limits of one container. Sizes are bytes, times are seconds of the host's monotonic clock."""
+
+    wall_clock_s: float
+    memory_bytes: int = 6 * GIB
+    """Memory and swap together: swap is never granted."""
+    pids: int = 512
+    shm_bytes: int = 256 * MIB
+    tmp_bytes: int = 512 * MIB
+    tmp_inodes: int = 4096
+    out_bytes: int = 1 * GIB
+    out_inodes: int = 64
+    open_files: int = 4096
+    log_bytes: int = 4 * MIB
+    """How much of the log the engine keeps on disk; a reader sees only its tail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The compute that one container may use, held for its whole life.
+
+    `cpus` are host CPU numbers (the cpuset); `gpu_uuid` is an NVML UUID ("GPU-…" or "MIG-…"), never an
+    index. `contended` says that somebody else's process was seen on the GPU while it was held.
+    """
+
+    cpus: tuple[int, ...]
+    gpu_uuid: str | None = None
+    contended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A host folder or file the container may read at `target` (absolute). Always read-only."""
+
+    source: Path
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A fixed name in /out that is copied out after every process in the container is dead."""
+
+    name: str
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One container, start to end."""
+
+    run: str
+    experiment: str
+    attempt: int
+    role: Role
+    image: str
+    """The image's content id, "sha256:…". A tag is refused, because a tag can move."""
+    command: tuple[str, ...]
+    limits: Limits
+    lease: Lease
+    destination: Path
+    """An existing, empty host folder: the collected copies are put there under the outputs' names."""
+    mounts: tuple[Mount, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
