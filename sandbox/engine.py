@@ -78,6 +78,14 @@ class Engine(Protocol):
         """Build without network. Raises SandboxError with the last lines of the build's output."""
         ...
 
+    def pull(self, reference: str) -> Image:
+        """Fetch an image from its registry. Raises SandboxError when no registry answers."""
+        ...
+
+    def import_root(self, folder: Path, tag: str) -> Image:
+        """Make an image of a root file system on the host (`docker import`). Needs to read all of it."""
+        ...
+
     def image(self, reference: str) -> Image:
         """Look an image up by id or tag. Raises ImageMissing."""
         ...

@@ -1,0 +1,2 @@
+# EXPECT: outcome=rejected reason=syntax_error
+def forward(params, tokens:

@@ -1,0 +1,2 @@
+# EXPECT: outcome=no_artifact
+print("done, all is well")

@@ -1,0 +1,8 @@
+# EXPECT: outcome=timeout_no_artifact
+import os
+
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass

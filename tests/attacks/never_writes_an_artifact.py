@@ -1,0 +1,5 @@
+# EXPECT: outcome=timeout_no_artifact
+import time
+
+while True:
+    time.sleep(1)

@@ -1,0 +1,67 @@
+"""What every test may use: the real engine, the built images and a small data set, each made once."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runner.build import Images, find_images
+from sandbox.docker_engine import DockerEngine
+from sandbox.engine import Engine, SandboxError
+
+NO_ENGINE = "run script/bootstrap first: it starts a container engine and builds the images"
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The real engine. A missing engine fails the test rather than skipping it: nothing here is optional."""
+    try:
+        return DockerEngine.connect()
+    except SandboxError as error:
+        pytest.fail(f"{error} ({NO_ENGINE})")
+
+
+@pytest.fixture(scope="session")
+def images(engine: Engine) -> Images:
+    try:
+        return find_images(engine, "cpu")
+    except SandboxError as error:
+        pytest.fail(f"{error} ({NO_ENGINE})")
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real text of about 1.5 MB: the standard library's own sources, as .txt files."""
+    folder = tmp_path_factory.mktemp("corpus")
+    total = 0
+    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
+        text = path.read_bytes()
+        (folder / f"{path.stem}.txt").write_bytes(text)
+        total += len(text)
+        if total > 1_500_000:
+            break
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dataset(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared data set of that text: vocabulary 512, rows of 64 tokens."""
+    from runner.data import prepare
+
+    folder = tmp_path_factory.mktemp("data") / "stdlib"
+    prepare(
+        str(corpus), folder, vocab_size=512, seq_len=64, val_bytes=40_000, test_bytes=40_000, progress=lambda _: None
+    )
+    return folder
+
+
+@pytest.fixture
+def nothing_left(engine: Engine) -> Iterator[None]:
+    """After the test no container or volume of ours that was not there before may remain."""
+    before = {remnant.id for remnant in engine.remnants()}
+    yield
+    left = [remnant for remnant in engine.remnants() if remnant.id not in before]
+    assert left == []
