@@ -102,7 +102,9 @@ class Engine(Protocol):
         """Every labelled container and volume of this user that exists now."""
         ...
 
-    def reap(self, *, now: float, everything_of_run: str | None = None, dry_run: bool = False) -> Sequence[Remnant]:
+    def reap(
+        self, *, now: float, everything_of_run: str | None = None, dry_run: bool = False
+    ) -> Sequence[Remnant]:
         """Remove what is past its deadline or whose owner process is dead (and, when named, all of one run).
         `now` is unix seconds. Touches nothing without our labels. Returns what was (or would be) removed."""
         ...

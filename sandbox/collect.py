@@ -1,0 +1,137 @@
+"""Take a candidate's outputs over the border: fixed names, regular files, capped sizes, nothing unpacked.
+
+`PROGRAM` runs inside the trusted holder container, after the candidate is dead, and writes one framed stream:
+per name a JSON header line, then exactly the promised number of bytes. `receive` reads that stream on the host
+with caps of its own and hashes what it writes. No archive format and no `docker cp` is involved: both have
+a history of escapes (CVE-2018-15664, CVE-2025-4517, CVE-2026-41567).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sandbox.outcome import CollectedFile, Refusal
+from sandbox.spec import Output
+
+PROGRAM = r"""
+import json, os, stat, sys
+out = sys.stdout.buffer
+folder = os.open("/out", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+def refuse(name, why):
+    out.write(json.dumps({"name": name, "refused": why}).encode() + b"\n")
+def take(name, cap):
+    try:
+        found = os.lstat(name, dir_fd=folder)
+    except FileNotFoundError:
+        return refuse(name, "missing")
+    if stat.S_ISLNK(found.st_mode):
+        return refuse(name, "symlink")
+    if not stat.S_ISREG(found.st_mode):
+        return refuse(name, "not_regular")
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    with open(fd, "rb") as file:
+        opened = os.fstat(fd)
+        if not stat.S_ISREG(opened.st_mode):
+            return refuse(name, "not_regular")
+        if opened.st_nlink != 1:
+            return refuse(name, "hard_linked")
+        if opened.st_size > cap:
+            return refuse(name, "too_large")
+        if opened.st_blocks * 512 < opened.st_size - 4096:
+            return refuse(name, "sparse")
+        out.write(json.dumps({"name": name, "bytes": opened.st_size}).encode() + b"\n")
+        left = opened.st_size
+        while left:
+            block = file.read(min(left, 1 << 20))
+            if not block:
+                sys.exit("shrank while read")
+            out.write(block)
+            left -= len(block)
+for name, cap in json.loads(sys.argv[1]):
+    try:
+        take(name, cap)
+    except OSError:
+        refuse(name, "unreadable")
+out.flush()
+"""
+_MAX_HEADER = 4096
+
+
+class BrokenStream(Exception):
+    """The collector's stream ended early or broke its framing: an infrastructure fault, not a candidate's."""
+
+
+def request(outputs: Sequence[Output]) -> str:
+    """The collector program's one argument."""
+    return json.dumps([[output.name, output.max_bytes] for output in outputs])
+
+
+def receive(
+    stream: Iterator[bytes], outputs: Sequence[Output], destination: Path
+) -> tuple[dict[str, CollectedFile], dict[str, Refusal]]:
+    """Read the framed stream into `destination`. Raises BrokenStream; never writes a name that was not asked for."""
+    reader = _Reader(stream)
+    files: dict[str, CollectedFile] = {}
+    refusals: dict[str, Refusal] = {}
+    for output in outputs:
+        header = reader.line()
+        if header.get("name") != output.name:
+            raise BrokenStream("the collector answered about another file than asked")
+        if "refused" in header:
+            refusals[output.name] = Refusal(str(header["refused"]))
+            continue
+        size = header.get("bytes")
+        if not isinstance(size, int) or not 0 <= size <= output.max_bytes:
+            raise BrokenStream("the collector announced an impossible size")
+        files[output.name] = _store(reader, size, destination / output.name)
+    return files, refusals
+
+
+def _store(reader: _Reader, size: int, path: Path) -> CollectedFile:
+    digest = hashlib.sha256()
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        for block in reader.take(size):
+            digest.update(block)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return CollectedFile(path, size, digest.hexdigest())
+
+
+class _Reader:
+    def __init__(self, stream: Iterator[bytes]) -> None:
+        self._stream = stream
+        self._buffer = b""
+
+    def _more(self) -> None:
+        block = next(self._stream, b"")
+        if not block:
+            raise BrokenStream("the collector's stream ended early")
+        self._buffer += block
+
+    def line(self) -> dict[str, object]:
+        while b"\n" not in self._buffer[:_MAX_HEADER]:
+            if len(self._buffer) > _MAX_HEADER:
+                raise BrokenStream("the collector's header is too long")
+            self._more()
+        head, _, self._buffer = self._buffer.partition(b"\n")
+        try:
+            header = json.loads(head)
+        except ValueError as error:
+            raise BrokenStream("the collector's header is not JSON") from error
+        if not isinstance(header, dict):
+            raise BrokenStream("the collector's header is not an object")
+        return header
+
+    def take(self, size: int) -> Iterator[bytes]:
+        while size:
+            if not self._buffer:
+                self._more()
+            block, self._buffer = self._buffer[:size], self._buffer[size:]
+            size -= len(block)
+            yield block

@@ -1,0 +1,135 @@
+"""Images: built hermetically through the Engine API's own builder, addressed by content id."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound
+
+from sandbox.engine import BuildContext, Image, ImageMissing, SandboxError
+from sandbox.text import one_line
+
+
+def build(client: Any, context: BuildContext, progress: Callable[[str], None] | None) -> Image:
+    """Build with no network from exactly the files in `context`. Raises SandboxError with the last lines."""
+    lines: list[str] = []
+    image_id = ""
+    with tempfile.TemporaryFile() as archive:
+        _write_context(archive, context)
+        archive.seek(0)
+        try:
+            stream = client.build(
+                fileobj=archive,
+                custom_context=True,
+                tag=context.tags[0] if context.tags else None,
+                labels=dict(context.labels),
+                buildargs=dict(context.arguments),
+                target=context.target,
+                network_mode="none",
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            for message in stream:
+                if line := one_line(str(message.get("stream") or message.get("error") or "")):
+                    lines.append(line)
+                    if progress:
+                        progress(line)
+                if "error" in message:
+                    raise SandboxError("the image could not be built: " + " | ".join(lines[-5:]))
+                image_id = (message.get("aux") or {}).get("ID", image_id)
+            image = find(client, image_id or (context.tags[0] if context.tags else ""))
+            for tag in context.tags[1:]:
+                client.tag(image.id, *tag.rsplit(":", 1))
+        except (DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise SandboxError(f"the image could not be built: {one_line(str(error))}") from error
+    return find(client, image.id)
+
+
+def pull(client: Any, reference: str) -> Image:
+    """Fetch from the registry. Raises SandboxError when none answers."""
+    try:
+        client.pull(reference)
+    except (DockerException, requests.exceptions.RequestException) as error:
+        raise SandboxError(f"could not pull {reference}: {one_line(str(error))}") from error
+    return find(client, reference)
+
+
+def import_root(client: Any, folder: Path, tag: str) -> Image:
+    """An image of a root file system, its owners and modes kept."""
+    with tempfile.TemporaryFile() as archive:
+        with tarfile.open(fileobj=archive, mode="w") as tar:
+            tar.add(folder, arcname=".")
+        archive.seek(0)
+        repository, _, version = tag.partition(":")
+        try:
+            client.import_image_from_stream(archive, repository=repository, tag=version)
+        except (DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise SandboxError(f"could not import the base image: {one_line(str(error))}") from error
+    return find(client, tag)
+
+
+def find(client: Any, reference: str) -> Image:
+    """Look up by id or tag. Raises ImageMissing."""
+    try:
+        found = client.inspect_image(reference)
+    except ImageNotFound as error:
+        raise ImageMissing(f"there is no image {reference}; run `autoresearch build`") from error
+    except (APIError, requests.exceptions.RequestException) as error:
+        raise SandboxError(f"the engine could not look up {reference}: {one_line(str(error))}") from error
+    labels = (found.get("Config") or {}).get("Labels") or {}
+    return Image(id=found["Id"], tags=tuple(found.get("RepoTags") or ()), labels=labels)
+
+
+def with_labels(client: Any, labels: Mapping[str, str]) -> Sequence[Image]:
+    try:
+        found = client.images(filters={"label": [f"{name}={value}" for name, value in labels.items()]})
+    except (APIError, requests.exceptions.RequestException) as error:
+        raise SandboxError(f"the engine could not list images: {one_line(str(error))}") from error
+    return [
+        Image(id=item["Id"], tags=tuple(item.get("RepoTags") or ()), labels=item.get("Labels") or {})
+        for item in found
+    ]
+
+
+def remove(client: Any, image_id: str) -> None:
+    try:
+        client.remove_image(image_id, force=True, noprune=False)
+    except ImageNotFound:
+        return
+    except (APIError, requests.exceptions.RequestException) as error:
+        raise SandboxError(f"could not remove image {image_id}: {one_line(str(error))}") from error
+
+
+def _write_context(archive: IO[bytes], context: BuildContext) -> None:
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        _add_bytes(tar, "Dockerfile", context.dockerfile.encode())
+        for name, content in sorted(context.files.items()):
+            if isinstance(content, bytes):
+                _add_bytes(tar, name, content)
+            else:
+                tar.add(content, arcname=name, filter=_plain)
+
+
+def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    member.mode = 0o644
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Regular files and folders only, with no trace of who made them when (so that layers can be cached)."""
+    if "__pycache__" in member.name or not (member.isfile() or member.isdir()):
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = ""
+    member.mtime = 0
+    member.mode = 0o755 if member.isdir() else 0o644
+    return member

@@ -1,0 +1,37 @@
+"""Text that a candidate wrote, made harmless for a terminal, a page or a model.
+
+What is removed: ANSI/OSC/DCS sequences, C0 and C1 controls but newline and tab, carriage returns, bidirectional
+and zero-width controls (Trojan Source, CVE-2021-42574), invalid UTF-8. Raw candidate bytes are never printed.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC … BEL or ST: titles, clipboard (OSC 52)
+    r"|\x1b[PX^_].*?(?:\x1b\\|$)"  # DCS, SOS, PM, APC … ST
+    r"|\x1b\[[0-?]*[ -/]*[@-~]?"  # CSI
+    r"|\x1b[ -/]*[0-~]?"  # two-character escapes
+    r"|\x9b[0-?]*[ -/]*[@-~]?",  # 8-bit CSI
+    re.DOTALL,
+)
+_CONTROLS = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+)
+MAX_LINE = 2000
+
+
+def sanitise(raw: bytes | str, *, max_chars: int = 16_000) -> str:
+    """The last `max_chars` characters of `raw` as plain text: printable characters, tabs and newlines."""
+    text = raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else raw
+    text = text.encode("utf-8", errors="replace").decode("utf-8", errors="replace")  # lone surrogates
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    text = _CONTROLS.sub("", text.replace("\r", "\n"))
+    lines = (line if len(line) <= MAX_LINE else line[:MAX_LINE] + " …" for line in text.split("\n"))
+    return "\n".join(lines)[-max_chars:]
+
+
+def one_line(raw: bytes | str, *, max_chars: int = 200) -> str:
+    """`sanitise`, with all white space folded to single spaces and the beginning kept."""
+    return " ".join(sanitise(raw).split())[:max_chars]
