@@ -117,7 +117,12 @@ def find_images(engine: Engine, variant: str = "cpu") -> Images:
 
 
 def build_images(
-    engine: Engine, *, variant: str = "cpu", base: str = "auto", force: bool = False, progress: Progress = print
+    engine: Engine,
+    *,
+    variant: str = "cpu",
+    base: str = "auto",
+    force: bool = False,
+    progress: Progress = print,
 ) -> Images:
     """Build both images unless the same recipe is there already. `base` is "auto", "airgap" or a reference.
 
@@ -130,7 +135,9 @@ def build_images(
         except ImageMissing:
             pass
         else:
-            if all(image.labels.get(f"{LABEL}.recipe") == recipe for image in (images.candidate, images.judge)):
+            if all(
+                image.labels.get(f"{LABEL}.recipe") == recipe for image in (images.candidate, images.judge)
+            ):
                 progress(f"the {variant} images are up to date")
                 return images
     wheels = fill_wheelhouse(variant, progress)
@@ -195,12 +202,24 @@ def _debootstrap(engine: Engine, progress: Progress) -> str:
     cache.mkdir(parents=True, exist_ok=True)
     folder = cache / f"rootfs-{os.getpid()}"
     try:
-        command = ["debootstrap", "--variant=minbase", "--include=python3,python3-venv", "bookworm", str(folder)]
+        command = [
+            "debootstrap",
+            "--variant=minbase",
+            "--include=python3,python3-venv",
+            "bookworm",
+            str(folder),
+        ]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             last = (result.stdout.strip().splitlines() or ["no output"])[-1]
             raise PrerequisiteMissing(f"debootstrap could not make the base image: {last}")
-        for waste in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+        for waste in (
+            "var/cache/apt",
+            "var/lib/apt/lists",
+            "usr/share/doc",
+            "usr/share/man",
+            "usr/share/locale",
+        ):
             shutil.rmtree(folder / waste, ignore_errors=True)
         return engine.import_root(folder, AIRGAP_BASE).id
     finally:

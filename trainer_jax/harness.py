@@ -1,0 +1,132 @@
+"""The fixed library of a training script: data, clock, seed, and the artifact it hands over.
+
+    from trainer_jax import harness
+    harness.seed, harness.vocab_size, harness.seq_len, harness.bos_id    # ints, chosen by the host
+    harness.clock.progress() -> float in [0, 1]                         # share of the usable budget gone
+    harness.clock.seconds_left() -> float
+    harness.batches(batch_size, seq_len=None) -> iterator of int32[B, T+1]
+    harness.export_model(forward, params)            # forward(params, int32[B, T]) -> floating[B, T, V]
+    harness.save_params(params)                      # atomic; call as often as you like
+    harness.log(step=, loss=, tokens=)               # telemetry only
+
+Nothing here is trusted by the judge, and none of it is a score. What the environment may say is in
+docs/contracts.md; outside a container AUTORESEARCH_DATA and AUTORESEARCH_OUT name the two folders.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from trainer_jax.packing import Rows
+from trainer_jax.wallclock import WallClock
+
+DATA = Path(os.environ.get("AUTORESEARCH_DATA", "/data"))
+OUT = Path(os.environ.get("AUTORESEARCH_OUT", "/out"))
+
+seed = int(os.environ.get("AUTORESEARCH_SEED", "0"))
+eval_batch = int(os.environ.get("AUTORESEARCH_EVAL_BATCH", "16"))
+clock = WallClock(
+    float(os.environ.get("AUTORESEARCH_WALL_CLOCK", "300")),
+    tape=OUT / "clock.f64",
+    replay=os.environ.get("AUTORESEARCH_CLOCK_REPLAY"),
+)
+
+
+@functools.cache
+def _meta() -> Mapping[str, int]:
+    meta: Mapping[str, int] = json.loads((DATA / "meta.json").read_text())
+    return meta
+
+
+def __getattr__(name: str) -> int:
+    """vocab_size, seq_len and bos_id come with the data, so importing the harness needs none."""
+    if name in {"vocab_size", "seq_len", "bos_id"}:
+        return _meta()[name]
+    raise AttributeError(name)
+
+
+def batches(batch_size: int, seq_len: int | None = None, *, prefetch: int = 8) -> Iterator[np.ndarray]:
+    """Endless int32[batch_size, seq_len + 1], shuffled by `harness.seed`, prefetched on a thread.
+
+    Every row starts with BOS; documents longer than `seq_len` are cut, and every piece begins with BOS; what is left
+    of a row is filled with BOS. Mask targets equal to `harness.bos_id`: the judge does not count them either.
+    """
+    meta = _meta()
+    tokens = np.memmap(DATA / "tokens.bin", dtype="<u2", mode="r")
+    _stage("batches")
+    return Rows(tokens, meta["bos_id"], seq_len or meta["seq_len"], seed).batches(batch_size, prefetch)
+
+
+def export_model(forward: Callable[..., Any], params: Any) -> None:
+    """Write model.stablehlo: `forward` at the judge's shape, with the weights as named arguments.
+
+    `params` is any pytree of arrays; it depends on shapes alone, so call this before training. Use plain XLA
+    ops: custom calls (cuDNN, Pallas, callbacks) and random numbers are refused by the judge.
+    """
+    names, leaves, treedef = _named(params)
+
+    def flat_forward(flat: dict[str, Any], tokens: Any) -> Any:
+        return forward(jax.tree_util.tree_unflatten(treedef, [flat[name] for name in names]), tokens)
+
+    shapes = {
+        name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in zip(names, leaves, strict=True)
+    }
+    tokens = jax.ShapeDtypeStruct((eval_batch, _meta()["seq_len"]), np.int32)
+    exported = jax.export.export(jax.jit(flat_forward))(shapes, tokens)
+    _write("model.stablehlo", exported.serialize())
+    _stage("export")
+
+
+def save_params(params: Any) -> None:
+    """Write params.safetensors under a temporary name and rename it: the newest complete weights count."""
+    from safetensors.numpy import save
+
+    started = time.monotonic()
+    names, leaves, _ = _named(params)
+    host = jax.device_get(leaves)
+    _write("params.safetensors", save({n: np.ascontiguousarray(x) for n, x in zip(names, host, strict=True)}))
+    clock.note_save(time.monotonic() - started)
+    _stage("first_save")
+
+
+def log(*, step: int, loss: float, tokens: int) -> None:
+    """One line of telemetry.jsonl: for plots, never for decisions."""
+    _telemetry({"step": int(step), "loss": float(loss), "tokens": int(tokens), "seconds": clock.elapsed()})
+
+
+def _named(params: Any) -> tuple[list[str], list[Any], Any]:
+    paths, treedef = jax.tree_util.tree_flatten_with_path(params)
+    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
+    if len(set(names)) != len(names) or "" in names:
+        raise ValueError("every array in params needs a name of its own: use dicts, lists or dataclasses")
+    return names, [leaf for _, leaf in paths], treedef
+
+
+def _write(name: str, content: bytes) -> None:
+    temporary = OUT / f".{name}.tmp"
+    temporary.write_bytes(content)
+    temporary.replace(OUT / name)
+
+
+_stages: set[str] = set()
+
+
+def _stage(name: str) -> None:
+    """Seconds since the container's start at which something happened first."""
+    if name not in _stages:
+        _stages.add(name)
+        _telemetry({"stage": name, "seconds": clock.elapsed()})
+
+
+def _telemetry(entry: dict[str, object]) -> None:
+    with (OUT / "telemetry.jsonl").open("a") as file:
+        file.write(json.dumps(entry) + "\n")

@@ -1,0 +1,66 @@
+"""The only clock a script needs, and one that can be played back.
+
+The host's clock decides when the container is killed; this one only tells the script how much is left, so that
+weights are written in time. It writes down every answer; played back (AUTORESEARCH_CLOCK_REPLAY), the same script
+on the same kind of device takes the same steps and must produce the same weights.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+class WallClock:
+    """`limit` is seconds from the container's start to the kill. A margin before it is kept for the last write:
+    1 s or 1 % of the limit, and twice the time that the slowest `save_params` took so far."""
+
+    def __init__(self, limit: float, *, tape: Path, replay: str | None = None) -> None:
+        self._limit = limit
+        self._started = _container_start(limit)
+        self._slowest_save = 0.0
+        self._tape_path = tape
+        self._tape: int | None = None
+        self._answers = iter(np.fromfile(replay, "<f8").tolist()) if replay else None
+
+    def elapsed(self) -> float:
+        """Seconds since the container started. Not played back: for telemetry only."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._started
+
+    def progress(self) -> float:
+        """Share of the usable budget gone, in [0, 1]. Stop and save when it is 1."""
+        return self._answer(min(max(self.elapsed() / self._usable(), 0.0), 1.0), after_the_tape=1.0)
+
+    def seconds_left(self) -> float:
+        """Seconds of usable budget left, never negative."""
+        return self._answer(max(self._usable() - self.elapsed(), 0.0), after_the_tape=0.0)
+
+    def note_save(self, seconds: float) -> None:
+        self._slowest_save = max(self._slowest_save, seconds)
+
+    def _usable(self) -> float:
+        margin = max(1.0, 0.01 * self._limit) + 2.0 * self._slowest_save
+        return max(self._limit - margin, 0.5 * self._limit)
+
+    def _answer(self, value: float, *, after_the_tape: float) -> float:
+        if self._answers is not None:
+            value = next(self._answers, after_the_tape)
+        if self._tape is None:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._tape = os.open(self._tape_path, flags, 0o644)
+        os.write(self._tape, np.float64(value).tobytes())  # unbuffered: a kill must not lose the end
+        return value
+
+
+def _container_start(limit: float) -> float:
+    """CLOCK_BOOTTIME seconds at which this process, the container's first, began (proc(5), stat field 22)."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return now
+    return started if 0.0 <= now - started < limit else now  # some kernels' emulations report zero
