@@ -93,7 +93,7 @@ def receive(
 
 def _store(reader: _Reader, size: int, path: Path) -> CollectedFile:
     digest = hashlib.sha256()
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with open(fd, "wb") as file:
         for block in reader.take(size):
             digest.update(block)

@@ -53,7 +53,13 @@ def dataset(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("data") / "stdlib"
     prepare(
-        str(corpus), folder, vocab_size=512, seq_len=64, val_bytes=40_000, test_bytes=40_000, progress=lambda _: None
+        str(corpus),
+        folder,
+        vocab_size=512,
+        seq_len=64,
+        val_bytes=40_000,
+        test_bytes=40_000,
+        progress=lambda _: None,
     )
     return folder
 

@@ -85,7 +85,17 @@ def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path
         [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     loaded = set(ast.literal_eval(result.stderr.strip().splitlines()[-1]))
-    heavy = {"litellm", "docker", "optuna", "matplotlib", "jax", "pyarrow", "tokenizers", "libcst", "requests"}
+    heavy = {
+        "litellm",
+        "docker",
+        "optuna",
+        "matplotlib",
+        "jax",
+        "pyarrow",
+        "tokenizers",
+        "libcst",
+        "requests",
+    }
     assert loaded & heavy == set()
 
 

@@ -32,7 +32,12 @@ def attempt(script: Path, dataset: Path, folder: Path, wall_clock: str = "15s") 
     """The answer of `autoresearch try`, as a user gets it."""
     command = [sys.executable, "-m", "runner.cli", "try", str(script), "--json", "--wall-clock", wall_clock]
     result = subprocess.run(
-        [*command, "--data", str(dataset)], cwd=folder, capture_output=True, text=True, check=False, timeout=180
+        [*command, "--data", str(dataset)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
     )
     assert "Traceback" not in result.stderr, result.stderr
     assert result.stdout.strip(), f"no answer; exit {result.returncode}: {result.stderr[-2000:]}"

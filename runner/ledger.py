@@ -1,0 +1,305 @@
+"""The ledger: one SQLite file that is the truth. Every change is on disk before the next step begins.
+
+WAL with synchronous=FULL survives a power cut (https://www.sqlite.org/wal.html); WAL does not work on network file
+systems, so those are refused. Readers need no lock and import nothing heavy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import PrerequisiteMissing, UsageError
+from runner.protocols import State, Trip
+from runner.schema import MIGRATIONS
+
+_NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "lustre", "fuse.sshfs", "9p", "ceph", "beegfs", "gpfs"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One trip of an experiment. `outcome` is None while it is under way (or was, when the runner died)."""
+
+    attempt: int
+    seed: int
+    folder: Path
+    outcome: str | None
+    reason: str | None
+    val_bpb: float | None
+    seconds: float | None
+    params_sha256: str | None
+    memory_bytes: int | None
+    contended: bool
+    log_tail: str
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One row of the story. `status`: open, keep, discard, failed, rejected or proposer_failed."""
+
+    run: str
+    number: int
+    parent: int | None
+    title: str
+    hypothesis: str
+    category: str
+    source: str
+    fingerprint: str
+    nodes: int
+    state: State
+    status: str
+    reason: str | None
+    val_bpb: float | None
+    delta: float | None
+    margin: float | None
+    test_bpb: float | None
+    image: str | None
+    tag: str | None
+    git_commit: str | None
+    attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def measured(self) -> tuple[Attempt, ...]:
+        """The attempts that count: judged, and not beside somebody else's work."""
+        return tuple(a for a in self.attempts if a.outcome == "ok" and not a.contended)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    id: str
+    created_at: float
+    finished_at: float | None
+    stop_reason: str | None
+    seed: int
+    settings: Mapping[str, Any]
+    spent_s: float
+
+
+class Ledger:
+    """Opened for writing by the one runner that holds `lock`, for reading by anyone. Raises PrerequisiteMissing
+    for a network file system or a damaged file."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        if read_only and not path.exists():
+            raise UsageError(f"there is no ledger in {path.parent}; run `autoresearch run` first")
+        if (kind := file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
+            raise PrerequisiteMissing(
+                f"{path.parent} is on {kind}, where SQLite cannot keep its promises: use a local disk"
+            )
+        self.path = path
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+            self._db.row_factory = sqlite3.Row
+            self._db.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;"
+            )
+            self._migrate()
+            if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("quick_check failed")
+        except sqlite3.DatabaseError as error:
+            raise PrerequisiteMissing(
+                f"the ledger {path} is damaged ({error}); put a copy of it aside and move it away to start afresh"
+            ) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _migrate(self) -> None:
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(MIGRATIONS):
+            raise PrerequisiteMissing(
+                f"the ledger {self.path} was written by a newer autoresearch; update this one"
+            )
+        for number in range(version, len(MIGRATIONS)):
+            self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # -- writing ---------------------------------------------------------------------------------------------
+    def start_run(self, run: str, *, now: float, seed: int, settings: Mapping[str, Any]) -> None:
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO runs (id, created_at, seed, settings) VALUES (?, ?, ?, ?)",
+                (run, now, seed, json.dumps(dict(settings))),
+            )
+
+    def reopen_run(self, run: str) -> None:
+        with self._write() as db:
+            db.execute("UPDATE runs SET finished_at = NULL, stop_reason = NULL WHERE id = ?", (run,))
+
+    def finish_run(self, run: str, *, now: float, reason: str) -> None:
+        with self._write() as db:
+            db.execute("UPDATE runs SET finished_at = ?, stop_reason = ? WHERE id = ?", (now, reason, run))
+
+    def spend(self, run: str, seconds: float) -> None:
+        """Wall-clock seconds of the budget that are gone; summed over resumes."""
+        with self._write() as db:
+            db.execute("UPDATE runs SET spent_s = spent_s + ? WHERE id = ?", (max(seconds, 0.0), run))
+
+    def add_experiment(self, run: str, number: int, *, now: float, **columns: Any) -> None:
+        columns = {"run": run, "number": number, "created_at": now, "state": State.PROPOSED, **columns}
+        names = ", ".join(columns)
+        with self._write() as db:
+            marks = ", ".join("?" * len(columns))
+            db.execute(f"INSERT INTO experiments ({names}) VALUES ({marks})", tuple(columns.values()))
+
+    def set_experiment(self, run: str, number: int, **columns: Any) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        with self._write() as db:
+            db.execute(
+                f"UPDATE experiments SET {assignments} WHERE run = ? AND number = ?",
+                (*columns.values(), run, number),
+            )
+
+    def start_attempt(self, run: str, number: int, *, seed: int, folder: Path, now: float) -> int:
+        """The next attempt's number; its row is there before anything of it runs."""
+        with self._write() as db:
+            last = db.execute(
+                "SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = ? AND number = ?", (run, number)
+            ).fetchone()[0]
+            attempt = int(last) + 1
+            db.execute(
+                "INSERT INTO attempts (run, number, attempt, seed, folder, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (run, number, attempt, seed, str(folder / str(attempt)), now),
+            )
+        return attempt
+
+    def finish_attempt(self, run: str, number: int, attempt: int, trip: Trip, *, now: float) -> None:
+        with self._write() as db:
+            db.execute(
+                "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, val_bpb = ?, seconds = ?,"
+                " params_sha256 = ?, memory_bytes = ?, contended = ?, log_tail = ?, detail = ?"
+                " WHERE run = ? AND number = ? AND attempt = ? AND outcome IS NULL",
+                (
+                    *(now, str(trip.outcome), trip.reason, trip.val_bpb, trip.seconds, trip.params_sha256),
+                    *(
+                        trip.memory_peak_bytes,
+                        int(trip.contended),
+                        trip.log_tail,
+                        trip.detail,
+                        run,
+                        number,
+                        attempt,
+                    ),
+                ),
+            )
+
+    def lose_open_attempts(self, run: str, *, now: float) -> list[tuple[int, int, float]]:
+        """Attempts that a dead runner left open become infrastructure failures: (number, attempt, started_at)."""
+        with self._write() as db:
+            rows = db.execute(
+                "SELECT number, attempt, started_at FROM attempts WHERE run = ? AND outcome IS NULL", (run,)
+            ).fetchall()
+            db.execute(
+                "UPDATE attempts SET outcome = 'infrastructure', reason = 'runner_died', finished_at = ?"
+                " WHERE run = ? AND outcome IS NULL",
+                (now, run),
+            )
+        return [tuple(row) for row in rows]
+
+    def add_event(self, run: str, kind: str, data: Mapping[str, Any], *, now: float) -> None:
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO events (run, at, kind, data) VALUES (?, ?, ?, ?)",
+                (run, now, kind, json.dumps(dict(data))),
+            )
+
+    # -- reading ---------------------------------------------------------------------------------------------
+    def runs(self) -> list[Run]:
+        """Oldest first."""
+        rows = self._db.execute("SELECT * FROM runs ORDER BY created_at, id").fetchall()
+        return [Run(**{**dict(row), "settings": json.loads(row["settings"])}) for row in rows]
+
+    def run(self, run: str | None = None) -> Run:
+        """The named run, else the newest. Raises UsageError."""
+        found = [item for item in self.runs() if run in {None, item.id}]
+        if not found:
+            raise UsageError(
+                f"there is no run {run}" if run else "there is no run yet; start one with `autoresearch run`"
+            )
+        return found[-1]
+
+    def experiments(self, run: str) -> list[Experiment]:
+        attempts: dict[int, list[Attempt]] = {}
+        for row in self._db.execute("SELECT * FROM attempts WHERE run = ? ORDER BY number, attempt", (run,)):
+            attempts.setdefault(row["number"], []).append(_attempt(row))
+        rows = self._db.execute("SELECT * FROM experiments WHERE run = ? ORDER BY number", (run,)).fetchall()
+        return [_experiment(row, attempts.get(row["number"], [])) for row in rows]
+
+    def experiment(self, run: str, number: int) -> Experiment:
+        found = [item for item in self.experiments(run) if item.number == number]
+        if not found:
+            raise UsageError(f"run {run} has no experiment {number}; `autoresearch ls` lists them")
+        return found[0]
+
+    def events(self, run: str) -> list[tuple[float, str, dict[str, Any]]]:
+        rows = self._db.execute(
+            "SELECT at, kind, data FROM events WHERE run = ? ORDER BY id", (run,)
+        ).fetchall()
+        return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
+
+
+def _attempt(row: sqlite3.Row) -> Attempt:
+    names = set(Attempt.__dataclass_fields__)
+    values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates over values
+    return Attempt(**{**values, "folder": Path(values["folder"]), "contended": bool(values["contended"])})
+
+
+def _experiment(row: sqlite3.Row, attempts: Sequence[Attempt]) -> Experiment:
+    names = set(Experiment.__dataclass_fields__)
+    values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118
+    values["source"] = (row["source"] or b"").decode("utf-8", errors="replace")
+    values["fingerprint"] = row["fingerprint"] or ""
+    return Experiment(**{**values, "state": State(values["state"]), "attempts": tuple(attempts)})
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """One runner per workspace; the kernel lets go if we die. Raises UsageError."""
+    descriptor = os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError("another `autoresearch run` is at work in this workspace") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def locked(folder: Path) -> bool:
+    """Whether a runner is alive in this workspace."""
+    try:
+        with lock(folder):
+            return False
+    except (UsageError, OSError):
+        return True
+
+
+def file_system(folder: Path) -> str:
+    """The type of the file system `folder` is on, as /proc/mounts has it ("" if unknown)."""
+    best, kind = "", ""
+    for line in Path("/proc/mounts").read_text().splitlines():
+        _, mount, name, *_ = line.split()
+        inside = str(folder.resolve()).startswith(mount.rstrip("/") + "/") or mount == "/"
+        if inside and len(mount) >= len(best):
+            best, kind = mount, name
+    return kind

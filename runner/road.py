@@ -1,0 +1,205 @@
+"""The one road every script travels: check -> train -> collect -> judge. `try`, `run` and `reproduce` all use it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from judge.verdict import Reason, Verdict
+from runner.protocols import Progress, State, Trip, TripOutcome
+from sandbox.engine import Engine
+from sandbox.outcome import Ending, Fault, Outcome, Refusal
+from sandbox.spec import GIB, MIB, Job, Lease, Limits, Mount, Output, Role
+
+PYTHON = "/opt/venv/bin/python"
+MODEL, PARAMS = "model.stablehlo", "params.safetensors"
+OUTPUTS = (
+    Output(MODEL, 8 * MIB),
+    Output(PARAMS, 2 * GIB),
+    Output("telemetry.jsonl", 4 * MIB),
+    Output("clock.f64", 16 * MIB),
+)
+
+
+class Scores(Protocol):
+    """What the road needs of a judge (`judge.judge.Judge`)."""
+
+    def score(
+        self,
+        artifact: Path,
+        split: str,
+        *,
+        run: str,
+        experiment: str,
+        attempt: int,
+        lease: Lease,
+        scratch: Path,
+    ) -> Verdict: ...
+
+
+class Leases(Protocol):
+    def acquire(self) -> AbstractContextManager[Lease]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    run: str
+    experiment: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """Everything a script meets. `image` is the candidate image's content id, `train_data` the only data it sees."""
+
+    engine: Engine
+    image: str
+    judge: Scores
+    leases: Leases
+    train_data: Path
+    limits: Limits
+    eval_batch: int = 16
+    preset: str = "cpu"
+
+    def travel(
+        self,
+        source: bytes,
+        ids: Ids,
+        *,
+        seed: int,
+        folder: Path,
+        progress: Progress = lambda _: None,
+        replay: Path | None = None,
+    ) -> Trip:
+        """Train `source` in container A and judge what it hands over. `folder` must be new; it keeps the copies.
+
+        `replay` is a tape of clock answers (clock.f64) to be played back. Raises nothing for what a script,
+        the engine or the judge did: that is the outcome.
+        """
+        folder.mkdir(parents=True, mode=0o755)
+        script = folder / "train.py"
+        script.write_bytes(source)
+        script.chmod(0o444)
+        with self.leases.acquire() as lease:
+            progress(State.TRAINING)
+            outcome = self.engine.run(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
+            progress(State.TRAINED)
+            (folder / "log.txt").write_text(outcome.log_tail)
+            found, reason = _artifact(outcome)
+            verdict = None
+            if found is None:
+                progress(State.COLLECTED)
+                verdict = self.judged(folder, ids, lease)
+                progress(State.JUDGED)
+        if verdict is not None:
+            found, reason = _judged(verdict)
+        weights = outcome.files.get(PARAMS)
+        return Trip(
+            outcome=found or TripOutcome.OK,
+            reason=reason,
+            val_bpb=verdict.val_bpb if verdict else None,
+            seconds=outcome.seconds,
+            seed=seed,
+            train_sha256=hashlib.sha256(source).hexdigest(),
+            params_sha256=weights.sha256 if weights else None,
+            log_tail=outcome.log_tail,
+            folder=folder,
+            memory_peak_bytes=outcome.memory_peak_bytes,
+            contended=lease.contended,
+            detail=outcome.detail or (verdict.infrastructure if verdict else ""),
+        )
+
+    def judged(self, folder: Path, ids: Ids, lease: Lease, split: str = "val") -> Verdict:
+        """Judge the artifact in `folder`; its per-document losses stay there as document_nats.npy (val only)."""
+        import numpy as np
+
+        artifact, scratch = folder / f"artifact-{split}", folder / f"judge-{split}"
+        artifact.mkdir(mode=0o755)
+        scratch.mkdir(mode=0o755)
+        try:
+            for name in (MODEL, PARAMS):  # the judge's containers see these two files and nothing else
+                os.link(folder / name, artifact / name)
+            verdict = self.judge.score(
+                artifact,
+                split,
+                run=ids.run,
+                experiment=ids.experiment,
+                attempt=ids.attempt,
+                lease=lease,
+                scratch=scratch,
+            )
+        finally:
+            shutil.rmtree(artifact, ignore_errors=True)
+            shutil.rmtree(scratch, ignore_errors=True)
+        if verdict.document_nats is not None and verdict.document_bytes is not None and split == "val":
+            np.save(folder / "document_nats.npy", verdict.document_nats)
+            np.save(folder / "document_bytes.npy", verdict.document_bytes)
+        return verdict
+
+    def _job(self, ids: Ids, lease: Lease, *, seed: int, folder: Path, replay: Path | None) -> Job:
+        environment = {
+            "AUTORESEARCH_SEED": str(seed),
+            "AUTORESEARCH_WALL_CLOCK": f"{self.limits.wall_clock_s:g}",
+            "AUTORESEARCH_EVAL_BATCH": str(self.eval_batch),
+            "AUTORESEARCH_PRESET": self.preset,
+        }
+        if lease.gpu_uuid is None:
+            environment["JAX_PLATFORMS"] = "cpu"
+        mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data")]
+        if replay is not None:
+            environment["AUTORESEARCH_CLOCK_REPLAY"] = "/replay/clock.f64"
+            mounts.append(Mount(replay, "/replay/clock.f64"))
+        return Job(
+            run=ids.run,
+            experiment=ids.experiment,
+            attempt=ids.attempt,
+            role=Role.TRAIN,
+            image=self.image,
+            command=(PYTHON, "-I", "-B", "-u", "/work/train.py"),
+            limits=self.limits,
+            lease=lease,
+            destination=folder,
+            mounts=tuple(mounts),
+            outputs=OUTPUTS,
+            environment=environment,
+        )
+
+
+def _artifact(outcome: Outcome) -> tuple[TripOutcome | None, str | None]:
+    """None when there is an artifact to judge. An exit code decides nothing while a good artifact is there, and
+    a kill at the wall clock is no failure by itself."""
+    if outcome.fault is Fault.INFRASTRUCTURE:
+        return TripOutcome.INFRASTRUCTURE, str(outcome.ending)
+    wanted = (MODEL, PARAMS)
+    bad = [
+        outcome.refusals[name]
+        for name in wanted
+        if outcome.refusals.get(name, Refusal.MISSING) != Refusal.MISSING
+    ]
+    if bad:
+        return TripOutcome.BAD_ARTIFACT, str(bad[0])
+    if all(name in outcome.files for name in wanted):
+        return None, None
+    missing = next(name for name in wanted if name not in outcome.files)
+    if outcome.ending is Ending.OUT_OF_MEMORY:
+        return TripOutcome.OOM, None
+    if outcome.ending is Ending.TIMED_OUT:
+        return TripOutcome.TIMEOUT_NO_ARTIFACT, f"no_{missing.partition('.')[0]}"
+    if outcome.exit_code != 0:
+        return TripOutcome.CRASH, None
+    return TripOutcome.NO_ARTIFACT, f"no_{missing.partition('.')[0]}"
+
+
+def _judged(verdict: Verdict) -> tuple[TripOutcome, str | None]:
+    if verdict.infrastructure:
+        return TripOutcome.INFRASTRUCTURE, "judge"
+    if verdict.reason is Reason.TOO_SLOW:
+        return TripOutcome.TOO_SLOW, None
+    if verdict.reason is not None:
+        return TripOutcome.INVALID_MODEL, str(verdict.reason)
+    return TripOutcome.OK, None

@@ -1,0 +1,74 @@
+"""The ledger's tables, as a list of migrations applied in order. A migration is never edited, only followed."""
+
+from __future__ import annotations
+
+MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY,
+        created_at REAL NOT NULL,
+        finished_at REAL,
+        stop_reason TEXT,
+        seed INTEGER NOT NULL,
+        settings TEXT NOT NULL,
+        spent_s REAL NOT NULL DEFAULT 0 CHECK (spent_s >= 0)
+    ) STRICT;
+    CREATE TABLE experiments (
+        run TEXT NOT NULL REFERENCES runs (id),
+        number INTEGER NOT NULL CHECK (number >= 0),
+        parent INTEGER,
+        title TEXT NOT NULL,
+        hypothesis TEXT NOT NULL,
+        category TEXT NOT NULL,
+        source BLOB,
+        source_sha256 TEXT,
+        fingerprint TEXT,
+        nodes INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL CHECK (state IN ('proposed', 'checked', 'training', 'trained', 'collected', 'judged',
+            'decided', 'failed')),
+        status TEXT NOT NULL DEFAULT 'open',
+        reason TEXT,
+        val_bpb REAL CHECK (val_bpb IS NULL OR (val_bpb >= 0 AND val_bpb < 1e9)),
+        delta REAL,
+        margin REAL,
+        test_bpb REAL,
+        image TEXT,
+        tag TEXT,
+        git_commit TEXT,
+        created_at REAL NOT NULL,
+        PRIMARY KEY (run, number)
+    ) STRICT;
+    CREATE TABLE attempts (
+        run TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        attempt INTEGER NOT NULL CHECK (attempt >= 1),
+        seed INTEGER NOT NULL,
+        folder TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        finished_at REAL,
+        outcome TEXT CHECK (outcome IN ('ok', 'crash', 'timeout_no_artifact', 'oom', 'no_artifact', 'bad_artifact',
+            'invalid_model', 'too_slow', 'rejected', 'infrastructure')),
+        reason TEXT,
+        val_bpb REAL CHECK (val_bpb IS NULL OR (outcome = 'ok' AND val_bpb >= 0 AND val_bpb < 1e9)),
+        seconds REAL,
+        params_sha256 TEXT,
+        memory_bytes INTEGER,
+        contended INTEGER NOT NULL DEFAULT 0,
+        log_tail TEXT NOT NULL DEFAULT '',
+        detail TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run, number, attempt),
+        FOREIGN KEY (run, number) REFERENCES experiments (run, number)
+    ) STRICT;
+    CREATE TABLE events (
+        id INTEGER PRIMARY KEY,
+        run TEXT NOT NULL,
+        at REAL NOT NULL,
+        kind TEXT NOT NULL,
+        data TEXT NOT NULL
+    ) STRICT;
+    CREATE TRIGGER events_are_append_only BEFORE UPDATE ON events
+        BEGIN SELECT RAISE (ABORT, 'events are append-only'); END;
+    CREATE TRIGGER events_are_kept BEFORE DELETE ON events
+        BEGIN SELECT RAISE (ABORT, 'events are append-only'); END;
+    """,
+)
