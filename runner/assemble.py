@@ -1,0 +1,100 @@
+"""Put the rooms together: engine, images, data, judge, leases, road. The only place that knows them all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.durations import parse_duration
+from runner.errors import PrerequisiteMissing
+from runner.workspace import Config
+from sandbox.spec import GIB, Limits
+
+if TYPE_CHECKING:
+    from runner.build import Images
+    from runner.road import Leases, Road
+    from sandbox.engine import Engine
+
+CPU_VOCABULARY, CPU_SEQUENCE = 2048, 256
+GPU_VOCABULARY, GPU_SEQUENCE = 8192, 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Everything a verb needs to send a script down the road."""
+
+    engine: Engine
+    images: Images
+    data: Path
+    road: Road
+
+
+def default_data(variant: str) -> Path:
+    """Where `autoresearch data prepare` puts the default data set for this kind of image."""
+    from runner.build import cache_folder
+
+    return cache_folder() / "data" / ("default-cpu" if variant == "cpu" else "default-gpu")
+
+
+def connect(config: Config) -> Engine:
+    """Raises EngineUnavailable."""
+    from sandbox.docker_engine import DockerEngine
+
+    return DockerEngine.connect(runtime=config.runtime or None)
+
+
+def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | None = None) -> Rooms:
+    """Raises SandboxError, PrerequisiteMissing or DataCorrupt, each with what to do."""
+    from judge.heldout import load
+    from judge.judge import Judge, JudgeLimits
+    from runner.build import find_images
+    from runner.data.manifest import load_manifest
+    from runner.road import Road
+
+    folder = data or (Path(config.data) if config.data else default_data(config.variant))
+    load_manifest(folder)
+    engine = connect(config)
+    images = find_images(engine, config.variant)
+    memory = int(config.memory_gb * GIB)
+    judge = Judge(
+        engine,
+        images.judge.id,
+        {split: load(folder, split) for split in ("val", "test")},
+        limits=JudgeLimits(wall_clock_s=parse_duration(config.judge_wall_clock), memory_bytes=memory),
+    )
+    limits = Limits(
+        wall_clock_s=wall_clock_s or parse_duration(config.wall_clock), memory_bytes=memory, pids=config.pids
+    )
+    road = Road(
+        engine=engine,
+        image=images.candidate.id,
+        judge=judge,
+        leases=leases(config),
+        train_data=folder / "train",
+        limits=limits,
+        preset="gpu" if config.gpus else "cpu",
+    )
+    return Rooms(engine, images, folder, road)
+
+
+def leases(config: Config) -> Leases:
+    """CPU sets, or whole GPUs when some are named."""
+    from sandbox.lease import CpuLeases, GpuLeases
+
+    cpus = CpuLeases(config.cpus or len(os.sched_getaffinity(0)))
+    if not config.gpus:
+        return cpus
+    from sandbox.gpu import NvmlProbe
+
+    if config.variant == "cpu":
+        raise PrerequisiteMissing(
+            "gpus are named but the images are for CPUs: set variant to cuda12 or cuda13"
+        )
+    return GpuLeases([uuid.strip() for uuid in config.gpus.split(",")], NvmlProbe(), cpus)
+
+
+def override(config: Config, **values: object) -> Config:
+    """`config` with the options that were given on the command line."""
+    return replace(config, **{name: value for name, value in values.items() if value not in {None, ""}})  # type: ignore[arg-type]

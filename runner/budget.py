@@ -1,0 +1,46 @@
+"""Wall clock as a budget: persisted with every attempt, summed over resumes, and never overdrawn on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runner.clock import Clock
+
+
+class Budget:
+    """`limit_s` is what the whole run may take, `spent_s` what earlier sessions of it took.
+
+    An attempt starts only if one as long as the longest so far would end in time. Before the first, `expected_s` (the
+    wall clock and a guess for the judge) stands in.
+    """
+
+    def __init__(
+        self,
+        limit_s: float,
+        *,
+        spent_s: float,
+        expected_s: float,
+        clock: Clock,
+        persist: Callable[[float], None],
+    ) -> None:
+        self._limit_s, self._spent_s, self._expected_s = limit_s, spent_s, expected_s
+        self._clock, self._persist = clock, persist
+        self._started = clock.monotonic()
+        self._recorded = 0.0
+
+    def charge(self, seconds: float) -> None:
+        """Write down at least `seconds`, and all the time that has passed since the last call."""
+        passed = self._clock.monotonic() - self._started - self._recorded
+        self._recorded += passed
+        amount = max(seconds, passed)
+        self._spent_s += amount
+        self._persist(amount)
+
+    def learn(self, seconds: float) -> None:
+        self._expected_s = max(self._expected_s, seconds)
+
+    def left(self) -> float:
+        return self._limit_s - self._spent_s - (self._clock.monotonic() - self._started - self._recorded)
+
+    def allows_another(self) -> bool:
+        return self.left() >= self._expected_s

@@ -1,0 +1,69 @@
+"""Errors as a user meets them: one sentence on stderr (or JSON on stdout), an exit code, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from runner.errors import RunnerError
+from sandbox.engine import SandboxError
+from sandbox.text import one_line
+
+
+class Stopped(Exception):
+    """A signal asked us to stop. `number` is the signal's."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by signal {number}")
+        self.number = number
+
+
+def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
+    """The exit code of `verb`."""
+    import click
+
+    as_json = "--json" in words
+    try:
+        result = verb()
+    except click.exceptions.Exit as done:
+        return int(done.exit_code)
+    except click.ClickException as error:
+        return _say(error.format_message(), "usage", 2, as_json)
+    except RunnerError as error:
+        return _say(str(error), error.kind, error.exit_code, as_json)
+    except SandboxError as error:
+        return _say(str(error), "prerequisite", 3, as_json)
+    except (KeyboardInterrupt, click.Abort):
+        return _say("stopped; `autoresearch run --resume` goes on", "stopped", 130, as_json)
+    except Stopped as stop:
+        return _say("stopped; `autoresearch run --resume` goes on", "stopped", 128 + stop.number, as_json)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        return _unexpected(error, as_json)
+    return result if isinstance(result, int) else 0
+
+
+def _unexpected(error: Exception, as_json: bool) -> int:
+    from judge.heldout import DataCorrupt
+
+    if isinstance(error, DataCorrupt):
+        return _say(str(error), "prerequisite", 3, as_json)
+    with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
+        traceback.print_exception(error, file=file)
+    sentence = (
+        f"something unexpected happened ({type(error).__name__}: {one_line(str(error))}); see {file.name}"
+    )
+    return _say(sentence, "unexpected", 1, as_json)
+
+
+def _say(message: str, kind: str, code: int, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"schema": "autoresearch/error/1", "error": {"kind": kind, "message": message}}))
+    print(f"autoresearch: {message}", file=sys.stderr)
+    return code

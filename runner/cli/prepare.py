@@ -1,0 +1,155 @@
+"""Verbs that make things ready: init, doctor, build, data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner import assemble
+from runner import workspace as workspaces
+from runner.cli.output import envelope, say
+from runner.workspace import Config
+
+data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+_FREE_DISK_GB = 5.0
+
+
+def init(folder: Annotated[Path, typer.Argument(help="A new folder, or one without these files.")]) -> None:
+    """Make a workspace: program.md, train.py, autoresearch.toml and a git repository."""
+    from runner import lineage
+
+    made = workspaces.create(folder)
+    lineage.initialise(made.folder)
+    print(made.folder)
+    say("next: cd there, edit program.md, then `autoresearch run --budget 8h`")
+
+
+def build(
+    variant: Annotated[str, typer.Option(help="cpu, cuda12 or cuda13.")] = "cpu",
+    base: Annotated[str, typer.Option(help="auto, airgap, or an image with Python 3.11.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Build even if nothing has changed.")] = False,
+    json: Json = False,
+) -> None:
+    """Build the candidate's and the judge's image, without network, from wheels checked by hash."""
+    from runner.build import build_images
+
+    images = build_images(assemble.connect(Config()), variant=variant, base=base, force=force, progress=say)
+    if json:
+        envelope("build", variant=variant, candidate=images.candidate.id, judge=images.judge.id)
+    else:
+        print(f"candidate {images.candidate.id}\njudge     {images.judge.id}")
+
+
+@data_app.command("prepare")
+def data_prepare(
+    dataset: Annotated[
+        str, typer.Option(help="default, climbmix, or a .txt/.jsonl/.parquet file or folder.")
+    ] = "default",
+    out: Annotated[Path | None, typer.Option(help="Where to; the default is where `run` looks.")] = None,
+    variant: Annotated[
+        str, typer.Option(help="cpu (short rows, small vocabulary), cuda12 or cuda13.")
+    ] = "cpu",
+    vocab_size: Annotated[int | None, typer.Option(help="Tokens, BOS included: 257 to 65536.")] = None,
+    seq_len: Annotated[int | None, typer.Option(help="Tokens per row.")] = None,
+    shards: Annotated[int, typer.Option(help="climbmix: how many training shards.")] = 8,
+    json: Json = False,
+) -> None:
+    """Make token shards, tokenizer and manifest; nothing is done when they are there already."""
+    from runner.build import wheelhouse_folder
+    from runner.data import prepare
+    from runner.errors import UsageError
+
+    small = variant == "cpu"
+    vocabulary = vocab_size or (assemble.CPU_VOCABULARY if small else assemble.GPU_VOCABULARY)
+    length = seq_len or (assemble.CPU_SEQUENCE if small else assemble.GPU_SEQUENCE)
+    if not (257 <= vocabulary <= 65536 and 8 <= length <= 65536):
+        raise UsageError("--vocab-size must be between 257 and 65536 and --seq-len between 8 and 65536")
+    name = f"{Path(dataset).stem}-{'cpu' if small else 'gpu'}"
+    folder = out or assemble.default_data(variant).with_name(name)
+    manifest = prepare(
+        dataset,
+        folder,
+        wheelhouse=wheelhouse_folder(variant),
+        shards=shards,
+        vocab_size=vocabulary,
+        seq_len=length,
+        progress=say,
+    )
+    if json:
+        sizes = {
+            split: {"documents": s.documents, "tokens": s.tokens, "bytes": s.bytes}
+            for split, s in manifest.splits.items()
+        }
+        envelope(
+            "data", folder=str(folder), vocab_size=manifest.vocab_size, seq_len=manifest.seq_len, splits=sizes
+        )
+    else:
+        for split, size in manifest.splits.items():
+            print(f"{split:5}  {size.documents} documents  {size.tokens} tokens  {size.bytes} bytes")
+        print(folder)
+
+
+@data_app.command("verify")
+def data_verify(folder: Annotated[Path, typer.Argument(help="A prepared data set.")]) -> None:
+    """Compare every file with the manifest's SHA-256."""
+    from runner.data import verify
+    from runner.errors import PrerequisiteMissing
+
+    if problems := verify(folder):
+        raise PrerequisiteMissing("; ".join(problems) + "; run `autoresearch data prepare` again")
+    print("every file is what was prepared")
+
+
+def doctor(json: Json = False) -> None:
+    """Is this machine ready to be left alone? Exit code 3 if something is missing."""
+    from runner.errors import PrerequisiteMissing, RunnerError
+
+    try:
+        config = workspaces.find(Path.cwd()).config()
+    except RunnerError:
+        config = Config()
+    findings = _findings(config)
+    if json:
+        envelope("doctor", findings=[{"name": n, "level": level, "sentence": s} for n, level, s in findings])
+    else:
+        for name, level, sentence in findings:
+            print(f"{level:4}  {name}: {sentence}")
+    if any(level == "fail" for _, level, _ in findings):
+        raise PrerequisiteMissing("this machine is not ready; see the lines marked fail")
+
+
+def _findings(config: Config) -> list[tuple[str, str, str]]:
+    from judge.heldout import DataCorrupt
+    from runner.data import load_manifest, verify
+    from runner.errors import RunnerError
+    from runner.ledger import file_system
+    from sandbox import prereqs
+    from sandbox.engine import SandboxError
+
+    findings = [("git", "ok", "found") if shutil.which("git") else ("git", "fail", "install git")]
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    level = "ok" if free >= _FREE_DISK_GB else "fail"
+    findings.append(("disk", level, f"{free:.1f} GB free here ({file_system(Path.cwd())})"))
+    folder = Path(config.data) if config.data else assemble.default_data(config.variant)
+    try:
+        load_manifest(folder)
+        problems = verify(folder)
+        findings.append(("data", "fail" if problems else "ok", "; ".join(problems) or str(folder)))
+    except (RunnerError, DataCorrupt) as error:
+        findings.append(("data", "fail", str(error)))
+    try:
+        from runner.build import find_images
+
+        engine = assemble.connect(config)
+        findings += [(f.name, f.level, f.sentence) for f in prereqs.versions(engine)]
+        images = find_images(engine, config.variant)
+        findings.append(("images", "ok", images.candidate.id))
+        findings += [(f.name, f.level, f.sentence) for f in prereqs.canaries(engine, images.candidate.id)]
+    except (SandboxError, RunnerError) as error:
+        findings.append(("engine", "fail", str(error)))
+    findings.append(("llm", "ok", "none is configured; the offline proposers need none"))
+    return findings

@@ -1,0 +1,131 @@
+"""Verbs that run candidates: run and try."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from runner import assemble
+from runner import workspace as workspaces
+from runner.cli.failures import Stopped
+from runner.cli.output import envelope, number, say
+from runner.durations import format_duration, parse_duration
+from runner.errors import RunnerError, UsageError
+from runner.workspace import Config
+
+_JUDGE_GUESS_S = 15.0
+
+
+def run(
+    budget: Annotated[str, typer.Option(help="Wall clock of the whole search: 8h, 90m.")] = "8h",
+    wall_clock: Annotated[str | None, typer.Option(help="Wall clock of one training: 5m, 40s.")] = None,
+    max_experiments: Annotated[int | None, typer.Option(help="End after this many proposals.", min=1)] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Dollars an LLM may cost; the offline proposers cost nothing.")
+    ] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    proposer: Annotated[str | None, typer.Option(help="tpe, random, repeat or scripted:FOLDER.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Of the run; training seeds follow from it.")] = None,
+    display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
+) -> None:
+    """Search until the budget is gone. Ctrl-C ends it cleanly; --resume goes on."""
+    from runner.session import Options, session
+
+    if max_cost is not None and max_cost < 0:
+        raise UsageError("--max-cost must not be negative")
+    workspace = workspaces.find(Path.cwd())
+    config = assemble.override(
+        workspace.config(),
+        wall_clock=wall_clock,
+        gpus=gpus,
+        proposer=proposer,
+        data=str(data.resolve()) if data else None,
+    )
+    options = Options(
+        budget_s=parse_duration(budget),
+        max_experiments=max_experiments,
+        resume=resume,
+        seed=secrets.randbelow(1 << 31) if seed is None else seed,
+        judge_guess_s=_JUDGE_GUESS_S,
+    )
+    with _signals():
+        session(workspace, config, options, display="json" if json else display)
+
+
+def try_(
+    file: Annotated[Path, typer.Argument(help="Any training script.")],
+    wall_clock: Annotated[str | None, typer.Option(help="Wall clock of the training: 30s, 5m.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    seed: Annotated[int, typer.Option(help="What harness.seed will be.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Send any script down the same road (check, sandbox, collect, judge), without an agent or a run."""
+    from runner.trial import attempt
+
+    try:
+        source = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    try:
+        config = workspaces.find(Path.cwd()).config()
+    except RunnerError:
+        config = Config()
+    config = assemble.override(
+        config, wall_clock=wall_clock, gpus=gpus, data=str(data.resolve()) if data else None
+    )
+    with tempfile.TemporaryDirectory(prefix="autoresearch-try-") as folder, _signals():
+        Path(folder).chmod(0o755)
+        trip = attempt(source, config, seed=seed, folder=Path(folder) / "trip", progress=say)
+    if json:
+        envelope(
+            "try",
+            outcome=str(trip.outcome),
+            reason=trip.reason,
+            val_bpb=trip.val_bpb,
+            seconds=round(trip.seconds, 3),
+            train_sha256=trip.train_sha256,
+            params_sha256=trip.params_sha256,
+            log_tail=trip.log_tail,
+        )
+    else:
+        reason = f" ({trip.reason})" if trip.reason else ""
+        print(
+            f"{trip.outcome}{reason}  val_bpb {number(trip.val_bpb, 6)}  after {format_duration(trip.seconds)}"
+        )
+        if trip.val_bpb is None and trip.log_tail:
+            say(trip.log_tail[-2000:])
+    if trip.outcome == "infrastructure":
+        from runner.errors import PrerequisiteMissing
+
+        raise PrerequisiteMissing(
+            f"the engine failed: {trip.detail or trip.reason}; `autoresearch doctor` may know why"
+        )
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """SIGINT, SIGTERM and SIGHUP end the current container, are written down, and give 130, 143 or 129. A second one
+    ends at once; what is then left behind, the next start removes."""
+
+    def stop(received: int, _: FrameType | None) -> None:
+        signal.signal(received, signal.SIG_DFL)
+        raise Stopped(received)
+
+    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)

@@ -1,0 +1,63 @@
+"""One line per event: for people (plain, on stderr), for programs (json, on stdout), or not at all (none)."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from runner.protocols import Event
+from sandbox.text import one_line
+
+_QUIET = frozenset({"trained", "collected"})
+
+
+class LineDisplay:
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> Callable[[Event], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def _show(self, event: Event) -> None:
+        if self._name == "json":
+            print(json.dumps({"event": event.kind, "at": event.at, **event.data}), flush=True)
+        elif self._name == "plain" and event.data.get("state") not in _QUIET:
+            stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
+            print(f"{stamp}  {sentence(event)}", file=sys.stderr, flush=True)
+
+
+def sentence(event: Event) -> str:
+    """An event in words. Text that a proposer or a candidate wrote is made harmless."""
+    data: dict[str, Any] = event.data
+    number = data.get("number")
+    what = "baseline" if number == 0 else f"experiment {number}"
+    if event.kind == "launch":
+        return f"run {data['run']}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s"
+    if event.kind == "proposed":
+        return f"{what}: {one_line(str(data['title']))}"
+    if event.kind == "state":
+        return f"{what}: {data['state']} (attempt {data['attempt']})"
+    if event.kind == "judged":
+        score = (
+            f"val_bpb {data['val_bpb']:.4f}"
+            if data.get("val_bpb") is not None
+            else one_line(str(data.get("reason") or ""))
+        )
+        return f"{what}: {data['outcome']} {score} after {data['seconds']:.1f} s {one_line(str(data.get('detail') or ''))}".rstrip()
+    if event.kind == "decided":
+        return f"{what}: {data['decision']}, {data['reason']} ({data['delta']:+.4f}, needs beyond {data['margin']:.4f})"
+    if event.kind == "kept":
+        return f"{what}: kept as {data['tag']}"
+    if event.kind == "failed":
+        return f"{what}: {data['status']} {one_line(str(data.get('reason') or ''))}"
+    if event.kind == "recovered":
+        return f"{what}: attempt {data['attempt']} was cut off by a crash and does not count"
+    if event.kind == "done":
+        return f"run {data['run']} ended: {one_line(str(data['reason']))}"
+    return event.kind

@@ -1,0 +1,67 @@
+"""A live table on a terminal: budget, best, noise, the last experiments and what runs now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from runner.decide import pooled
+from runner.display.lines import sentence
+from runner.ledger import Experiment, Ledger
+from runner.protocols import Event
+from sandbox.text import one_line
+
+_ROWS = 15
+_STYLE = {"keep": "green", "discard": "dim", "open": "yellow"}
+
+
+class LiveDisplay:
+    def __init__(self, ledger: Ledger, run: str, budget_s: float) -> None:
+        self._ledger, self._run, self._budget_s = ledger, run, budget_s
+        self._last = ""
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, vertical_overflow="crop")
+        self._started = time.monotonic()
+
+    def __enter__(self) -> Callable[[Event], None]:
+        self._live.__enter__()
+        return self._show
+
+    def __exit__(self, *details: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def _show(self, event: Event) -> None:
+        self._last = sentence(event)
+        self._live.update(self._screen(), refresh=True)
+
+    def _screen(self) -> Group:
+        experiments = self._ledger.experiments(self._run)
+        spent = self._ledger.run(self._run).spent_s
+        kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
+        noise = pooled([[a.val_bpb for a in e.measured if a.val_bpb is not None] for e in experiments])
+        best = f"best {kept[-1].val_bpb:.4f}" if kept else "no score yet"
+        sigma = f"noise ±{noise.sigma:.4f}" if noise else "noise unknown"
+        table = Table(box=None, pad_edge=False)
+        for column in ("#", "status", "val_bpb", "delta", "description"):
+            table.add_column(column)
+        for experiment in experiments[-_ROWS:]:
+            table.add_row(*_row(experiment), style=_STYLE.get(experiment.status, "red"))
+        return Group(
+            Text(f"run {self._run}   {best}   {sigma}   {len(experiments)} experiments, {len(kept)} kept"),
+            ProgressBar(total=self._budget_s, completed=min(spent, self._budget_s), width=60),
+            table,
+            Text(self._last),
+        )
+
+
+def _row(experiment: Experiment) -> tuple[str, ...]:
+    score = "-" if experiment.val_bpb is None else f"{experiment.val_bpb:.4f}"
+    delta = "" if experiment.delta is None else f"{experiment.delta:+.4f}"
+    title = escape(one_line(experiment.title, max_chars=70))
+    return str(experiment.number), experiment.status, score, delta, title

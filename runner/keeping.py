@@ -1,0 +1,69 @@
+"""What is done for a kept experiment: the sealed test score, the snapshot image, the commit. Each step can be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from judge.judge import JUDGE_VERSION
+from runner import lineage
+from runner.clock import Clock
+from runner.decide import Noise
+from runner.ledger import Experiment
+from runner.road import Ids, Road
+from runner.snapshot import Kept, freeze, tag_of
+from sandbox.engine import Image, ImageMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    road: Road
+    base: Image
+    data: Path
+    workspace: Path
+    clock: Clock
+
+    def complete(self, experiment: Experiment) -> bool:
+        """Whether image and commit are recorded and the image is still there (somebody may have pruned it)."""
+        if not (experiment.image and experiment.git_commit):
+            return False
+        try:
+            return self.road.engine.image(experiment.image).id == experiment.image
+        except ImageMissing:
+            return False
+
+    def keep(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
+        """The ledger's columns for a kept experiment. Raises SandboxError or PrerequisiteMissing."""
+        first = experiment.measured[0]
+        scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
+        assert first.val_bpb is not None
+        assert first.params_sha256 is not None
+        test_bpb = experiment.test_bpb
+        if test_bpb is None:  # sealed: asked once, and only of what is kept
+            with self.road.leases.acquire() as lease:
+                ids = Ids(experiment.run, str(experiment.number), first.attempt)
+                test_bpb = self.road.judged(first.folder, ids, lease, split="test").val_bpb
+        now = self.clock.time()
+        kept = Kept(
+            run=experiment.run,
+            number=experiment.number,
+            title=experiment.title,
+            seed=first.seed,
+            val_bpb=first.val_bpb,
+            mean_val_bpb=sum(scores) / len(scores),
+            repeats=len(scores),
+            sigma=noise.sigma,
+            freedom=noise.freedom,
+            test_bpb=test_bpb,
+            wall_clock_s=self.road.limits.wall_clock_s,
+            params_sha256=first.params_sha256,
+            judge_version=JUDGE_VERSION,
+            kept_at=now,
+        )
+        image = freeze(self.road.engine, self.base, kept, first.folder, self.data / "manifest.json")
+        message = f"{experiment.title}\n\nval_bpb {kept.mean_val_bpb:.6f} over {kept.repeats} runs\nimage {image.id}\n"
+        source = (first.folder / "train.py").read_bytes()
+        commit = lineage.record(self.workspace, experiment.run, source, message, at=now)
+        tag = tag_of(experiment.run, experiment.number)
+        return {"image": image.id, "tag": tag, "git_commit": commit, "test_bpb": test_bpb}

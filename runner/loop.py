@@ -1,0 +1,326 @@
+"""The search: baseline, then propose, check, train, judge, decide, record, until the budget is gone.
+
+Everything is driven by the ledger: an experiment is advanced from whatever the ledger says has been done, so going
+on after a crash is the same code as going on. What a dead runner left open counts as an infrastructure failure.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from runner.budget import Budget
+from runner.check import check
+from runner.clock import Clock
+from runner.decide import Judgement, Measured, Noise, decide, pooled
+from runner.errors import NothingEvaluated, PrerequisiteMissing
+from runner.history import context_for
+from runner.keeping import Keeper
+from runner.ledger import Attempt, Experiment, Ledger
+from runner.protocols import Decision, Event, Proposer, State, TripOutcome
+from runner.road import MODEL, PARAMS, Ids, Road
+from runner.workspace import Workspace
+
+MAX_INFRASTRUCTURE_FAILURES = 3
+MAX_UNTRAINED_IN_A_ROW = 10
+Subscriber = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`max_experiments` counts proposals; the baseline is not one."""
+
+    baseline_repeats: int = 3
+    retests: int = 2
+    max_experiments: int | None = None
+    infrastructure_pause_s: float = 5.0
+
+
+class Loop:
+    """One run, from its first baseline or from wherever it was left."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        seed: int,
+        workspace: Workspace,
+        ledger: Ledger,
+        road: Road,
+        proposer: Proposer,
+        keeper: Keeper,
+        budget: Budget,
+        settings: Settings,
+        clock: Clock,
+        emit: Subscriber,
+    ) -> None:
+        self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
+        self.road, self.proposer, self.keeper, self.budget = road, proposer, keeper, budget
+        self.settings, self.clock, self._emit = settings, clock, emit
+        self._infrastructure_failures = 0
+
+    def go(self) -> str:
+        """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
+        be scored, PrerequisiteMissing when the engine keeps failing."""
+        self._recover()
+        self._baseline()
+        untrained = 0
+        while (reason := self._over()) is None:
+            experiment = next((e for e in self._all() if e.status == "open"), None) or self._propose()
+            finished = self._advance(experiment)
+            if finished.status == "open":
+                return "budget"
+            untrained = 0 if finished.attempts else untrained + 1
+            if finished.reason == "exhausted":
+                return "the proposer has nothing more to propose"
+            if untrained >= MAX_UNTRAINED_IN_A_ROW:
+                return f"{untrained} proposals in a row could not be trained"
+        return reason
+
+    # -- before the first proposal -----------------------------------------------------------------------------
+    def _recover(self) -> None:
+        """Nothing of an earlier runner of this run is left running, and what it had begun is written off."""
+        self.road.engine.reap(now=self.clock.time(), everything_of_run=self.run_id)
+        for number, attempt, _ in self.ledger.lose_open_attempts(self.run_id, now=self.clock.time()):
+            # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
+            self.budget.charge(self.road.limits.wall_clock_s)
+            self.emit("recovered", number=number, attempt=attempt)
+        for experiment in self._all():
+            if experiment.status == "keep" and not self.keeper.complete(experiment):
+                self._keep(experiment)
+
+    def _baseline(self) -> None:
+        if not self._all():
+            source = self.workspace.script.read_bytes()
+            checked = check(source)
+            if checked.rejection:
+                raise NothingEvaluated(
+                    f"train.py cannot be the baseline: {checked.rejection} ({checked.detail})"
+                )
+            self._add(0, source, title="baseline", category="baseline", parent=None, checked=checked)
+        baseline = self._all()[0]
+        while len(baseline.measured) < self.settings.baseline_repeats and baseline.status == "open":
+            attempt = self._attempt(baseline)
+            if attempt.outcome not in {"ok", "infrastructure"}:
+                self._set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
+                raise NothingEvaluated(
+                    f"the baseline could not be scored: {attempt.outcome} {attempt.reason or ''}; "
+                    "see `autoresearch logs 0`"
+                )
+            baseline = self._all()[0]
+        if baseline.status == "open":
+            self._set(0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=_mean(baseline))
+            self._keep(self._all()[0])
+
+    # -- one experiment ----------------------------------------------------------------------------------------
+    def _propose(self) -> Experiment:
+        best, number = self.best(), len(self._all())
+        context = context_for(
+            self._all(), best, self.noise(), memo=self._memo(), seconds_left=self.budget.left(), number=number
+        )
+        proposal = self.proposer.propose(context)
+        source = (
+            proposal.source.encode("utf-8", errors="surrogateescape") if proposal.source is not None else b""
+        )
+        repeat = self.proposer.name == "repeat"
+        seen = set() if repeat else {e.fingerprint for e in self._all() if e.fingerprint}
+        checked = check(source, seen=seen, parent=best.source)
+        self._add(
+            number,
+            source,
+            title=proposal.title,
+            category=proposal.category,
+            hypothesis=proposal.hypothesis,
+            parent=best.number,
+            checked=checked,
+        )
+        self.emit("proposed", number=number, title=proposal.title, category=proposal.category)
+        if proposal.source is None:
+            exhausted = "used up" in proposal.failure or "nothing" in proposal.failure
+            self._set(number, status="proposer_failed", state=State.FAILED, reason=proposal.failure)
+            self.emit("failed", number=number, status="proposer_failed", reason=proposal.failure)
+            if exhausted:
+                self._set(number, reason="exhausted")
+        elif checked.rejection is not None:
+            self._set(number, status="rejected", state=State.FAILED, reason=str(checked.rejection))
+            self.emit(
+                "failed", number=number, status="rejected", reason=f"{checked.rejection}: {checked.detail}"
+            )
+        else:
+            self._set(number, state=State.CHECKED)
+        return self.ledger.experiment(self.run_id, number)
+
+    def _advance(self, experiment: Experiment) -> Experiment:
+        """Train and retest until it is decided, or the budget allows no more."""
+        while experiment.status == "open":
+            last = experiment.attempts[-1] if experiment.attempts else None
+            if last is not None and last.outcome not in {"ok", "infrastructure"}:
+                self._set(experiment.number, status="failed", state=State.FAILED, reason=last.outcome)
+                self.emit("failed", number=experiment.number, status=last.outcome, reason=last.reason)
+            elif (
+                experiment.measured and (judgement := self._judge(experiment)).decision is not Decision.RETEST
+            ):
+                self._decide(experiment, judgement)
+            elif not self.budget.allows_another():
+                return experiment
+            else:
+                self._attempt(experiment)
+            experiment = self.ledger.experiment(self.run_id, experiment.number)
+        return experiment
+
+    def _attempt(self, experiment: Experiment) -> Attempt:
+        number, started = experiment.number, self.clock.monotonic()
+        measurement = len(experiment.measured)
+        seed = _seed(self.seed, number, measurement)
+        home = self.workspace.attempts(self.run_id, number)
+        attempt = self.ledger.start_attempt(
+            self.run_id, number, seed=seed, folder=home, now=self.clock.time()
+        )
+        folder = home / str(attempt)
+        shutil.rmtree(folder, ignore_errors=True)  # of a row that was never written
+
+        def progress(state: State) -> None:
+            self._set(number, state=state)
+            self.emit("state", number=number, attempt=attempt, state=str(state))
+
+        trip = self.road.travel(
+            experiment.source.encode("utf-8", errors="replace"),
+            Ids(self.run_id, str(number), attempt),
+            seed=seed,
+            folder=folder,
+            progress=progress,
+        )
+        self.ledger.finish_attempt(self.run_id, number, attempt, trip, now=self.clock.time())
+        spent = self.clock.monotonic() - started
+        self.budget.charge(spent)
+        self.budget.learn(spent)
+        self.emit(
+            "judged",
+            number=number,
+            attempt=attempt,
+            outcome=str(trip.outcome),
+            reason=trip.reason,
+            val_bpb=trip.val_bpb,
+            seconds=round(trip.seconds, 2),
+            detail=trip.detail,
+        )
+        self._count_infrastructure(trip.outcome, trip.detail)
+        return self.ledger.experiment(self.run_id, number).attempts[-1]
+
+    def _count_infrastructure(self, outcome: TripOutcome, detail: str) -> None:
+        if outcome is not TripOutcome.INFRASTRUCTURE:
+            self._infrastructure_failures = 0
+            return
+        self._infrastructure_failures += 1
+        if self._infrastructure_failures >= MAX_INFRASTRUCTURE_FAILURES:
+            raise PrerequisiteMissing(
+                f"the engine failed {self._infrastructure_failures} times in a row ({detail}); mend it, then "
+                "`autoresearch run --resume` goes on"
+            )
+        self.clock.sleep(self.settings.infrastructure_pause_s * self._infrastructure_failures)
+
+    def _judge(self, experiment: Experiment) -> Judgement:
+        import numpy as np
+
+        best = self.best()
+        noise = self.noise()
+        assert noise is not None, "the baseline has at least two repeats"
+        document_bytes = np.load(best.measured[0].folder / "document_bytes.npy")
+        left = self.settings.retests - (len(experiment.measured) - 1)
+        return decide(_measured(experiment), _measured(best), noise, document_bytes, retests_left=left)
+
+    def _decide(self, experiment: Experiment, judgement: Judgement) -> None:
+        number = experiment.number
+        self._set(
+            number,
+            status=str(judgement.decision),
+            state=State.DECIDED,
+            reason=judgement.reason,
+            val_bpb=_mean(experiment),
+            delta=judgement.delta,
+            margin=judgement.margin,
+        )
+        self.emit(
+            "decided",
+            number=number,
+            decision=str(judgement.decision),
+            reason=judgement.reason,
+            val_bpb=_mean(experiment),
+            delta=judgement.delta,
+            margin=judgement.margin,
+        )
+        if judgement.decision is Decision.KEEP:
+            self._keep(self.ledger.experiment(self.run_id, number))
+        else:
+            for attempt in experiment.attempts:  # a discarded model is not looked at again
+                for name in (PARAMS, MODEL):
+                    (attempt.folder / name).unlink(missing_ok=True)
+
+    def _keep(self, experiment: Experiment) -> None:
+        columns = self.keeper.keep(experiment, self.noise() or Noise(0.0, 1))
+        self._set(experiment.number, **columns)
+        self.emit("kept", number=experiment.number, val_bpb=experiment.val_bpb, tag=columns["tag"])
+
+    # -- what the ledger says ------------------------------------------------------------------------------------
+    def best(self) -> Experiment:
+        """The newest kept experiment: every keep was better than (or simpler than) the one before."""
+        return [e for e in self._all() if e.status == "keep"][-1]
+
+    def noise(self) -> Noise | None:
+        return pooled([[a.val_bpb for a in e.measured if a.val_bpb is not None] for e in self._all()])
+
+    def _over(self) -> str | None:
+        proposals = [e for e in self._all() if e.number > 0]
+        most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
+        if most is not None and not busy and len(proposals) >= most:
+            return "all experiments done"
+        return None if self.budget.allows_another() else "budget"
+
+    def _all(self) -> list[Experiment]:
+        return self.ledger.experiments(self.run_id)
+
+    def _memo(self) -> str:
+        return self.workspace.memo.read_text(errors="replace") if self.workspace.memo.exists() else ""
+
+    def _add(self, number: int, source: bytes, *, checked: Any, **columns: Any) -> None:
+        self.ledger.add_experiment(
+            self.run_id,
+            number,
+            now=self.clock.time(),
+            source=source,
+            source_sha256=hashlib.sha256(source).hexdigest(),
+            fingerprint=checked.fingerprint,
+            nodes=checked.nodes,
+            **{"hypothesis": "", **columns},
+        )
+
+    def _set(self, number: int, **columns: Any) -> None:
+        self.ledger.set_experiment(self.run_id, number, **columns)
+
+    def emit(self, kind: str, **data: Any) -> None:
+        """Write the event down, then tell the displays."""
+        now = self.clock.time()
+        self.ledger.add_event(self.run_id, kind, data, now=now)
+        self._emit(Event(kind, now, data))
+
+
+def _measured(experiment: Experiment) -> Measured:
+    import numpy as np
+
+    scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
+    nats = [np.load(a.folder / "document_nats.npy") for a in experiment.measured]
+    return Measured(scores, nats, experiment.nodes)
+
+
+def _mean(experiment: Experiment) -> float:
+    scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
+    return sum(scores) / len(scores)
+
+
+def _seed(run_seed: int, number: int, measurement: int) -> int:
+    """The seed is the host's to choose, never the candidate's; the nth measurement of a script has always the same."""
+    digest = hashlib.sha256(f"{run_seed}/{number}/{measurement}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF

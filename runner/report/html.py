@@ -1,0 +1,67 @@
+"""report.html: one file that can be mailed. Everything in it is escaped; it holds no script."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.decide import pooled
+from runner.ledger import Experiment, Run
+from sandbox.text import one_line, sanitise
+
+_PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>autoresearch {{ run.id }}</title>
+<style>body{font:15px/1.5 system-ui;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
+table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;text-align:left;border-bottom:1px solid #ddd}
+.keep{color:#0a7d33;font-weight:600}.discard{color:#888}pre{background:#f6f6f6;padding:.8rem;overflow:auto;font-size:12px}
+img{max-width:100%}</style>
+<h1>Run {{ run.id }}</h1>
+<p>{{ proposals }} experiments, {{ kept|length - 1 if kept else 0 }} kept improvements. Ended: {{ run.stop_reason or "still running" }}.
+{% if kept %}Baseline {{ "%.4f"|format(kept[0].val_bpb) }}, best {{ "%.4f"|format(kept[-1].val_bpb) }} bits per byte.{% endif %}
+{% if noise %}Noise floor: one run of one script varies by ±{{ "%.4f"|format(noise.sigma) }} ({{ noise.freedom }} degrees of freedom).{% endif %}</p>
+<img alt="progress" src="data:image/png;base64,{{ plot }}">
+<h2>Accepted lineage</h2>
+<table><tr><th>#</th><th>change</th><th>val_bpb</th><th>runs</th><th>gain</th><th>had to exceed</th><th>sealed test</th><th>reproduce</th></tr>
+{% for e in kept %}<tr><td>{{ e.number }}</td><td>{{ line(e.title) }}</td><td>{{ "%.4f"|format(e.val_bpb) }}</td><td>{{ e.measured|length }}</td>
+<td>{{ "%.4f"|format(-e.delta) if e.delta is not none else "" }}</td><td>{{ "%.4f"|format(e.margin) if e.margin is not none else "" }}</td>
+<td>{{ "%.4f"|format(e.test_bpb) if e.test_bpb is not none else "" }}</td><td><code>autoresearch reproduce {{ e.tag }}</code></td></tr>{% endfor %}</table>
+<h2>Everything tried</h2>
+<table><tr><th>#</th><th>status</th><th>val_bpb</th><th>difference</th><th>change</th><th>reason</th></tr>
+{% for e in experiments %}<tr class="{{ e.status }}"><td>{{ e.number }}</td><td>{{ e.status }}</td><td>{{ "%.4f"|format(e.val_bpb) if e.val_bpb is not none else "" }}</td>
+<td>{{ "%+.4f"|format(e.delta) if e.delta is not none else "" }}</td><td>{{ line(e.title) }}</td><td>{{ line(e.reason or "") }}</td></tr>{% endfor %}</table>
+<h2>Changes</h2>{% for number, text in diffs %}<h3>Experiment {{ number }}</h3><pre>{{ text }}</pre>{% endfor %}
+<p>A kept score is the mean of its runs, and the best of many is a little lucky: the sealed test column was never shown to
+the search. <code>autoresearch reproduce TAG</code> runs any of them again.</p></html>
+"""
+
+
+def write_html(path: Path, run: Run, experiments: Sequence[Experiment], plot: Path) -> None:
+    import jinja2
+
+    kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
+    page = environment.from_string(_PAGE).render(
+        run=run,
+        experiments=experiments,
+        kept=kept,
+        proposals=sum(e.number > 0 for e in experiments),
+        noise=pooled([[a.val_bpb for a in e.measured if a.val_bpb is not None] for e in experiments]),
+        plot=base64.b64encode(plot.read_bytes()).decode(),
+        diffs=[(after.number, diff(before, after)) for before, after in itertools.pairwise(kept)],
+        line=one_line,
+    )
+    path.write_text(page)
+
+
+def diff(before: Experiment, after: Experiment) -> str:
+    """A unified diff of two train.py files, sanitised."""
+    lines = difflib.unified_diff(
+        before.source.splitlines(),
+        after.source.splitlines(),
+        f"{before.number}/train.py",
+        f"{after.number}/train.py",
+        lineterm="",
+    )
+    return sanitise("\n".join(lines), max_chars=200_000)

@@ -1,0 +1,140 @@
+"""A workspace: `program.md`, `train.py`, `autoresearch.toml`, and `.autoresearch/` with the ledger and the artifacts."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from runner.durations import format_duration, parse_duration
+from runner.errors import UsageError
+
+CONFIG = "autoresearch.toml"
+STATE = ".autoresearch"
+_TEMPLATES = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What `autoresearch.toml` may say. Every field has a default; an unknown key is refused by name."""
+
+    data: str = ""
+    """Folder of the prepared data set; empty means the default one."""
+    variant: str = "cpu"
+    """Which images: cpu, cuda12 or cuda13."""
+    runtime: str = ""
+    """OCI runtime of the engine, for example "runsc"; empty means the engine's default."""
+    wall_clock: str = "5m"
+    """Hard limit of one training, from container start to SIGKILL; imports and compilation count."""
+    cpus: int = 0
+    """CPUs per experiment; 0 means all that this process may use."""
+    gpus: str = ""
+    """GPU UUIDs, separated by commas; empty means none."""
+    memory_gb: float = 6.0
+    """Memory of one container, swap included."""
+    pids: int = 512
+    baseline_repeats: int = 3
+    """How often the unchanged script runs first; the spread is the noise floor."""
+    retests: int = 2
+    """How often a promising script may run again before it must be clear."""
+    judge_wall_clock: str = "2m"
+    """Limit of each of the judge's two containers."""
+    proposer: str = "tpe"
+
+    def __post_init__(self) -> None:
+        parse_duration(self.wall_clock)
+        parse_duration(self.judge_wall_clock)
+        if self.baseline_repeats < 2:
+            raise UsageError(f"{CONFIG}: baseline_repeats must be at least 2, or there is no noise floor")
+        if self.retests < 0 or self.cpus < 0 or self.memory_gb <= 0 or self.pids < 16:
+            raise UsageError(f"{CONFIG}: retests, cpus, memory_gb and pids must be sensible positive numbers")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / STATE
+
+    @property
+    def ledger(self) -> Path:
+        return self.state / "ledger.db"
+
+    @property
+    def script(self) -> Path:
+        return self.folder / "train.py"
+
+    @property
+    def memo(self) -> Path:
+        return self.folder / "program.md"
+
+    def config(self) -> Config:
+        """Raises UsageError for what is not TOML, not a known key or not of its type."""
+        path = self.folder / CONFIG
+        try:
+            content = tomllib.loads(path.read_text())
+        except FileNotFoundError:
+            return Config()
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path} is not TOML: {error}") from error
+        return config_from(content)
+
+    def attempts(self, run: str, number: int) -> Path:
+        return self.state / "experiments" / run / f"{number:04d}"
+
+
+def config_from(content: dict[str, Any]) -> Config:
+    known = {field.name: field.type for field in fields(Config)}
+    for name, value in content.items():
+        if name not in known:
+            raise UsageError(f"{CONFIG} has an unknown key {name!r}; known are {', '.join(known)}")
+        right: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[str(known[name])]
+        if not isinstance(value, right) or isinstance(value, bool):
+            raise UsageError(f"{CONFIG}: {name} must be of type {known[name]}")
+    return Config(**content)
+
+
+def find(start: Path) -> Workspace:
+    """The workspace `start` is in. Raises UsageError."""
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / CONFIG).is_file():
+            return Workspace(folder)
+    raise UsageError(
+        "this is no workspace (no autoresearch.toml here or above); make one with `autoresearch init DIR`"
+    )
+
+
+def create(folder: Path) -> Workspace:
+    """A new workspace. Nothing that is there is overwritten: raises UsageError."""
+    for name in ("program.md", "train.py", CONFIG):
+        if (folder / name).exists():
+            raise UsageError(f"{folder / name} exists already; choose another folder or move it away")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_TEMPLATES / "program.md", folder / "program.md")
+    shutil.copyfile(_TEMPLATES / "trainer_jax" / "train.py", folder / "train.py")
+    (folder / CONFIG).write_text(_toml())
+    workspace = Workspace(folder.resolve())
+    open_state(workspace)
+    return workspace
+
+
+def open_state(workspace: Workspace) -> None:
+    """The folder for ledger and artifacts: private to its owner, and not git's business."""
+    workspace.state.mkdir(mode=0o700, exist_ok=True)
+    (workspace.state / ".gitignore").write_text("*\n")
+
+
+def _toml() -> str:
+    defaults = Config()
+    lines = ["# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m."]
+    for field in fields(Config):
+        value = getattr(defaults, field.name)
+        lines.append(
+            f"# {field.name} = {repr(value) if not isinstance(value, str) else f'{chr(34)}{value}{chr(34)}'}"
+        )
+    lines.append(f'wall_clock = "{format_duration(parse_duration(defaults.wall_clock))}"')
+    return "\n".join(lines) + "\n"
