@@ -40,8 +40,8 @@ def _git(
         "GIT_AUTHOR_EMAIL": "autoresearch@localhost",
         "GIT_COMMITTER_NAME": "autoresearch",
         "GIT_COMMITTER_EMAIL": "autoresearch@localhost",
-        "GIT_AUTHOR_DATE": f"{at:.0f} +0000",
-        "GIT_COMMITTER_DATE": f"{at:.0f} +0000",
+        "GIT_AUTHOR_DATE": f"@{at:.0f} +0000",
+        "GIT_COMMITTER_DATE": f"@{at:.0f} +0000",
     }
     try:
         result = subprocess.run(

@@ -43,7 +43,7 @@ def versions(engine: Engine) -> list[Finding]:
     findings.append(Finding("cgroup", "ok" if cgroup == "2" else "warn", f"version {cgroup}"))
     for component in answer.get("Components") or []:
         if component.get("Name") == "runc":
-            findings.append(_runc(str(component.get("Version"))))
+            return [*findings, _runc(str(component.get("Version")))]
     return findings
 
 

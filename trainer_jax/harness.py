@@ -93,7 +93,9 @@ def save_params(params: Any) -> None:
     started = time.monotonic()
     names, leaves, _ = _named(params)
     host = jax.device_get(leaves)
-    _write("params.safetensors", save({n: np.ascontiguousarray(x) for n, x in zip(names, host, strict=True)}))
+    _write(
+        "params.safetensors", save({n: np.asarray(x, order="C") for n, x in zip(names, host, strict=True)})
+    )
     clock.note_save(time.monotonic() - started)
     _stage("first_save")
 
