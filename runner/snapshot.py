@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.road import MODEL, PARAMS
-from sandbox.engine import LABEL, BuildContext, Engine, Image
+from sandbox.engine import LABEL, BuildContext, Engine, Image, ImageMissing
 
 HOME = "/opt/autoresearch/snapshot"
 PREFIX = f"{LABEL}.snapshot"
@@ -78,6 +79,8 @@ def freeze(engine: Engine, base: Image, kept: Kept, folder: Path, data_manifest:
         "base.digest": base.id,
         "ref.name": tag_of(kept.run, kept.number),
     }
+    with suppress(ImageMissing):  # of an attempt to keep it that a crash cut off
+        engine.remove_image(engine.image(tag_of(kept.run, kept.number)).id)
     return engine.build(
         BuildContext(
             dockerfile=f"FROM {base.id}\nCOPY snapshot {HOME}\n",
