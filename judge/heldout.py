@@ -1,8 +1,13 @@
-"""The hidden text: loaded, checked against the manifest, and counted in bytes by the judge alone."""
+"""The hidden text: loaded, checked against the manifest, and counted in bytes by the judge alone.
+
+The layout is in docs/contracts.md ("The prepared data set"). The bytes are the denominator of the score, so they are
+not taken on trust: the raw bytes of a document's tokens must add up to the document, one by one.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from judge.rows import Rows, pack
+
+MIN_ROWS = 4
+"""Fewer rows cannot be probed: half are cut once, and the other half lends the text that follows the cuts."""
+AGAIN = "run `autoresearch data prepare` again"
 
 
 class DataCorrupt(Exception):
@@ -29,28 +38,49 @@ class HeldOut:
 
 
 def load(folder: Path, split: str) -> HeldOut:
-    """Load `split` ("val" or "test") of a prepared data set. Raises DataCorrupt."""
+    """Load `split` ("val" or "test") of a prepared data set. Raises DataCorrupt, with what to do in its message."""
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        names = [
-            f"heldout/{split}/tokens.bin",
-            f"heldout/{split}/document_bytes.npy",
-            "heldout/token_bytes.npy",
-        ]
-        for name in names:
-            digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
-            if digest != manifest["files"][name]["sha256"]:
-                raise DataCorrupt(f"{name} is not what was prepared; run `autoresearch data prepare` again")
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if manifest["schema"] != "autoresearch/data/1":
+            raise DataCorrupt(f"the data in {folder} has a format that is not known here; {AGAIN}")
         vocab_size, seq_len, bos_id = (int(manifest[key]) for key in ("vocab_size", "seq_len", "bos_id"))
-        tokens = np.fromfile(folder / names[0], "<u2")
-        document_bytes = np.load(folder / names[1], allow_pickle=False)
-        token_bytes = np.load(folder / names[2], allow_pickle=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataCorrupt(
-            f"the data in {folder} cannot be read; run `autoresearch data prepare` again"
-        ) from error
+        counts = {key: int(manifest["splits"][split][key]) for key in ("documents", "tokens", "bytes")}
+        tokens = np.frombuffer(_verified(folder, f"heldout/{split}/tokens.bin", manifest), "<u2")
+        document_bytes = _array(folder, f"heldout/{split}/document_bytes.npy", manifest)
+        token_bytes = _array(folder, "heldout/token_bytes.npy", manifest)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, RecursionError) as error:
+        raise DataCorrupt(f"the data in {folder} cannot be read; {AGAIN}") from error
+    if bos_id != vocab_size - 1 or seq_len < 1 or token_bytes.shape != (vocab_size,):
+        raise DataCorrupt(f"the manifest in {folder} contradicts itself; {AGAIN}")
     _check_bytes(tokens, bos_id, token_bytes, document_bytes, split)
-    return HeldOut(split, vocab_size, seq_len, pack(tokens, bos_id, seq_len), document_bytes)
+    if counts != {
+        "documents": len(document_bytes),
+        "tokens": len(tokens),
+        "bytes": int(document_bytes.sum()),
+    }:
+        raise DataCorrupt(f"{split} does not hold as much text as its manifest says; {AGAIN}")
+    rows = pack(tokens, bos_id, seq_len)
+    if len(rows.tokens) < MIN_ROWS:
+        raise DataCorrupt(
+            f"{split} fills only {len(rows.tokens)} rows of {seq_len} tokens and {MIN_ROWS} are needed; "
+            "prepare more held-out text"
+        )
+    return HeldOut(split, vocab_size, seq_len, rows, document_bytes)
+
+
+def _verified(folder: Path, name: str, manifest: dict[str, dict[str, dict[str, str]]]) -> bytes:
+    """The content of a file: these very bytes have the hash that the manifest gives."""
+    content = (folder / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
+        raise DataCorrupt(f"{name} is not what was prepared; {AGAIN}")
+    return content
+
+
+def _array(folder: Path, name: str, manifest: dict[str, dict[str, dict[str, str]]]) -> NDArray[np.int64]:
+    array = np.load(io.BytesIO(_verified(folder, name, manifest)), allow_pickle=False)
+    if array.dtype != np.int64 or array.ndim != 1:
+        raise DataCorrupt(f"{name} is not a list of numbers; {AGAIN}")
+    return np.asarray(array, np.int64)
 
 
 def _check_bytes(
@@ -61,9 +91,10 @@ def _check_bytes(
     split: str,
 ) -> None:
     """The denominator: the raw bytes of a document's tokens must be the document's bytes, one by one."""
-    if not len(tokens) or tokens[0] != bos_id or tokens.max() > bos_id or token_bytes[bos_id] != 0:
-        raise DataCorrupt(f"the tokens of {split} are not in the expected format")
+    if not len(tokens) or tokens[0] != bos_id or tokens.max() > bos_id:
+        raise DataCorrupt(f"the tokens of {split} are not in the expected format; {AGAIN}")
+    if token_bytes[bos_id] != 0 or (token_bytes[:bos_id] <= 0).any():
+        raise DataCorrupt(f"the bytes of the tokens are not in the expected format; {AGAIN}")
     starts = np.flatnonzero(tokens == bos_id)
-    counted = np.add.reduceat(token_bytes[tokens], starts)
-    if not np.array_equal(counted, document_bytes):
-        raise DataCorrupt(f"the bytes of {split} do not add up; run `autoresearch data prepare` again")
+    if not np.array_equal(np.add.reduceat(token_bytes[tokens], starts), document_bytes):
+        raise DataCorrupt(f"the bytes of {split} do not add up; {AGAIN}")

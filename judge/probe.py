@@ -1,16 +1,23 @@
-"""The blind probe: what does the model predict where there was nothing to peek at?
+"""The blind probe: what does the model predict where there is nothing to peek at?
 
-Random cut points in real hidden rows; everything after the cut is replaced by other real text, and the rows that
-share the batch are others than in the full score. The container that runs the probe is never given the text after
-the cut, so its loss there is honest by construction (a strict prefix, in the words of openai/parameter-golf #1017);
-the full score, which sees everything, must agree with it position by position.
+A probe is a (row, cut): the function sees x[:cut+1] of a hidden row, then other real text, and predicts y[cut]. Its loss
+there is honest by construction (a strict prefix: openai/parameter-golf #1017), and the full score, which sees
+everything, must agree with it position by position.
 
-Real text, because a leak can be switched on by natural-looking rows only; random unaligned cuts, because a block
-summary leaks nothing at its own border (karpathy/nanochat #844); other rows, because of batch statistics and expert choice.
+Real text, because a leak can be switched on by natural-looking rows only; random cuts, because a block summary
+leaks nothing at its own border (karpathy/nanochat #844); other neighbours in the batch than in the full score, because
+of batch statistics and expert choice.
+
+Half of the rows are cut once: what follows their cut is nowhere in the blind container, so that even a program that
+broke out of XLA would not find it. The other half lends the text after the cuts and is cut as often as it takes to
+reach `count`; there, the text after a cut is in the container but never in the same batch as the cut (but for data of
+fewer rows than a batch). Sparse leaks are found by number: a leak at a share f of the scored positions is missed with
+probability (1 - f)^count. See docs/judge.md for what that means in bits per byte.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,44 +25,90 @@ from numpy.typing import NDArray
 
 from judge.rows import Rows
 
-# The same program on the same device gives the same bits for a row whatever its neighbours hold (measured:
-# difference 0.0 on XLA:CPU in float32 and bfloat16). The room below is for devices whose kernels choose by
-# content; a leak worth 0.002 bits per byte is about 0.004 nats per token, well above MEAN.
-MAX_NATS = 0.02
-MEAN_NATS = 0.001
+# The same program compiled for the same shape gives the same bits for a row whatever its neighbours hold; docs/judge.md
+# has the measurements. The room below is what a device needs that picks other kernels in the other container.
+# A leak as small as MEAN_NATS at every position is worth MEAN_NATS / ln 2 / (bytes per token): under 0.0003 bits
+# per byte at the 2.5 bytes a token of the default data.
+MAX_NATS = 0.01
+MEAN_NATS = 0.0005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """`inputs` int32[K, T] may be shown; `row`, `cut`, `target` (int[K] each) are known to the host alone."""
+    """Whole batches of probes. `inputs` (int32[M, T]) and `cut` (int64[M]) may be shown; `row` and `target` (int64[M])
+    are known to the host alone. A filler, which completes a batch, has row -1."""
 
     inputs: NDArray[np.int32]
-    row: NDArray[np.int64]
     cut: NDArray[np.int64]
+    row: NDArray[np.int64]
     target: NDArray[np.int64]
 
+    @property
+    def probed(self) -> NDArray[np.bool_]:
+        return self.row >= 0
 
-def plan(rows: Rows, count: int, rng: np.random.Generator) -> Plan:
-    """`count` probes at scored positions, spread over the rows. At cut t the function sees x[:t+1] and predicts y[t]."""
+
+def plan(rows: Rows, count: int, batch: int, rng: np.random.Generator) -> Plan:
+    """`count` probes, or as many as there are positions that may be cut at. `rows` must have four rows or more."""
     x, y = rows.tokens[:, :-1], rows.tokens[:, 1:]
-    order = np.concatenate([rng.permutation(len(x)) for _ in range(-(-count // len(x)))])[:count]
-    cut = np.array([rng.choice(np.flatnonzero(rows.scored[row])) for row in order])
-    inputs = x[order].copy()
-    positions = np.arange(x.shape[1])
-    for index in range(count):
-        donor = x[rng.integers(len(x))]
-        shifted = np.roll(donor, int(rng.integers(len(donor))))  # other text, also at the same offset
-        after = positions > cut[index]
-        inputs[index, after] = shifted[after]
-    return Plan(inputs, order, cut, y[order, cut].astype(np.int64))
+    length = x.shape[1]
+    order = rng.permutation(len(x))
+    once, lenders = order[: len(x) // 2], order[len(x) // 2 :]
+    batches = []
+    for probes in _batches(rows.scored, once, lenders, count, batch, rng):
+        fillers = np.tile([[-1, 0]], (batch - len(probes), 1))
+        row, cut = np.concatenate([probes, fillers]).T
+        # the lender's text from a random offset, so that it is other text also at the same position
+        offset = rng.integers(length, size=(batch, 1))
+        lent = x[_lent_by(lenders, row, rng)[:, None], (np.arange(length) + offset) % length]
+        shown = (np.arange(length) <= cut[:, None]) & (row >= 0)[:, None]
+        batches.append((np.where(shown, x[row], lent), cut, row, np.where(row >= 0, y[row, cut], 0)))
+    inputs, cut, row, target = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return Plan(inputs.astype(np.int32), cut, row, target.astype(np.int64))
+
+
+def _batches(
+    scored: NDArray[np.bool_],
+    once: NDArray[np.int64],
+    lenders: NDArray[np.int64],
+    count: int,
+    batch: int,
+    rng: np.random.Generator,
+) -> Iterator[NDArray[np.int64]]:
+    """int64[<= batch, 2] of (row, cut): no row twice in a batch, no position twice at all, at most `count` in total."""
+    cuts = {int(row): rng.permutation(np.flatnonzero(scored[row])) for row in (*once, *lenders)}
+
+    def batched(rows: NDArray[np.int64], depth: int) -> Iterator[NDArray[np.int64]]:
+        probes = np.array([(row, cuts[int(row)][depth]) for row in rows], np.int64)
+        yield from (probes[start : start + batch] for start in range(0, len(probes), batch))
+
+    once = once[:count]
+    yield from batched(once, 0)
+    left, depth = count - len(once), 0
+    while left > 0 and (deep := [row for row in lenders if len(cuts[int(row)]) > depth]):
+        now = rng.permutation(deep)[:left]
+        yield from batched(now, depth)
+        left, depth = left - len(now), depth + 1
+
+
+def _lent_by(
+    lenders: NDArray[np.int64], members: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """For every member of a batch a row that is not in the batch; in tiny data, one that is at least another row."""
+    outside = np.setdiff1d(lenders, members)
+    if len(outside):
+        return rng.choice(outside, len(members))
+    return np.array([rng.choice(lenders[lenders != member]) for member in members])
 
 
 def blind_nats(logits: NDArray[np.float32], target: NDArray[np.int64]) -> NDArray[np.float64]:
     """Cross-entropy (nats) at the cuts, normalised here in float64 over all of V."""
-    wide = logits.astype(np.float64)
-    top = wide.max(axis=1, keepdims=True)
-    total = np.log(np.exp(wide - top).sum(axis=1)) + top[:, 0]
-    nats: NDArray[np.float64] = total - wide[np.arange(len(target)), target]
+    nats = np.empty(len(target))
+    for start in range(0, len(target), 256):  # float64 of all the logits at once would be gigabytes
+        wide = logits[start : start + 256].astype(np.float64)
+        wide -= wide.max(axis=1, keepdims=True)
+        picked = wide[np.arange(len(wide)), target[start : start + 256]]
+        nats[start : start + 256] = np.log(np.exp(wide).sum(axis=1)) - picked
     return nats
 
 

@@ -15,6 +15,7 @@ from sandbox.spec import GIB, Limits
 if TYPE_CHECKING:
     from runner.build import Images
     from runner.road import Leases, Road
+    from sandbox.docker_engine import DockerEngine
     from sandbox.engine import Engine
 
 CPU_VOCABULARY, CPU_SEQUENCE = 2048, 256
@@ -38,7 +39,7 @@ def default_data(variant: str) -> Path:
     return cache_folder() / "data" / ("default-cpu" if variant == "cpu" else "default-gpu")
 
 
-def connect(config: Config) -> Engine:
+def connect(config: Config) -> DockerEngine:
     """Raises EngineUnavailable."""
     from sandbox.docker_engine import DockerEngine
 

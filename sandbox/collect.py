@@ -1,7 +1,7 @@
 """Take a candidate's outputs over the border: fixed names, regular files, capped sizes, nothing unpacked.
 
-`PROGRAM` runs inside the trusted holder container, after the candidate is dead, and writes one framed stream:
-per name a JSON header line, then exactly the promised number of bytes. `receive` reads that stream on the host
+`PROGRAM` runs inside the trusted holder container, after the candidate is dead. It reads one line that names what
+is wanted and writes one framed stream: per name a JSON header line, then exactly the promised number of bytes. `receive` reads that stream on the host
 with caps of its own and hashes what it writes. No archive format and no `docker cp` is involved: both have
 a history of escapes (CVE-2018-15664, CVE-2025-4517, CVE-2026-41567).
 """
@@ -51,7 +51,7 @@ def take(name, cap):
                 sys.exit("shrank while read")
             out.write(block)
             left -= len(block)
-for name, cap in json.loads(sys.argv[1]):
+for name, cap in json.loads(sys.stdin.readline()):
     try:
         take(name, cap)
     except OSError:
@@ -65,41 +65,80 @@ class BrokenStream(Exception):
     """The collector's stream ended early or broke its framing: an infrastructure fault, not a candidate's."""
 
 
-def request(outputs: Sequence[Output]) -> str:
-    """The collector program's one argument."""
-    return json.dumps([[output.name, output.max_bytes] for output in outputs])
+def request(outputs: Sequence[Output]) -> bytes:
+    """The one line that the collector program reads."""
+    return json.dumps([[output.name, output.max_bytes] for output in outputs]).encode() + b"\n"
 
 
 def receive(
     stream: Iterator[bytes], outputs: Sequence[Output], destination: Path
 ) -> tuple[dict[str, CollectedFile], dict[str, Refusal]]:
-    """Read the framed stream into `destination`. Raises BrokenStream; never writes a name that was not asked for."""
+    """Read the framed stream into `destination`; never write a name that was not asked for.
+
+    Raises BrokenStream or OSError, and then leaves none of the files behind.
+    """
     reader = _Reader(stream)
     files: dict[str, CollectedFile] = {}
     refusals: dict[str, Refusal] = {}
+    try:
+        _receive(reader, outputs, destination, files, refusals)
+        _sync_folder(destination)
+    except BaseException:
+        for taken in files.values():
+            taken.path.unlink(missing_ok=True)
+        raise
+    return files, refusals
+
+
+def _receive(
+    reader: _Reader,
+    outputs: Sequence[Output],
+    destination: Path,
+    files: dict[str, CollectedFile],
+    refusals: dict[str, Refusal],
+) -> None:
     for output in outputs:
         header = reader.line()
         if header.get("name") != output.name:
             raise BrokenStream("the collector answered about another file than asked")
         if "refused" in header:
-            refusals[output.name] = Refusal(str(header["refused"]))
+            refusals[output.name] = _refusal(header["refused"])
             continue
         size = header.get("bytes")
-        if not isinstance(size, int) or not 0 <= size <= output.max_bytes:
+        if type(size) is not int or not 0 <= size <= output.max_bytes:
             raise BrokenStream("the collector announced an impossible size")
         files[output.name] = _store(reader, size, destination / output.name)
-    return files, refusals
+
+
+def _refusal(word: object) -> Refusal:
+    try:
+        return Refusal(str(word))
+    except ValueError as error:
+        raise BrokenStream("the collector refused for an unknown reason") from error
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _store(reader: _Reader, size: int, path: Path) -> CollectedFile:
     digest = hashlib.sha256()
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
-    with open(fd, "wb") as file:
-        for block in reader.take(size):
-            digest.update(block)
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(fd, "wb") as file:
+            os.fchmod(fd, 0o644)  # the judge's container reads the copy as another user
+            for block in reader.take(size):
+                digest.update(block)
+                file.write(block)
+            file.flush()
+            os.fsync(fd)
+    except BaseException:
+        path.unlink()
+        raise
     return CollectedFile(path, size, digest.hexdigest())
 
 
@@ -122,7 +161,7 @@ class _Reader:
         head, _, self._buffer = self._buffer.partition(b"\n")
         try:
             header = json.loads(head)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BrokenStream("the collector's header is not JSON") from error
         if not isinstance(header, dict):
             raise BrokenStream("the collector's header is not an object")

@@ -6,156 +6,199 @@ removed on every path, and what a crash of this process leaves behind carries la
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import docker
 import requests
-from docker.errors import DockerException, NotFound
+from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, deadline, images, reaper
+from sandbox import collect, images, reaper
+from sandbox.deadline import Watch
+from sandbox.dialect import Dialect, detect
+from sandbox.ending import ending
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
+from sandbox.execute import output_of
 from sandbox.host_config import USER, container_config, holder_config, labels, volume_options
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, this_process
 from sandbox.posture import differences
 from sandbox.spec import Job, Role
 from sandbox.text import one_line, sanitise
+from sandbox.validity import refuse_malformed
 
 ENGINE_ERRORS = (DockerException, requests.exceptions.RequestException, OSError, collect.BrokenStream)
-_LABEL_GRACE_S = 120.0
-_LOG_LINES = 300
+_REQUEST_TIMEOUT_S = 60
+_LABEL_GRACE_S = 300.0
+"""Time beyond the wall clock to kill, collect and remove, before a reaper of another process steps in."""
+_COLLECT_S = 60.0
+_COLLECT_BYTES_PER_S = 20e6
+_LOG_ENTRIES = 256
+"""An engine cuts a line without end into entries of 16 KiB, so this bounds what is read to 4 MiB."""
 
 
 class DockerEngine:
-    """See `sandbox.engine.Engine`. `runtime` is an OCI runtime the engine knows, for example "runsc"."""
+    """See `sandbox.engine.Engine`. `python` is an interpreter inside every image, for the collector.
+
+    The clocks and the process that owns what is made are passed in; use `connect` to get one for this process.
+    """
 
     def __init__(
         self,
         client: Any,
         *,
-        runtime: str | None = None,
+        dialect: Dialect | None = None,
         python: str = "/opt/venv/bin/python",
         owner: Owner | None = None,
-        log_driver: str = "local",
         monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.client = client
-        self._runtime = runtime
-        self._python = python
+        self.dialect = dialect or Dialect()
+        self.python = python
         self._owner = owner or this_process()
-        self._log_driver = log_driver
-        self._monotonic = monotonic
+        self._reaper = reaper.Reaper(client, self._owner.uid, self.dialect.local)
+        self._monotonic, self._now, self._sleep = monotonic, now, sleep
 
     @classmethod
-    def connect(cls, host: str | None = None, *, runtime: str | None = None) -> DockerEngine:
-        """Reach an engine: `host`, else $DOCKER_HOST, else the local socket. Raises EngineUnavailable."""
+    def connect(
+        cls, host: str | None = None, *, runtime: str | None = None, python: str = "/opt/venv/bin/python"
+    ) -> DockerEngine:
+        """Reach an engine: `host`, else $DOCKER_HOST, else the local socket. `runtime` is an OCI runtime that the
+        engine knows, for example "runsc". Raises EngineUnavailable, which says what to do."""
         try:
             settings = {"base_url": host} if host else docker.utils.kwargs_from_env()
-            client = docker.APIClient(version="auto", timeout=60, **settings)
-            components = client.version().get("Components") or []
-            known = client.info().get("Runtimes") or {}
+            client = docker.APIClient(
+                version="auto", timeout=_REQUEST_TIMEOUT_S, max_pool_size=32, **settings
+            )
+            version, info = client.version(), client.info()
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise EngineUnavailable(
-                "no container engine answers: install docker.io and start dockerd (script/bootstrap does both "
-                f"as root), or join the docker group ({one_line(str(error))})"
-            ) from error
+            raise EngineUnavailable(_advice(error, host)) from error
+        known = info.get("Runtimes") or {}
         if runtime and runtime not in known:
             raise EngineUnavailable(
                 f"the engine has no runtime {runtime!r}; it knows {', '.join(sorted(known))}"
             )
-        podman = any("podman" in str(part.get("Name", "")).lower() for part in components)
-        return cls(client, runtime=runtime, log_driver="k8s-file" if podman else "local")
+        dialect = detect(version, info, base_url=client.base_url, runtime=runtime)
+        return cls(client, dialect=dialect, python=python)
 
     def run(self, job: Job) -> Outcome:
-        _refuse_malformed(job)
+        refuse_malformed(job)
+        if job.lease.gpu_uuid is not None and self.dialect.gpu_driver is None:
+            return _failed(
+                Ending.REFUSED, "the engine cannot hand out a GPU: install nvidia-container-toolkit"
+            )
         asked_at = self._monotonic()
         try:
-            with self._volume(job) as volume, self._container(job, volume, Role.HOLDER) as (holder, _):
-                self.client.start(holder)
-                with self._container(job, volume, job.role) as (container, config):
-                    if found := differences(config, self.client.inspect_container(container)):
-                        return _failed(
-                            Ending.REFUSED, "the engine would not run what was asked: " + "; ".join(found)
-                        )
-                    return self._live(job, container, holder)
-        except NotFound as error:
-            return _failed(Ending.LOST, str(error), self._monotonic() - asked_at)
+            with self._volume(job) as volume, self._container(job, volume, Role.HOLDER) as holder:
+                if found := self._differences(*holder):
+                    return _failed(Ending.REFUSED, found)
+                self.client.start(holder[0])
+                with self._container(job, volume, job.role) as container:
+                    if found := self._differences(*container):
+                        return _failed(Ending.REFUSED, found)
+                    return self._live(job, container[0], holder[0])
+        except ImageNotFound:
+            return _failed(Ending.REFUSED, f"there is no image {job.image}; run `autoresearch build`")
         except ENGINE_ERRORS as error:
             return _failed(Ending.ENGINE_FAILED, str(error), self._monotonic() - asked_at)
 
     def _live(self, job: Job, container: str, holder: str) -> Outcome:
         started = self._monotonic()
-        self.client.start(container)
-        death = deadline.await_death(
-            self.client, container, deadline=started + job.limits.wall_clock_s, monotonic=self._monotonic
-        )
-        seconds = self._monotonic() - started
-        if not death.dead:
-            return _failed(Ending.UNKILLABLE, "the container survived SIGKILL", seconds)
-        state = self.client.inspect_container(container)["State"]
-        if state.get("Error"):
-            return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
-        files, refusals = self._collect(job, holder)
+        watch = Watch(self.client, container, self._monotonic, self._sleep, self.dialect.local)
+        try:
+            self.client.start(container)
+            death = watch.until_dead(started + job.limits.wall_clock_s)
+            seconds = self._monotonic() - started
+            if not death.dead:
+                return _failed(Ending.UNKILLABLE, "the container survived SIGKILL", seconds)
+            state = self.client.inspect_container(container)["State"]
+            if state.get("Error"):
+                return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
+            how, note = ending(self.client, container, state, death)
+            log = sanitise(self.client.logs(container, tail=_LOG_ENTRIES))
+        except NotFound:
+            return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
+        files: dict[str, CollectedFile] = {}
+        refusals: dict[str, Refusal] = {}
+        if how is not Ending.LOST:
+            files, refusals = self._collect(job, holder)
+        peak = job.limits.memory_bytes if how is Ending.OUT_OF_MEMORY else death.memory_peak_bytes
         return Outcome(
-            ending=_ending(state, timed_out=death.killed),
+            ending=how,
             exit_code=int(state["ExitCode"]),
             seconds=seconds,
-            log_tail=sanitise(self.client.logs(container, tail=_LOG_LINES)),
+            log_tail=log,
             files=files,
             refusals=refusals,
-            memory_peak_bytes=death.memory_peak_bytes,
+            memory_peak_bytes=peak,
+            detail=note,
         )
 
     def _collect(self, job: Job, holder: str) -> tuple[dict[str, CollectedFile], dict[str, Refusal]]:
         """Only now, with every process of the candidate dead, is anything it wrote looked at."""
         if not job.outputs:
             return {}, {}
-        command = [self._python, "-I", "-B", "-c", collect.PROGRAM, collect.request(job.outputs)]
-        execution = self.client.exec_create(holder, command, user=USER, stderr=True)["Id"]
-        stream = self.client.exec_start(execution, stream=True, demux=True)
-        return collect.receive((out for out, _ in stream if out), job.outputs, job.destination)
+        patience = _COLLECT_S + job.limits.out_bytes / _COLLECT_BYTES_PER_S
+        stream = output_of(
+            self.client,
+            holder,
+            [self.python, "-I", "-B", "-c", collect.PROGRAM],
+            user=USER,
+            stdin=collect.request(job.outputs),
+            deadline=self._monotonic() + patience,
+            monotonic=self._monotonic,
+        )
+        with closing(stream):
+            return collect.receive(stream, job.outputs, job.destination)
 
     @contextmanager
     def _volume(self, job: Job) -> Iterator[str]:
         name = f"ar-{secrets.token_hex(8)}"
-        self.client.create_volume(
-            name,
-            driver="local",
-            driver_opts=volume_options(job.limits),
-            labels=labels(job, owner=str(self._owner), deadline=self._label_deadline(job)),
-        )
         try:
+            self.client.create_volume(
+                name,
+                driver="local",
+                driver_opts=volume_options(job.limits),
+                labels=self._labels(job, Role.HOLDER),
+            )
             yield name
         finally:
             reaper.remove_volume(self.client, name)
 
     @contextmanager
-    def _container(self, job: Job, volume: str, role: Role) -> Iterator[tuple[str, dict[str, Any]]]:
-        marks = labels(job, owner=str(self._owner), deadline=self._label_deadline(job), role=role)
-        common: dict[str, Any] = {
-            "volume": volume,
-            "labels": marks,
-            "runtime": self._runtime,
-            "log_driver": self._log_driver,
-        }
+    def _container(self, job: Job, volume: str, role: Role) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Id, configuration and the engine's warnings. Removed by name, which is known even when an interrupt
+        keeps the answer from us."""
+        marks = self._labels(job, role)
         if role is Role.HOLDER:
-            config = holder_config(job, python=self._python, **common)
+            config = holder_config(job, volume=volume, labels=marks, dialect=self.dialect, python=self.python)
         else:
-            config = container_config(job, **common)
-        name = f"ar-{job.run}-{job.experiment}-{job.attempt}-{role}-{secrets.token_hex(4)}"
-        container = self.client.create_container_from_config(config, name)["Id"]
+            config = container_config(job, volume=volume, labels=marks, dialect=self.dialect)
+        name = _container_name(job, role)
         try:
-            yield container, config
+            answer = self.client.create_container_from_config(config, name)
+            yield answer["Id"], config, "; ".join(answer.get("Warnings") or [])
         finally:
-            reaper.remove_container(self.client, container)
+            reaper.remove_container(self.client, name)
 
-    def _label_deadline(self, job: Job) -> float:
-        return time.time() + job.limits.wall_clock_s + _LABEL_GRACE_S
+    def _differences(self, container: str, config: Mapping[str, Any], warnings: str) -> str:
+        """What keeps the container from being started, as one sentence; empty when nothing does."""
+        found = differences(config, self.client.inspect_container(container))
+        if not found:
+            return ""
+        return "the engine would not run what was asked: " + "; ".join([*found, *filter(None, [warnings])])
+
+    def _labels(self, job: Job, role: Role) -> dict[str, str]:
+        deadline = self._now() + job.limits.wall_clock_s + _LABEL_GRACE_S
+        return labels(job, owner=str(self._owner), deadline=deadline, role=role)
 
     def build(self, context: BuildContext, progress: Callable[[str], None] | None = None) -> Image:
         return images.build(self.client, context, progress)
@@ -177,15 +220,13 @@ class DockerEngine:
 
     def remnants(self, run: str | None = None) -> Sequence[Remnant]:
         with _engine_errors():
-            return reaper.remnants(self.client, self._owner.uid, run)
+            return self._reaper.remnants(run)
 
     def reap(
         self, *, now: float, everything_of_run: str | None = None, dry_run: bool = False
     ) -> Sequence[Remnant]:
         with _engine_errors():
-            return reaper.reap(
-                self.client, self._owner.uid, now=now, everything_of_run=everything_of_run, dry_run=dry_run
-            )
+            return self._reaper.reap(now=now, everything_of_run=everything_of_run, dry_run=dry_run)
 
 
 @contextmanager
@@ -196,23 +237,21 @@ def _engine_errors() -> Iterator[None]:
         raise EngineUnavailable(f"the container engine failed: {one_line(str(error))}") from error
 
 
-def _refuse_malformed(job: Job) -> None:
-    if not job.image.startswith("sha256:"):
-        raise ValueError(f"address images by content id, not {job.image!r}: a tag can move")
-    if not job.command or not job.lease.cpus:
-        raise ValueError("a job needs a command and a lease of at least one CPU")
-    if any("/" in output.name or output.name in {"", ".", ".."} for output in job.outputs):
-        raise ValueError("outputs are plain names in /out")
+def _advice(error: Exception, host: str | None) -> str:
+    where = host or os.environ.get("DOCKER_HOST") or "the local socket"
+    why = str(error)
+    if "Permission denied" in why:
+        return f"you may not use the container engine at {where}: ask to join the docker group, then log in again"
+    return (
+        f"no container engine answers at {where}: install docker.io and start dockerd, or run script/bootstrap "
+        f"({one_line(why)})"
+    )
 
 
-def _ending(state: Mapping[str, Any], *, timed_out: bool) -> Ending:
-    """137 is ambiguous (OOM kill, our kill, the candidate's own): the host's clock is asked first, then the kernel."""
-    if timed_out:
-        return Ending.TIMED_OUT
-    if state.get("OOMKilled") and state["ExitCode"] != 0:
-        return Ending.OUT_OF_MEMORY
-    return Ending.EXITED
+def _container_name(job: Job, role: Role) -> str:
+    parts = re.sub(r"[^A-Za-z0-9_.-]", "-", f"{job.run}-{job.experiment}-{job.attempt}-{role}")
+    return f"ar-{parts[:100]}-{secrets.token_hex(4)}"
 
 
 def _failed(ending: Ending, detail: str, seconds: float = 0.0) -> Outcome:
-    return Outcome(ending=ending, exit_code=None, seconds=seconds, detail=one_line(detail, max_chars=500))
+    return Outcome(ending=ending, exit_code=None, seconds=seconds, detail=one_line(detail, max_chars=1000))

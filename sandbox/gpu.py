@@ -1,47 +1,107 @@
-"""What NVIDIA's driver says of its GPUs, asked on the host: inside a container the process lists are empty."""
+"""What the NVIDIA driver says: which GPUs there are and who computes on them. Read only; nothing is ever set.
+
+Asked on the host: inside a container the driver's process lists are empty (it does not know PID namespaces).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from sandbox.engine import SandboxError
 
 
+class GpuProbe(Protocol):
+    """`uuids` in driver order ("GPU-…", or "MIG-…" where a GPU is split); `processes` are host process numbers
+    that compute on one of them."""
+
+    def uuids(self) -> Sequence[str]: ...
+
+    def processes(self, uuid: str) -> Sequence[int]: ...
+
+
 class NvmlProbe:
-    """`sandbox.lease.GpuProbe` over NVML. Raises SandboxError where there is no driver. Nothing is ever set."""
+    """The real one, through NVML. Without a driver there are no GPUs; a driver that fails raises SandboxError."""
 
     def __init__(self) -> None:
         import pynvml
 
+        self._nvml: Any = pynvml
+        self._present = True
         try:
             pynvml.nvmlInit()
         except pynvml.NVMLError as error:
-            raise SandboxError(
-                f"no NVIDIA driver answers ({error}); leave `gpus` empty to use CPUs"
-            ) from error
-        self._nvml = pynvml
+            absent = (pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
+            if error.value not in absent:
+                raise SandboxError(f"the NVIDIA driver does not answer ({error}); run nvidia-smi") from error
+            self._present = False
 
     def uuids(self) -> Sequence[str]:
-        count = self._nvml.nvmlDeviceGetCount()
-        return [
-            self._nvml.nvmlDeviceGetUUID(self._nvml.nvmlDeviceGetHandleByIndex(index))
-            for index in range(count)
-        ]
+        if not self._present:
+            return []
+        try:
+            handles = [
+                self._nvml.nvmlDeviceGetHandleByIndex(index)
+                for index in range(self._nvml.nvmlDeviceGetCount())
+            ]
+            return [self._uuid(part) for handle in handles for part in self._parts(handle)]
+        except self._nvml.NVMLError as error:
+            raise SandboxError(f"the NVIDIA driver does not list its GPUs ({error})") from error
 
     def processes(self, uuid: str) -> Sequence[int]:
-        handle = self._nvml.nvmlDeviceGetHandleByUUID(uuid)
-        return [process.pid for process in self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+        try:
+            handle = self._nvml.nvmlDeviceGetHandleByUUID(uuid.encode())
+            return [process.pid for process in self._nvml.nvmlDeviceGetComputeRunningProcesses(handle)]
+        except self._nvml.NVMLError as error:
+            raise SandboxError(f"the NVIDIA driver does not answer about {uuid} ({error})") from error
+
+    def _parts(self, handle: Any) -> list[Any]:
+        """The GPU itself, or its MIG instances where it is split: then the whole cannot be leased."""
+        try:
+            split, _ = self._nvml.nvmlDeviceGetMigMode(handle)
+        except self._nvml.NVMLError:  # a GPU that cannot be split
+            return [handle]
+        if split != self._nvml.NVML_DEVICE_MIG_ENABLE:
+            return [handle]
+        parts = []
+        for index in range(self._nvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+            try:
+                parts.append(self._nvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, index))
+            except self._nvml.NVMLError:  # an empty slot
+                continue
+        return parts
+
+    def _uuid(self, handle: Any) -> str:
+        uuid = self._nvml.nvmlDeviceGetUUID(handle)
+        return uuid.decode() if isinstance(uuid, bytes) else str(uuid)
 
 
 class FakeGpuProbe:
-    """For tests: `busy` maps a UUID to the processes that are on it."""
+    """GPUs for a test. Change `busy` to let a stranger appear: {"GPU-a": [4711]}."""
 
-    def __init__(self, uuids: Sequence[str], busy: dict[str, list[int]] | None = None) -> None:
+    def __init__(self, uuids: Sequence[str], busy: Mapping[str, Sequence[int]] | None = None) -> None:
         self._uuids = list(uuids)
-        self.busy = busy or {}
+        self.busy: dict[str, list[int]] = {uuid: list(pids) for uuid, pids in (busy or {}).items()}
 
     def uuids(self) -> Sequence[str]:
-        return self._uuids
+        return list(self._uuids)
 
     def processes(self, uuid: str) -> Sequence[int]:
-        return self.busy.get(uuid, [])
+        return list(self.busy.get(uuid, ()))
+
+
+def permitted(uuids: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Those of `uuids` that a scheduler (SLURM, or a user's own habit) has left to us through
+    CUDA_VISIBLE_DEVICES, which holds UUIDs, prefixes of them, or places in the driver's order.
+
+    An engine's containers escape SLURM's device cgroup, so the variable must be honoured here."""
+    allowed = environment.get("CUDA_VISIBLE_DEVICES")
+    if allowed is None:
+        return list(uuids)
+    found: list[str] = []
+    for word in (part.strip() for part in allowed.split(",")):
+        if word.isdigit():
+            found += uuids[int(word) : int(word) + 1]
+        elif word:
+            found += [uuid for uuid in uuids if uuid.startswith(word)]
+    return found

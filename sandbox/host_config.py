@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.dialect import Dialect
 from sandbox.engine import LABEL
 from sandbox.seccomp import profile
 from sandbox.spec import MIB, Job, Lease, Limits, Mount, Role
@@ -36,46 +37,24 @@ def volume_options(limits: Limits) -> dict[str, str]:
     return {"type": "tmpfs", "device": "tmpfs", "o": f"{options},nosuid,nodev,noexec"}
 
 
-def container_config(
-    job: Job,
-    *,
-    volume: str,
-    labels: Mapping[str, str],
-    runtime: str | None,
-    log_driver: str,
-    gpu_driver: str = "nvidia",
-) -> dict[str, Any]:
+def container_config(job: Job, *, volume: str, labels: Mapping[str, str], dialect: Dialect) -> dict[str, Any]:
     """The whole configuration of the container that runs `job`."""
-    limits = job.limits
-    mounts: list[dict[str, Any]] = [_bind(mount) for mount in job.mounts]
-    mounts.append({"Type": "volume", "Source": volume, "Target": "/out", "VolumeOptions": {"NoCopy": True}})
     return {
-        "Image": job.image,
-        "Entrypoint": [job.command[0]],
-        "Cmd": list(job.command[1:]),
-        "User": USER,
+        **_common(job.image, job.command, labels, {"HOME": "/tmp", **job.environment}),
         "WorkingDir": "/work",
-        "Hostname": "sandbox",
-        "Env": [f"{name}={value}" for name, value in {"HOME": "/tmp", **job.environment}.items()],
-        "Labels": dict(labels),
-        "NetworkDisabled": True,
-        "Healthcheck": {"Test": ["NONE"]},
-        "StopSignal": "SIGKILL",
-        "Tty": False,
-        "OpenStdin": False,
         "HostConfig": {
-            **_confinement(limits, runtime, log_driver),
-            **_compute(job.lease, gpu_driver),
-            "Mounts": mounts,
+            **_confinement(job.limits, dialect),
+            **_compute(job.lease, dialect),
+            "Mounts": [*(_bind(mount) for mount in job.mounts), _out(volume, read_only=False)],
         },
     }
 
 
 def holder_config(
-    job: Job, *, volume: str, labels: Mapping[str, str], runtime: str | None, log_driver: str, python: str
+    job: Job, *, volume: str, labels: Mapping[str, str], dialect: Dialect, python: str
 ) -> dict[str, Any]:
     """The trusted container that keeps the tmpfs volume mounted (it vanishes with its last user) and that the
-    collector runs in. Same confinement, tiny limits."""
+    collector runs in. The same confinement, tiny limits, /out read-only, no GPU."""
     limits = Limits(
         wall_clock_s=job.limits.wall_clock_s,
         memory_bytes=128 * MIB,
@@ -84,26 +63,47 @@ def holder_config(
         tmp_bytes=MIB,
         tmp_inodes=16,
         out_bytes=job.limits.out_bytes,
+        log_bytes=MIB,
     )
-    wait = "import signal; signal.pause()"
+    command = (python, "-I", "-B", "-c", "import signal; signal.pause()")
     return {
-        "Image": job.image,
-        "Entrypoint": [python],
-        "Cmd": ["-I", "-B", "-c", wait],
+        **_common(job.image, command, labels, {"HOME": "/tmp"}),
+        "HostConfig": {
+            **_confinement(limits, dialect),
+            **_compute(Lease(cpus=job.lease.cpus), dialect),
+            "Mounts": [_out(volume, read_only=True)],
+        },
+    }
+
+
+def _common(
+    image: str, command: tuple[str, ...], labels: Mapping[str, str], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """`docker-py` would add ~/.docker/config.json's proxies, which may hold secrets, to an environment it makes;
+    this one is sent as it is."""
+    return {
+        "Image": image,
+        "Entrypoint": [command[0]],
+        "Cmd": list(command[1:]),
         "User": USER,
         "Hostname": "sandbox",
-        "Env": ["HOME=/tmp"],
+        "Env": [f"{name}={value}" for name, value in environment.items()],
         "Labels": dict(labels),
         "NetworkDisabled": True,
         "Healthcheck": {"Test": ["NONE"]},
         "StopSignal": "SIGKILL",
-        "HostConfig": {
-            **_confinement(limits, runtime, log_driver),
-            **_compute(Lease(cpus=job.lease.cpus), "nvidia"),
-            "Mounts": [
-                {"Type": "volume", "Source": volume, "Target": "/out", "VolumeOptions": {"NoCopy": True}}
-            ],
-        },
+        "Tty": False,
+        "OpenStdin": False,
+    }
+
+
+def _out(volume: str, *, read_only: bool) -> dict[str, Any]:
+    return {
+        "Type": "volume",
+        "Source": volume,
+        "Target": "/out",
+        "ReadOnly": read_only,
+        "VolumeOptions": {"NoCopy": True},
     }
 
 
@@ -113,11 +113,12 @@ def _bind(mount: Mount) -> dict[str, Any]:
         "Source": str(mount.source.resolve()),
         "Target": mount.target,
         "ReadOnly": True,
-        "BindOptions": {"Propagation": "rprivate"},
+        # what is mounted below the source would stay writable before Docker 25, so it is left out
+        "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
     }
 
 
-def _confinement(limits: Limits, runtime: str | None, log_driver: str) -> dict[str, Any]:
+def _confinement(limits: Limits, dialect: Dialect) -> dict[str, Any]:
     config: dict[str, Any] = {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
@@ -139,39 +140,37 @@ def _confinement(limits: Limits, runtime: str | None, log_driver: str) -> dict[s
             {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
             {"Name": "fsize", "Soft": limits.out_bytes, "Hard": limits.out_bytes},
         ],
-        "LogConfig": _log(limits, log_driver),
+        "LogConfig": _log(limits, dialect),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": False,
     }
-    if runtime:
-        config["Runtime"] = runtime
+    if dialect.runtime:
+        config["Runtime"] = dialect.runtime
     return config
 
 
-def _log(limits: Limits, driver: str) -> dict[str, Any]:
-    if driver != "local":  # podman: k8s-file knows a size and nothing else
-        return {"Type": driver, "Config": {"max-size": str(limits.log_bytes)}}
-    # json-file, the default, never rotates; "local" refuses max-file=1 with compression
+def _log(limits: Limits, dialect: Dialect) -> dict[str, Any]:
+    if dialect.podman:  # k8s-file knows a size and nothing else
+        return {"Type": dialect.log_driver, "Config": {"max-size": str(limits.log_bytes)}}
+    # "local" refuses max-file=1 with compression, so two files of half the size
     half = max(limits.log_bytes // 2, 64 * 1024)
-    buffer = {"mode": "non-blocking", "max-buffer-size": "4m"}
-    return {"Type": "local", "Config": {"max-size": str(half), "max-file": "2", **buffer}}
+    buffer = {"mode": "non-blocking", "max-buffer-size": "4m"}  # a flood does not slow the candidate down
+    return {"Type": dialect.log_driver, "Config": {"max-size": str(half), "max-file": "2", **buffer}}
 
 
-def _compute(lease: Lease, gpu_driver: str) -> dict[str, Any]:
+def _compute(lease: Lease, dialect: Dialect) -> dict[str, Any]:
     config: dict[str, Any] = {
         "CpusetCpus": ",".join(str(cpu) for cpu in lease.cpus),
         "NanoCpus": len(lease.cpus) * 1_000_000_000,
-        "CpuShares": 512,
+        "CpuShares": 512,  # half the default weight: other users go first
     }
     if lease.gpu_uuid is not None:
-        request: dict[str, Any] = {
-            "Driver": gpu_driver,
-            "DeviceIDs": [lease.gpu_uuid],
-            "Capabilities": [["gpu"]],
-        }
-        if gpu_driver == "cdi":
-            request = {"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={lease.gpu_uuid}"]}
-        else:
-            request["Capabilities"] = [["gpu", "compute", "utility"]]
-        config["DeviceRequests"] = [request]
+        config["DeviceRequests"] = [_gpu(lease.gpu_uuid, dialect.gpu_driver)]
     return config
+
+
+def _gpu(uuid: str, driver: str | None) -> dict[str, Any]:
+    """By UUID, never by index. "compute" and "utility" only: graphics and video widen the driver's surface."""
+    if driver == "cdi":
+        return {"Driver": "cdi", "DeviceIDs": [f"nvidia.com/gpu={uuid}"]}
+    return {"Driver": "nvidia", "DeviceIDs": [uuid], "Capabilities": [["gpu", "compute", "utility"]]}

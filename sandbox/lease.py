@@ -1,7 +1,7 @@
 """Leases: who may use which CPUs or which GPU of a shared machine, settled by the kernel.
 
 One advisory lock (flock) per host CPU or GPU UUID in a folder that all users share. The kernel releases it when its
-holder dies, however it dies. We wait or give up; no foreign process is ever touched.
+holder dies, however it dies. We wait or give up; no foreign process is ever touched and no setting changed.
 """
 
 from __future__ import annotations
@@ -10,89 +10,122 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from sandbox.engine import SandboxError
+from sandbox.gpu import GpuProbe
 from sandbox.spec import Lease
 
 _POLL_S = 1.0
+_SETTLING_LOOKS, _SETTLING_S = 4, 0.5
+_SHARED = Path("/var/lock/autoresearch")
 
 
 class LeaseUnavailable(SandboxError):
     """Nothing became free in time."""
 
 
-class GpuProbe(Protocol):
-    """What the driver says. `uuids` in driver order; `processes` are host process numbers computing on one GPU."""
+class Leases(Protocol):
+    """What hands out compute. The same whether that is CPUs or a GPU."""
 
-    def uuids(self) -> Sequence[str]: ...
+    def acquire(self) -> AbstractContextManager[Lease]:
+        """Wait for compute and hold it inside the `with`. Raises LeaseUnavailable."""
+        ...
 
-    def processes(self, uuid: str) -> Sequence[int]: ...
+    def look(self, lease: Lease) -> Lease:
+        """The lease, marked `contended` when somebody else is seen on it. To be asked inside the `with`, after
+        the own container is dead: whoever computes there then is a stranger."""
+        ...
+
+    def quarantine(self, lease: Lease, why: str) -> None:
+        """Never hand this compute out again until a person has removed the note: a container on it survived
+        SIGKILL."""
+        ...
 
 
 def default_folder() -> Path:
-    """Shared by all users where possible, so that their leases see each other."""
-    shared = Path("/var/lock/autoresearch")
+    """Shared by all users where possible, so that their leases see each other; else private to this user."""
     try:
-        shared.mkdir(mode=0o1777, parents=True, exist_ok=True)
-        if shared.stat().st_uid == os.getuid():
-            shared.chmod(0o1777)
+        _SHARED.mkdir(mode=0o1777, parents=True, exist_ok=True)
+        if _SHARED.stat().st_uid == os.getuid():
+            _SHARED.chmod(0o1777)  # mkdir's mode is cut by the umask
     except OSError:
         pass
-    if os.access(shared, os.W_OK):
-        return shared
+    if os.access(_SHARED, os.W_OK | os.X_OK):
+        return _SHARED
     private = Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")) / f"autoresearch-{os.getuid()}"
     private.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if private.is_symlink() or private.stat().st_uid != os.getuid():
+        raise SandboxError(f"{private} belongs to somebody else; set XDG_RUNTIME_DIR to a folder of yours")
     return private
 
 
 class CpuLeases:
-    """Disjoint sets of `count` CPUs out of those this process may use."""
+    """Disjoint sets of `count` CPUs out of those this process may use (its affinity mask)."""
 
     def __init__(
         self,
         count: int,
         *,
         folder: Path | None = None,
+        available: Sequence[int] | None = None,
         patience_s: float = 3600.0,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        available = sorted(os.sched_getaffinity(0))
-        if not 1 <= count <= len(available):
+        self._available = sorted(os.sched_getaffinity(0) if available is None else available)
+        if not 1 <= count <= len(self._available):
             raise SandboxError(
-                f"a lease of {count} CPUs cannot be had: this process may use {len(available)}"
+                f"a lease of {count} CPUs cannot be had: this process may use {len(self._available)}"
             )
-        self._count, self._available = count, available
+        self._count = count
         self._folder = folder or default_folder()
         self._patience_s, self._sleep, self._monotonic = patience_s, sleep, monotonic
 
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
-        """Wait for a free set and hold it. Raises LeaseUnavailable."""
         until = self._monotonic() + self._patience_s
         while True:
             with ExitStack() as held:
-                cpus = []
-                for cpu in self._available:
-                    if held_lock := _try_lock(self._folder / f"cpu-{cpu}.lock"):
-                        held.callback(os.close, held_lock)
-                        cpus.append(cpu)
-                        if len(cpus) == self._count:
-                            yield Lease(cpus=tuple(cpus))
-                            return
+                cpus = self._take(held)
+                if len(cpus) == self._count:
+                    yield Lease(cpus=tuple(cpus))
+                    return
             if self._monotonic() >= until:
                 raise LeaseUnavailable(
                     f"no {self._count} CPUs became free within {self._patience_s:g} s; another run holds them"
                 )
             self._sleep(_POLL_S)
 
+    def _take(self, held: ExitStack) -> list[int]:
+        """As many CPUs as are wanted, or fewer; all or nothing is the caller's business. One taker at a time, so
+        that two do not each hold half of what both need."""
+        with ExitStack() as taking:
+            if (door := _try_lock(self._folder / "cpu.door")) is None:
+                return []
+            taking.callback(os.close, door)
+            cpus: list[int] = []
+            for cpu in self._available:
+                if len(cpus) == self._count:
+                    break
+                if (lock := _try_lock(self._folder / f"cpu-{cpu}.lock")) is not None:
+                    held.callback(os.close, lock)
+                    cpus.append(cpu)
+            return cpus
+
+    def look(self, lease: Lease) -> Lease:
+        return lease
+
+    def quarantine(self, lease: Lease, why: str) -> None:
+        for cpu in lease.cpus:
+            _quarantine(self._folder / f"cpu-{cpu}.lock", why)
+
 
 class GpuLeases:
-    """One whole GPU out of `uuids`, with CPUs beside it. A GPU on which a foreign process computes is waited for."""
+    """One whole GPU out of `uuids`, with CPUs beside it. A GPU on which a stranger computes is waited for."""
 
     def __init__(
         self,
@@ -105,6 +138,8 @@ class GpuLeases:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        if not uuids:
+            raise SandboxError("no GPU to lease; `nvidia-smi -L` lists their UUIDs")
         if unknown := sorted(set(uuids) - set(probe.uuids())):
             raise SandboxError(f"the driver knows no GPU {', '.join(unknown)}; `nvidia-smi -L` lists UUIDs")
         self._uuids, self._probe, self._cpus = uuids, probe, cpus
@@ -132,10 +167,49 @@ class GpuLeases:
                 )
             self._sleep(_POLL_S)
 
+    def look(self, lease: Lease) -> Lease:
+        if lease.gpu_uuid is None:
+            return lease
+        for _ in range(_SETTLING_LOOKS):  # the driver may list our own dead processes for a moment
+            if not self._probe.processes(lease.gpu_uuid):
+                return lease
+            self._sleep(_SETTLING_S)
+        return replace(lease, contended=True)
+
+    def quarantine(self, lease: Lease, why: str) -> None:
+        self._cpus.quarantine(lease, why)
+        if lease.gpu_uuid is not None:
+            _quarantine(self._folder / f"gpu-{lease.gpu_uuid}.lock", why)
+
+
+def quarantined(folder: Path | None = None) -> list[Path]:
+    """The notes of what must not be used; a person removes them after having looked."""
+    return sorted((folder or default_folder()).glob("*.quarantined"))
+
+
+def _quarantine(lock: Path, why: str) -> None:
+    lock.with_suffix(".quarantined").write_text(why + "\n")
+
 
 def _try_lock(path: Path) -> int | None:
-    """An open descriptor that holds the lock, or None when somebody else does."""
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    """An open descriptor that holds the lock, or None when somebody else does or it is quarantined.
+
+    Opened for reading and without O_CREAT first: `fs.protected_regular` forbids O_CREAT on another user's file in
+    a sticky folder, and flock needs no right to write.
+    """
+    if path.with_suffix(".quarantined").exists():
+        return None
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        try:
+            lock = os.open(path, flags)
+        except FileNotFoundError:
+            lock = os.open(path, flags | os.O_CREAT, 0o666)
+            os.fchmod(lock, 0o666)  # a narrow umask must not lock other users out
+    except OSError as error:
+        raise SandboxError(
+            f"the lock {path} cannot be opened ({error.strerror}); remove it if it is stale"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -20,9 +20,12 @@ class Owner:
     def __str__(self) -> str:
         return f"{self.uid}:{self.boot_id}:{self.pid}:{self.start_time}"
 
-    @property
-    def alive(self) -> bool:
-        return self.boot_id == _boot_id() and _start_time(self.pid) == self.start_time
+    def dead(self, *, engine_is_local: bool) -> bool:
+        """Whether the process is gone for certain. Another boot id means that this machine was restarted, or,
+        with an engine elsewhere, that the owner is on another machine: then only the deadline decides."""
+        if self.boot_id != _boot_id():
+            return engine_is_local
+        return _start_time(self.pid) != self.start_time
 
 
 def this_process() -> Owner:
@@ -33,7 +36,9 @@ def this_process() -> Owner:
 def parse_owner(label: str) -> Owner | None:
     """The owner a label names, or None for a label that is not one."""
     parts = label.split(":")
-    if len(parts) != 4 or not all(part.isdigit() for part in (parts[0], parts[2], parts[3])):
+    if len(parts) != 4 or not all(
+        part.isascii() and part.isdigit() for part in (parts[0], parts[2], parts[3])
+    ):
         return None
     return Owner(int(parts[0]), parts[1], int(parts[2]), int(parts[3]))
 
@@ -43,8 +48,10 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> int | None:
+    """None when there is no such process, or nothing of it but a zombie that nobody has waited for."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    return int(stat.rpartition(")")[2].split()[19])  # the command name may hold spaces and parentheses
+    fields = stat.rpartition(")")[2].split()  # the command name may hold spaces and parentheses
+    return None if fields[0] in {"Z", "X"} else int(fields[19])

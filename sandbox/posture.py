@@ -1,7 +1,8 @@
 """Before a container starts: does the engine report exactly what was asked? Any difference refuses to start.
 
 An engine may drop what it does not support with no more than a warning (rootless podman on cgroup v1 ignores
-memory and pids limits), so the answer is read back and compared, closed by default.
+memory and pids limits), so the answer is read back and compared, closed by default: every key that was asked is
+compared, and every key that could loosen the confinement must be empty.
 """
 
 from __future__ import annotations
@@ -10,30 +11,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_AS_ASKED = (
-    *(
-        "NetworkMode",
-        "ReadonlyRootfs",
-        "Privileged",
-        "IpcMode",
-        "CgroupnsMode",
-        "Init",
-        "PidsLimit",
-        "Memory",
-    ),
-    *("MemorySwap", "ShmSize", "CpusetCpus", "NanoCpus", "AutoRemove", "Tmpfs", "OomScoreAdj", "Runtime"),
-)
-_MUST_BE_EMPTY = (
-    "Binds",
-    "CapAdd",
-    "Devices",
-    "Links",
-    "VolumesFrom",
-    "ExtraHosts",
-    "PortBindings",
-    "GroupAdd",
-)
-_NOT_HOST = ("PidMode", "UTSMode", "UsernsMode", "NetworkMode", "IpcMode", "CgroupnsMode")
+_COMPARED_BELOW = {"SecurityOpt", "CapDrop", "Mounts", "Ulimits", "LogConfig", "DeviceRequests"}
+_MUST_BE_EMPTY = """
+Binds BlkioDeviceReadBps BlkioDeviceWriteBps CapAdd CpuRealtimePeriod CpuRealtimeRuntime DeviceCgroupRules Devices Dns
+DnsOptions DnsSearch ExtraHosts GroupAdd Links PidMode PortBindings PublishAllPorts StorageOpt Sysctls UTSMode
+UsernsMode VolumesFrom
+""".split()
+_IMAGES_OWN_VARIABLES = ("PATH", "LANG", "LC_ALL", "GPG_KEY", "PYTHON_VERSION", "PYTHON_SHA256")
 
 
 def differences(asked: Mapping[str, Any], reported: Mapping[str, Any]) -> list[str]:
@@ -43,27 +27,43 @@ def differences(asked: Mapping[str, Any], reported: Mapping[str, Any]) -> list[s
     """
     want, have = asked["HostConfig"], reported.get("HostConfig") or {}
     config = reported.get("Config") or {}
-    found = [f"{key} is {have.get(key)!r}" for key in _AS_ASKED if key in want and have.get(key) != want[key]]
-    found += [f"{key} is not empty" for key in _MUST_BE_EMPTY if have.get(key)]
-    found += [f"{key} is the host's" for key in _NOT_HOST if have.get(key) == "host"]
+    found = [
+        f"{key} is {have.get(key)!r}, not {value!r}"
+        for key, value in want.items()
+        if key not in _COMPARED_BELOW and _plain(have.get(key)) != _plain(value)
+    ]
+    found += [f"{key} is {have[key]!r}" for key in _MUST_BE_EMPTY if have.get(key)]
     if [name.removeprefix("CAP_") for name in have.get("CapDrop") or []] != ["ALL"]:
         found.append("capabilities are not all dropped")
     found += _security_options(want["SecurityOpt"], have.get("SecurityOpt") or [])
-    if config.get("User") != asked["User"]:
-        found.append(f"User is {config.get('User')!r}")
+    for key in ("MaskedPaths", "ReadonlyPaths"):
+        if have.get(key) == []:
+            found.append(f"{key} is empty: /proc would be open")
+    found += [
+        f"{key} is {config.get(key)!r}"
+        for key in ("User", "Entrypoint", "Cmd", "Hostname")
+        if config.get(key) != asked[key]
+    ]
+    if str(reported.get("Image", "")).removeprefix("sha256:") != asked["Image"].removeprefix("sha256:"):
+        found.append("the image is another one")
+    if not asked["Labels"].items() <= (config.get("Labels") or {}).items():
+        found.append("the labels differ")
     if _mounts(reported.get("Mounts") or []) != _asked_mounts(want["Mounts"]):
         found.append("the mounts differ")
-    if set(config.get("Env") or []) - set(asked["Env"]) - _image_defaults(config):
-        found.append("the environment holds more than was given")
-    ulimits = {(u["Name"], u["Soft"], u["Hard"]) for u in have.get("Ulimits") or []}
-    if ulimits != {(u["Name"], u["Soft"], u["Hard"]) for u in want["Ulimits"]}:
+    found += _environment(asked["Env"], config.get("Env") or [])
+    if _limits(have.get("Ulimits") or []) != _limits(want["Ulimits"]):
         found.append("the ulimits differ")
-    if (have.get("LogConfig") or {}).get("Type") != want["LogConfig"]["Type"]:
-        found.append("the log driver differs")
-    requests = [request.get("DeviceIDs") for request in have.get("DeviceRequests") or []]
-    if requests != [request["DeviceIDs"] for request in want.get("DeviceRequests", [])]:
+    log = have.get("LogConfig") or {}
+    if log.get("Type") != want["LogConfig"]["Type"] or log.get("Config") != want["LogConfig"]["Config"]:
+        found.append("the log driver or its limits differ")
+    if _devices(have.get("DeviceRequests") or []) != _devices(want.get("DeviceRequests") or []):
         found.append("the devices differ")
     return found
+
+
+def _plain(value: Any) -> Any:
+    """Engines say "off" with nothing, 0 or False (`OomKillDisable` is null with cgroup v2)."""
+    return value or None
 
 
 def _security_options(want: list[str], have: list[str]) -> list[str]:
@@ -74,7 +74,7 @@ def _security_options(want: list[str], have: list[str]) -> list[str]:
     given = [option.removeprefix("seccomp=") for option in have if option.startswith("seccomp=")]
     if len(given) != 1 or not _same_json(given[0], asked):
         found.append("the seccomp profile differs")
-    if any("unconfined" in option for option in have):
+    if any("unconfined" in option or option == "label=disable" for option in have):
         found.append("a confinement is switched off")
     return found
 
@@ -86,16 +86,40 @@ def _same_json(left: str, right: str) -> bool:
         return False
 
 
-def _asked_mounts(mounts: list[dict[str, Any]]) -> set[tuple[str, str, bool]]:
-    return {(m["Type"], m["Target"], not m.get("ReadOnly", False)) for m in mounts}
+def _asked_mounts(mounts: list[dict[str, Any]]) -> set[tuple[str, str, str, bool]]:
+    return {(m["Type"], m["Source"], m["Target"], not m.get("ReadOnly", False)) for m in mounts}
 
 
-def _mounts(mounts: list[dict[str, Any]]) -> set[tuple[str, str, bool]]:
-    seen = {(str(m.get("Type")), str(m.get("Destination")), bool(m.get("RW"))) for m in mounts}
-    return {mount for mount in seen if mount[0] != "tmpfs"}
+def _mounts(mounts: list[dict[str, Any]]) -> set[tuple[str, str, str, bool]]:
+    """A volume is known by its name, a bind by its source. An image's own VOLUME shows up here as one too many."""
+    return {
+        (
+            str(m.get("Type")),
+            str(m.get("Name") if m.get("Type") == "volume" else m.get("Source")),
+            str(m.get("Destination")),
+            bool(m.get("RW")),
+        )
+        for m in mounts
+        if m.get("Type") != "tmpfs"  # compared as Tmpfs
+    }
 
 
-def _image_defaults(config: Mapping[str, Any]) -> set[str]:
-    """PATH and the Python image's own variables come with the base; nothing else may."""
-    harmless = ("PATH=", "LANG=", "GPG_KEY=", "PYTHON_VERSION=", "PYTHON_SHA256=", "PYTHON_PIP_VERSION=")
-    return {entry for entry in config.get("Env") or [] if entry.startswith(harmless)}
+def _environment(asked: list[str], reported: list[str]) -> list[str]:
+    """Exactly what was given, plus the few harmless variables a Python image brings."""
+    extra = [entry.partition("=")[0] for entry in reported if entry not in asked]
+    found = [
+        f"the environment holds {name}, which nobody gave"
+        for name in extra
+        if name not in _IMAGES_OWN_VARIABLES
+    ]
+    return found + [f"{entry.partition('=')[0]} is missing" for entry in asked if entry not in reported]
+
+
+def _limits(ulimits: list[dict[str, Any]]) -> set[tuple[str, int, int]]:
+    return {(str(u.get("Name")), int(u.get("Soft", -1)), int(u.get("Hard", -1))) for u in ulimits}
+
+
+def _devices(requests: list[dict[str, Any]]) -> list[tuple[str, list[str], int]]:
+    return [
+        (str(r.get("Driver")), list(r.get("DeviceIDs") or []), int(r.get("Count") or 0)) for r in requests
+    ]

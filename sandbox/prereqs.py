@@ -1,111 +1,238 @@
-"""Is the engine on this host what it should be? Asked by `autoresearch doctor`; the canaries test by effect.
+"""What the engine and this machine must bring, and what they should: the sandbox's half of `autoresearch doctor`.
 
-Limits can be asked for and silently ignored (rootless podman on cgroup v1), so a small container tries to exceed each.
+Version minimums are those at which known container escapes are fixed. Distributions backport fixes without changing
+the number, so an old number is a warning; a limit that has no effect is a failure.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tempfile
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
+import requests
+from docker.errors import DockerException
+
+from sandbox.canary import trials
 from sandbox.docker_engine import DockerEngine
-from sandbox.engine import Engine
-from sandbox.outcome import Ending
-from sandbox.spec import MIB, Job, Lease, Limits, Role
+from sandbox.engine import ImageMissing, SandboxError
+from sandbox.lease import default_folder, quarantined
+from sandbox.spec import GIB, Lease
+from sandbox.text import one_line
 
-PYTHON = "/opt/venv/bin/python"
-# CVE-2024-21626 (<1.1.12), CVE-2025-31133, -52565, -52881 (<1.2.8, <1.3.3)
-_RUNC_FIXED: dict[tuple[int, ...], tuple[int, ...]] = {
-    (1, 2): (1, 2, 8),
-    (1, 3): (1, 3, 3),
-    (1, 4): (1, 4, 0),
-}
+_OLDEST_API = (1, 41)
+_FREE_BYTES = 10 * GIB
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """One line of the doctor's report; `sentence` says what was seen and, unless it is well, what to do."""
+
     name: str
-    level: Literal["ok", "warn", "fail"]
+    level: Level
     sentence: str
 
 
-def versions(engine: Engine) -> list[Finding]:
-    """Engine and runtime versions against known escapes. Distributions backport fixes, so an old number only warns."""
-    if not isinstance(engine, DockerEngine):
-        return []
-    answer, info = engine.client.version(), engine.client.info()
-    findings = [Finding("engine", "ok", f"{answer.get('Version')} (API {answer.get('ApiVersion')})")]
-    cgroup = str(info.get("CgroupVersion") or "1")
-    findings.append(Finding("cgroup", "ok" if cgroup == "2" else "warn", f"version {cgroup}"))
-    for component in answer.get("Components") or []:
-        if component.get("Name") == "runc":
-            return [*findings, _runc(str(component.get("Version")))]
-    return findings
+def check(engine: DockerEngine, image: str | None = None) -> list[Finding]:
+    """Everything that can be asked in a second, and, given an image's content id, the canaries (some seconds)."""
+    try:
+        version, info = engine.client.version(), engine.client.info()
+    except (DockerException, requests.exceptions.RequestException, OSError) as error:
+        return [
+            Finding("engine", Level.FAIL, f"the container engine does not answer: {one_line(str(error))}")
+        ]
+    found = [
+        _api(version),
+        _runc(version),
+        *_limits(info),
+        _cgroup(info),
+        _seccomp(info),
+        _rootless(info),
+        _gpu(engine),
+        *_storage(info, local=engine.dialect.local),
+        *_locks(),
+    ]
+    if image is None:
+        return [*found, Finding("canary", Level.WARN, "the limits were not tried: build the images first")]
+    return found + canary(engine, image)
 
 
-def _runc(version: str) -> Finding:
-    found = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
-    fixed = _RUNC_FIXED.get(found[:2], (1, 2, 8))
-    if found >= fixed:
-        return Finding("runc", "ok", version)
-    wanted = ".".join(map(str, fixed))
+def canary(engine: DockerEngine, image: str) -> list[Finding]:
+    """Limits by their effect. `image` is a content id. A promise that does not hold is a failure."""
+    try:
+        engine.image(image)
+        tried = trials(engine, image, engine.python, Lease(cpus=(min(os.sched_getaffinity(0)),)))
+    except (ImageMissing, SandboxError) as error:
+        return [Finding("canary", Level.FAIL, str(error))]
+    broken = [trial for trial in tried if not trial.held]
+    if not broken:
+        return [Finding("canary", Level.OK, f"{len(tried)} limits hold when tried")]
+    return [
+        Finding(
+            f"canary {trial.name}",
+            Level.FAIL,
+            f"the engine does not enforce this limit (seen: {one_line(trial.seen)}); do not run candidates on it",
+        )
+        for trial in broken
+    ]
+
+
+def _api(version: Mapping[str, Any]) -> Finding:
+    number, api = str(version.get("Version")), str(version.get("ApiVersion"))
+    if _numbers(api) < _OLDEST_API:
+        return Finding(
+            "engine",
+            Level.FAIL,
+            f"the engine speaks API {api}; 1.41 (Docker 20.10) is the oldest known to work",
+        )
+    if _numbers(number) < (28,) and "podman" not in str(version.get("Components")).lower():
+        return Finding(
+            "engine",
+            Level.WARN,
+            f"engine {number}, API {api}: works, but Docker 28 or newer gets security fixes",
+        )
+    return Finding("engine", Level.OK, f"engine {number}, API {api}")
+
+
+def _runc(version: Mapping[str, Any]) -> Finding:
+    """CVE-2025-31133, -52565 and -52881 (November 2025) are fixed in 1.2.8, 1.3.3 and 1.4.0."""
+    parts = {str(part.get("Name")): str(part.get("Version")) for part in version.get("Components") or []}
+    number = parts.get("runc")
+    if number is None:
+        return Finding(
+            "runc", Level.WARN, "the engine does not say which runtime it uses; runc should be 1.2.8 or newer"
+        )
+    if runc_is_patched(number):
+        return Finding("runc", Level.OK, f"runc {number}")
+    why = "CVE-2024-21626 and " if _numbers(number) < (1, 1, 12) else ""
     return Finding(
         "runc",
-        "warn",
-        f"{version} is older than {wanted}, which fixed known escapes; check your vendor's patches",
+        Level.WARN,
+        f"runc {number} is older than the fixes of {why}CVE-2025-31133 (1.2.8, 1.3.3, 1.4.0): update it, unless "
+        "your distribution has backported them",
     )
 
 
-_CANARIES = {
-    "pids": "import os,sys,time\nfor _ in range(200):\n try: pid = os.fork()\n except OSError: sys.exit(0)\n"
-    " if pid == 0: time.sleep(5); os._exit(0)\nsys.exit(9)",
-    "tmp": "import sys\ntry:\n open('/tmp/x','wb').write(b'x' * (8 << 20))\nexcept OSError: sys.exit(0)\nsys.exit(9)",
-    "output": "import sys\ntry:\n open('/out/x','wb').write(b'x' * (8 << 20))\nexcept OSError: sys.exit(0)\nsys.exit(9)",
-    "root": "import sys\ntry:\n open('/opt/x','w')\nexcept OSError: sys.exit(0)\nsys.exit(9)",
-    "network": "import os,sys\nsys.exit(0 if os.listdir('/sys/class/net') == ['lo'] else 9)",
-    "capabilities": "import sys\nsys.exit(0 if 'CapEff:\\t0000000000000000' in open('/proc/self/status').read() else 9)",
-}
+def runc_is_patched(number: str) -> bool:
+    """Whether upstream's number has the fixes of November 2025."""
+    version = _numbers(number)
+    if version[:2] == (1, 2):
+        return version >= (1, 2, 8)
+    if version[:2] == (1, 3):
+        return version >= (1, 3, 3)
+    return version >= (1, 4, 0)
 
 
-def canaries(engine: Engine, image: str) -> list[Finding]:
-    """Small attacks on this very host; each must be held."""
-    findings = []
-    for name, program in _CANARIES.items():
-        outcome = engine.run(_canary(image, program))
-        held = outcome.ending is Ending.EXITED and outcome.exit_code == 0
-        detail = outcome.detail or outcome.log_tail[-200:] or f"exit {outcome.exit_code}"
-        findings.append(
-            Finding(f"canary {name}", "ok" if held else "fail", "held" if held else f"not held ({detail})")
+def _limits(info: Mapping[str, Any]) -> list[Finding]:
+    wanted = {"MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "process count", "CPUSet": "CPU set"}
+    missing = [word for key, word in wanted.items() if info.get(key) is False]
+    if missing:
+        cure = "delegate the cgroup controllers to the engine, or boot with swapaccount=1 for swap"
+        return [
+            Finding(
+                "limits", Level.FAIL, f"this kernel gives the engine no limit of {', '.join(missing)}: {cure}"
+            )
+        ]
+    return [Finding("limits", Level.OK, "memory, swap, process and CPU limits are available")]
+
+
+def _cgroup(info: Mapping[str, Any]) -> Finding:
+    version = str(info.get("CgroupVersion") or "1")
+    if version == "2":
+        return Finding("cgroup", Level.OK, "cgroup v2")
+    return Finding(
+        "cgroup", Level.WARN, "cgroup v1 works, but kernels and engines are dropping it: prefer v2"
+    )
+
+
+def _seccomp(info: Mapping[str, Any]) -> Finding:
+    options = " ".join(str(option) for option in info.get("SecurityOptions") or [])
+    if "seccomp" not in options:
+        return Finding(
+            "seccomp", Level.FAIL, "the engine cannot filter system calls: use a kernel with seccomp"
         )
-    outcome = engine.run(_canary(image, "x = [bytearray(b'x' * (16 << 20)) for _ in range(64)]"))
-    held = outcome.ending is Ending.OUT_OF_MEMORY
-    findings.append(
-        Finding("canary memory", "ok" if held else "fail", "held" if held else f"not held ({outcome.ending})")
+    extra = [name for name in ("apparmor", "selinux") if name in options]
+    return Finding(
+        "seccomp", Level.OK, "system calls are filtered" + (f", beside {extra[0]}" if extra else "")
     )
-    outcome = engine.run(_canary(image, "import time; time.sleep(60)", wall_clock_s=1.0))
-    held = outcome.ending is Ending.TIMED_OUT
-    findings.append(
-        Finding("canary deadline", "ok" if held else "fail", f"ended after {outcome.seconds:.2f} s of 1 s")
-    )
-    return findings
 
 
-def _canary(image: str, program: str, wall_clock_s: float = 15.0) -> Job:
-    limits = Limits(
-        wall_clock_s, memory_bytes=128 * MIB, pids=32, tmp_bytes=MIB, out_bytes=MIB, shm_bytes=MIB
+def _rootless(info: Mapping[str, Any]) -> Finding:
+    options = " ".join(str(option) for option in info.get("SecurityOptions") or [])
+    if "rootless" in options or "userns" in options:
+        return Finding("user namespace", Level.OK, "root in a container is nobody on the host")
+    return Finding(
+        "user namespace",
+        Level.WARN,
+        "the engine runs as root without userns-remap: whoever may talk to it is root on this machine",
     )
-    return Job(
-        run="doctor",
-        experiment="canary",
-        attempt=1,
-        role=Role.CANARY,
-        image=image,
-        command=(PYTHON, "-I", "-B", "-c", program),
-        limits=limits,
-        lease=Lease(cpus=(min(os.sched_getaffinity(0)),)),
-        destination=Path(tempfile.gettempdir()),
-    )
+
+
+def _gpu(engine: DockerEngine) -> Finding:
+    driver = engine.dialect.gpu_driver
+    if driver is None:
+        return Finding(
+            "gpu", Level.OK, "the engine hands out no GPU; install nvidia-container-toolkit if there is one"
+        )
+    return Finding("gpu", Level.OK, f"the engine hands out GPUs through {driver}")
+
+
+def _storage(info: Mapping[str, Any], *, local: bool) -> list[Finding]:
+    driver = str(info.get("Driver"))
+    slow = driver in {"vfs", "devicemapper", "aufs"}
+    level = Level.WARN if slow else Level.OK
+    found = [Finding("storage", level, f"storage driver {driver}" + (": overlay2 is faster" if slow else ""))]
+    root = str(info.get("DockerRootDir") or "")
+    if local and Path(root).is_dir():
+        free = shutil.disk_usage(root).free
+        if free < _FREE_BYTES:
+            found.append(
+                Finding(
+                    "disk",
+                    Level.WARN,
+                    f"{free / GIB:.1f} GiB left in {root}: a night of snapshots may need 10",
+                )
+            )
+        else:
+            found.append(Finding("disk", Level.OK, f"{free / GIB:.0f} GiB left in {root}"))
+    return found
+
+
+def _locks() -> list[Finding]:
+    folder = default_folder()
+    found = [Finding("leases", Level.OK, f"locks are in {folder}")]
+    if "autoresearch-" in folder.name:
+        found = [
+            Finding(
+                "leases",
+                Level.WARN,
+                f"locks are in {folder}, which other users cannot see: have an administrator create "
+                "/var/lock/autoresearch with mode 1777",
+            )
+        ]
+    for note in quarantined(folder):
+        found.append(
+            Finding(
+                "leases",
+                Level.WARN,
+                f"{note.stem} is not handed out: look why ({note}), then remove the note",
+            )
+        )
+    return found
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version: "1.1.5+ds1" is (1, 1, 5)."""
+    head = re.match(r"v?(\d+(?:\.\d+)*)", version)
+    return tuple(int(part) for part in head.group(1).split(".")) if head else ()

@@ -2,6 +2,8 @@
 
 
 class Refused(Exception):
+    """`reason` is a value of `judge.verdict.Reason`; `detail` is at most 200 characters of it."""
+
     def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(f"{reason}: {detail}")
+        super().__init__(f"{reason}: {detail[:200]!r}")
         self.reason = reason

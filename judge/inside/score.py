@@ -15,51 +15,67 @@ from judge.inside.refusal import Refused
 
 def blind(
     program: export.Exported, weights: dict[str, np.ndarray], inputs: np.ndarray, cuts: np.ndarray, batch: int
-) -> np.ndarray:
-    """float32[N, V]: the logits at each row's cut."""
+) -> Iterator[np.ndarray]:
+    """Blocks of float32[B, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int32[M]). Raises Refused."""
+    run = _Program(program, weights)
 
     @jax.jit
-    def at_cut(params: Any, x: Any, cut: Any) -> tuple[Any, Any]:
-        logits = program.call(params, x).astype(jnp.float32)
-        return jnp.take_along_axis(logits, cut[:, None, None], axis=1)[:, 0], jnp.isfinite(logits).all()
+    def at_cut(logits: Any, cut: Any) -> tuple[Any, Any]:
+        picked = jnp.take_along_axis(logits, cut[:, None, None], axis=1)[:, 0]
+        return picked.astype(jnp.float32), jnp.isfinite(logits).all()
 
-    params = jax.device_put(weights)
-    answers = []
-    for rows, cut in zip(_batches(inputs, batch), _batches(cuts, batch), strict=True):
-        logits, finite = at_cut(params, rows, cut)
-        if not finite:
-            raise Refused("not_finite", "logits")
-        answers.append(np.asarray(logits))
-    return np.concatenate(answers)
+    for start in range(0, len(inputs), batch):
+        logits, finite = at_cut(run(inputs[start : start + batch]), cuts[start : start + batch])
+        yield _finite(logits, finite)
 
 
 def full(
     program: export.Exported, weights: dict[str, np.ndarray], rows: np.ndarray, batch: int
-) -> np.ndarray:
-    """float32[N, T]: cross-entropy (nats) of every next token. The first batch is asked twice."""
+) -> Iterator[np.ndarray]:
+    """Blocks of float32[B, T]: the cross-entropy (nats) of every next token of `rows` (int32[N, T+1]). The first batch
+    is asked again at the end. Raises Refused."""
+    run = _Program(program, weights)
 
     @jax.jit
-    def run(params: Any, x: Any) -> Any:
-        return program.call(params, x)
-
-    @jax.jit  # apart from `run`: the targets are in another program than the candidate's
     def cross_entropy(logits: Any, y: Any) -> tuple[Any, Any]:
-        logits = logits.astype(jnp.float32)
-        picked = jnp.take_along_axis(logits, y[..., None], axis=-1)[..., 0]
-        return jnp.maximum(jax.nn.logsumexp(logits, axis=-1) - picked, 0.0), jnp.isfinite(logits).all()
+        wide = logits.astype(jnp.float32)
+        # The largest is taken off before anything is summed: log-sum-exp of large logits rounds the sum away, and
+        # every token would be free at logits of 1e9.
+        wide = wide - jnp.max(wide, axis=-1, keepdims=True)
+        picked = jnp.take_along_axis(wide, y[..., None], axis=-1)[..., 0]
+        nats = jnp.log(jnp.sum(jnp.exp(wide), axis=-1)) - picked
+        return jnp.maximum(nats, 0.0), jnp.isfinite(logits).all()
 
-    params = jax.device_put(weights)
-    answers = []
-    for block in [*_batches(rows, batch), rows[:batch]]:
-        nats, finite = cross_entropy(run(params, block[:, :-1]), block[:, 1:])
-        if not finite:
-            raise Refused("not_finite", "logits")
-        answers.append(np.asarray(nats))
-    if not np.array_equal(answers[0], answers.pop()):
-        raise Refused("not_deterministic")
-    return np.concatenate(answers)
+    first = None
+    for start in [*range(0, len(rows), batch), 0]:
+        block = rows[start : start + batch]
+        nats = _finite(*cross_entropy(run(block[:, :-1]), block[:, 1:]))
+        if first is None:
+            first = nats
+        elif start == 0:
+            if not np.array_equal(first, nats):
+                raise Refused("not_deterministic")
+            return
+        yield nats
 
 
-def _batches(array: np.ndarray, batch: int) -> Iterator[np.ndarray]:
-    for start in range(0, len(array), batch):
-        yield array[start : start + batch]
+class _Program:
+    """The program compiled alone: with the judge's own ops around it XLA might fuse and round otherwise, and the two
+    containers would differ; and the targets are in another executable than the candidate's ops."""
+
+    def __init__(self, program: export.Exported, weights: dict[str, np.ndarray]) -> None:
+        self._shape = program.out_avals[0]
+        self._weights = jax.device_put(weights)
+        self._call = jax.jit(program.call)
+
+    def __call__(self, tokens: np.ndarray) -> Any:
+        logits = self._call(self._weights, tokens)
+        if logits.shape != self._shape.shape or logits.dtype != self._shape.dtype:
+            raise Refused("signature", "not the logits that were announced")
+        return logits
+
+
+def _finite(values: Any, finite: Any) -> np.ndarray:
+    if not finite:
+        raise Refused("not_finite", "logits")
+    return np.asarray(values)

@@ -145,10 +145,9 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
         from runner.build import find_images
 
         engine = assemble.connect(config)
-        findings += [(f.name, f.level, f.sentence) for f in prereqs.versions(engine)]
         images = find_images(engine, config.variant)
         findings.append(("images", "ok", images.candidate.id))
-        findings += [(f.name, f.level, f.sentence) for f in prereqs.canaries(engine, images.candidate.id)]
+        findings += [(f.name, str(f.level), f.sentence) for f in prereqs.check(engine, images.candidate.id)]
     except (SandboxError, RunnerError) as error:
         findings.append(("engine", "fail", str(error)))
     findings.append(("llm", "ok", "none is configured; the offline proposers need none"))

@@ -148,7 +148,15 @@ def best(run: RunId = None, json: Json = False) -> None:
 
 def _listing(experiments: list[Experiment]) -> str:
     rows = [
-        (str(e.number), e.status, number(e.val_bpb), "" if e.delta is None else f"{e.delta:+.4f}", str(len(e.attempts)), one_line(e.title, max_chars=60), one_line(e.reason or "", max_chars=40))
+        (
+            str(e.number),
+            e.status,
+            number(e.val_bpb),
+            "" if e.delta is None else f"{e.delta:+.4f}",
+            str(len(e.attempts)),
+            one_line(e.title, max_chars=60),
+            one_line(e.reason or "", max_chars=40),
+        )
         for e in experiments
     ]
     return table(rows, ("#", "status", "val_bpb", "delta", "runs", "description", "reason"))

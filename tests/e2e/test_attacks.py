@@ -6,9 +6,9 @@ honest candidate must be unaffected.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -47,10 +47,20 @@ def attempt(script: Path, dataset: Path, folder: Path, wall_clock: str = "15s") 
     return answer
 
 
+def sandboxed_processes() -> set[str]:
+    """Host processes of the user that containers run as."""
+    found = set()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if folder.stat().st_uid == 65532:
+                found.add(folder.name)
+    return found
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_an_attack_gets_its_outcome_and_leaves_nothing(script: Path, dataset: Path, tmp_path: Path) -> None:
     expected = expectation(script)
-    processes = len(os.listdir("/proc"))
+    before = sandboxed_processes()
     wall_clock = "8s" if expected["outcome"] == "timeout_no_artifact" else "25s"
 
     answer = attempt(script, dataset, tmp_path, wall_clock)
@@ -63,7 +73,7 @@ def test_an_attack_gets_its_outcome_and_leaves_nothing(script: Path, dataset: Pa
     if "worse_than" in expected:
         assert float(str(answer["val_bpb"])) > float(expected["worse_than"])
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", str(answer["log_tail"]))
-    assert len(os.listdir("/proc")) < processes + 40
+    assert sandboxed_processes() <= before
 
 
 def test_constant_logits_score_exactly_what_the_manifest_says(dataset: Path, tmp_path: Path) -> None:

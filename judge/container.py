@@ -1,0 +1,152 @@
+"""One judge container: the question that goes in, and the one array that may come out.
+
+What comes back was written by a process that compiled a stranger's program, so it is believed to be nothing but
+numbers: of the exact size that was asked for, finite, and in range.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from judge.heldout import HeldOut
+from judge.limits import JudgeLimits
+from judge.verdict import Reason, Verdict
+from sandbox.engine import Engine
+from sandbox.outcome import Ending, Fault, Outcome
+from sandbox.spec import MIB, Job, Lease, Limits, Mount, Output, Role
+
+PYTHON = "/opt/venv/bin/python"
+REQUEST_SCHEMA = "autoresearch/judge/1"
+RESULT_SCHEMA = "autoresearch/judge-result/1"
+RESULT_BYTES = 4096
+CPU_ENVIRONMENT = {"JAX_PLATFORMS": "cpu"}
+# The two containers must run the same kernels, or honest programs differ by more than rounding: so no choosing of
+# kernels by timing, and none whose sums come in any order (flags of XLA's debug_options_flags.cc).
+GPU_ENVIRONMENT = {
+    "JAX_PLATFORMS": "cuda",
+    "XLA_FLAGS": "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """The artifact on trial, and where its containers run."""
+
+    run: str
+    experiment: str
+    attempt: int
+    lease: Lease
+    artifact: Path
+    scratch: Path
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeContainer:
+    """`image` is the judge image's content id, `batch` the B of the exported program."""
+
+    engine: Engine
+    image: str
+    batch: int
+    limits: JudgeLimits
+
+    def blind(
+        self, case: Case, data: HeldOut, inputs: NDArray[np.int32], cuts: NDArray[np.int64]
+    ) -> NDArray[np.float32] | Verdict:
+        """float32[M, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int64[M]), or why there are none."""
+        content = inputs.astype("<i4").tobytes() + cuts.astype("<i4").tobytes()
+        return self._ask(case, data, Role.JUDGE_BLIND, content, "logits.f32", (len(inputs), data.vocab_size))
+
+    def score(self, case: Case, data: HeldOut) -> NDArray[np.float32] | Verdict:
+        """float32[N, T]: the cross-entropy (nats) of every target of the split, or why there is none."""
+        rows = data.rows.tokens
+        filler = np.repeat(rows[:1], -len(rows) % self.batch, axis=0)  # completes the last batch; not counted
+        padded = np.concatenate([rows, filler])
+        shape = (len(padded), data.seq_len)
+        nats = self._ask(case, data, Role.JUDGE_SCORE, padded.astype("<i4").tobytes(), "nats.f32", shape)
+        if isinstance(nats, Verdict):
+            return nats
+        if (nats < 0).any():  # no normalised distribution has a negative cross-entropy
+            return Verdict(reason=Reason.CRASHED)
+        return nats[: len(rows)]
+
+    def _ask(
+        self, case: Case, data: HeldOut, role: Role, rows: bytes, name: str, shape: tuple[int, int]
+    ) -> NDArray[np.float32] | Verdict:
+        question, answer = case.scratch / f"{role}-question", case.scratch / f"{role}-answer"
+        question.mkdir(mode=0o755)
+        answer.mkdir(mode=0o755)
+        request = {
+            "schema": REQUEST_SCHEMA,
+            "mode": "blind" if role is Role.JUDGE_BLIND else "score",
+            "rows": shape[0],
+            "batch": self.batch,
+            "seq_len": data.seq_len,
+            "vocab_size": data.vocab_size,
+            "limits": asdict(self.limits.program),
+        }
+        (question / "request.json").write_text(json.dumps(request))
+        (question / "rows.bin").write_bytes(rows)
+        size = shape[0] * shape[1] * 4
+        try:
+            outcome = self.engine.run(self._job(case, role, question, answer, Output(name, size)))
+            return _refused(outcome) or _array(outcome, name, shape)
+        finally:
+            (question / "rows.bin").unlink(missing_ok=True)
+
+    def _job(self, case: Case, role: Role, question: Path, answer: Path, output: Output) -> Job:
+        return Job(
+            run=case.run,
+            experiment=case.experiment,
+            attempt=case.attempt,
+            role=role,
+            image=self.image,
+            command=(PYTHON, "-I", "-B", "-m", "judge.inside", "/judge/request.json"),
+            limits=Limits(
+                wall_clock_s=self.limits.wall_clock_s,
+                memory_bytes=self.limits.memory_bytes,
+                pids=256,
+                out_bytes=output.max_bytes + 16 * MIB,
+                out_inodes=16,
+            ),
+            lease=case.lease,
+            destination=answer,
+            mounts=(Mount(question, "/judge"), Mount(case.artifact, "/art")),
+            outputs=(Output("result.json", RESULT_BYTES), output),
+            environment=GPU_ENVIRONMENT if case.lease.gpu_uuid else CPU_ENVIRONMENT,
+        )
+
+
+def _refused(outcome: Outcome) -> Verdict | None:
+    """The verdict when the container gave no answer; None when it says that it did."""
+    if outcome.fault is Fault.INFRASTRUCTURE:
+        return Verdict(infrastructure=outcome.detail or str(outcome.ending))
+    if outcome.ending is Ending.TIMED_OUT:
+        return Verdict(reason=Reason.TOO_SLOW)
+    if outcome.ending is Ending.OUT_OF_MEMORY:
+        return Verdict(reason=Reason.OUT_OF_MEMORY)
+    result = outcome.files.get("result.json")
+    if result is None or result.bytes > RESULT_BYTES:
+        return Verdict(reason=Reason.CRASHED)
+    try:
+        answer = json.loads(result.path.read_bytes())
+        if set(answer) == {"schema", "reason"} and answer["schema"] == RESULT_SCHEMA:
+            return None if answer["reason"] is None else Verdict(reason=Reason(answer["reason"]))
+    except (ValueError, TypeError, RecursionError):
+        pass
+    return Verdict(reason=Reason.CRASHED)
+
+
+def _array(outcome: Outcome, name: str, shape: tuple[int, int]) -> NDArray[np.float32] | Verdict:
+    found = outcome.files.get(name)
+    if found is None or found.bytes != shape[0] * shape[1] * 4:
+        return Verdict(reason=Reason.CRASHED)
+    array: NDArray[np.float32] = np.fromfile(found.path, "<f4")
+    found.path.unlink()
+    if array.size != shape[0] * shape[1]:
+        return Verdict(reason=Reason.CRASHED)
+    return array.reshape(shape) if np.isfinite(array).all() else Verdict(reason=Reason.NOT_FINITE)

@@ -1,0 +1,61 @@
+"""Answer one question about one artifact: an array if it can be had, and one closed word if not.
+
+The array is complete before result.json exists, and both appear under their names at once, so a container that is
+killed in between has said nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from judge.inside import program, score, weights
+from judge.inside.refusal import Refused
+
+
+def serve(request: Path, rows: Path, artifact: Path, out: Path) -> str | None:
+    """Read `request` (request.json) and `rows` (rows.bin), judge the folder `artifact`, write into `out`.
+
+    Returns the closed reason that was written, None for an answer. What went wrong in detail goes to stderr, for the
+    operator alone.
+    """
+    question = json.loads(request.read_text())
+    reason: str | None = None
+    try:
+        _answer(question, rows, artifact, out)
+    except Refused as refusal:
+        reason = refusal.reason
+        print(refusal, file=sys.stderr)
+    except MemoryError:
+        reason = "out_of_memory"
+    except Exception as error:  # the compiler's or the runtime's complaint about the program
+        reason = "out_of_memory" if "RESOURCE_EXHAUSTED" in str(error) else "crashed"
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    result = {"schema": "autoresearch/judge-result/1", "reason": reason}
+    temporary = out / ".result.json.tmp"
+    temporary.write_text(json.dumps(result))
+    temporary.replace(out / "result.json")
+    return reason
+
+
+def _answer(question: dict[str, object], rows: Path, artifact: Path, out: Path) -> None:
+    limits = question["limits"]
+    count, length = question["rows"], question["seq_len"]
+    params = weights.load(artifact / "params.safetensors", limits["params_bytes"])
+    exported = program.load(artifact / "model.stablehlo", params, question)
+    given = np.fromfile(rows, "<i4")
+    if question["mode"] == "blind":
+        name = "logits.f32"
+        inputs, cuts = given[: count * length].reshape(count, length), given[count * length :]
+        blocks = score.blind(exported, params, inputs, cuts, question["batch"])
+    else:
+        name = "nats.f32"
+        blocks = score.full(exported, params, given.reshape(count, length + 1), question["batch"])
+    temporary = out / f".{name}.tmp"
+    with temporary.open("wb") as file:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block, "<f4").data)
+    temporary.replace(out / name)

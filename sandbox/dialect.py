@@ -1,0 +1,73 @@
+"""What differs between engines: Docker or podman, near or far, and how it hands out a GPU."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_CDI_PREFIX = "nvidia.com/gpu="
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Read once when connecting; the defaults are those of a Docker engine on this machine."""
+
+    podman: bool = False
+    local: bool = True
+    """The engine shares this machine's process numbers and cgroup tree."""
+    gpu_driver: str | None = None
+    """ "cdi", "nvidia" (the container toolkit's older hook), or None when the engine knows of no GPU."""
+    runtime: str | None = None
+    """An OCI runtime other than the engine's default, for example "runsc"."""
+
+    @property
+    def log_driver(self) -> str:
+        """A driver that rotates. Docker's default, json-file, does not, and fills the disk."""
+        return "k8s-file" if self.podman else "local"
+
+
+def detect(
+    version: Mapping[str, Any], info: Mapping[str, Any], *, base_url: str, runtime: str | None
+) -> Dialect:
+    """Read the engine's own `version` and `info` answers."""
+    components = version.get("Components") or []
+    return Dialect(
+        podman=any("podman" in str(part.get("Name", "")).lower() for part in components),
+        local=base_url.startswith(("http+docker", "unix://", "npipe://")) and "ssh" not in base_url,
+        gpu_driver=_gpu_driver(info),
+        runtime=runtime,
+    )
+
+
+def _gpu_driver(info: Mapping[str, Any]) -> str | None:
+    """CDI when the engine names NVIDIA devices (API 1.50) or has a specification of them, else the older hook."""
+    devices = [str(device.get("ID", "")) for device in info.get("DiscoveredDevices") or []]
+    if any(device.startswith(_CDI_PREFIX) for device in devices):
+        return "cdi"
+    if any(_names_nvidia(Path(folder)) for folder in info.get("CDISpecDirs") or []):
+        return "cdi"
+    return "nvidia" if "nvidia" in (info.get("Runtimes") or {}) else None
+
+
+def _names_nvidia(folder: Path) -> bool:
+    try:
+        files = [path for path in folder.iterdir() if path.suffix in {".json", ".yaml"}]
+        return any(_kind(path) == "nvidia.com/gpu" for path in files)
+    except OSError:
+        return False
+
+
+def _kind(path: Path) -> str:
+    """The `kind` of a CDI specification (https://github.com/cncf-tags/container-device-interface)."""
+    text = path.read_text(errors="replace")
+    if path.suffix == ".json":
+        try:
+            found = json.loads(text)
+        except ValueError:
+            return ""
+        return str(found.get("kind", "")) if isinstance(found, dict) else ""
+    kinds = [line.partition(":")[2].strip(" \"'") for line in text.splitlines() if line.startswith("kind:")]
+    return kinds[0] if kinds else ""

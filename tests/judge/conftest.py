@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zoo
+from local_engine import LocalEngine
+
+from judge.heldout import HeldOut
+from judge.judge import Judge, JudgeLimits
+from judge.rows import pack
+from judge.verdict import Verdict
+from sandbox.spec import Lease
+
+
+def text(documents: int, seed: int = 0) -> np.ndarray:
+    """uint16[M]: documents in which a token depends on the one before it, of 1 to 100 tokens each."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for _ in range(documents):
+        steps = rng.integers(0, 24, size=rng.integers(1, 100))
+        token, body = int(rng.integers(zoo.V - 1)), []
+        for step in steps:
+            token = (5 * token + int(step)) % (zoo.V - 1)
+            body.append(token)
+        parts.append(np.array([zoo.BOS, *body], np.uint16))
+    return np.concatenate(parts)
+
+
+@pytest.fixture(scope="session")
+def heldout() -> HeldOut:
+    """About 60 rows of 32 tokens. Token i has i % 4 + 1 bytes."""
+    tokens = text(40)
+    starts = np.flatnonzero(tokens == zoo.BOS)
+    token_bytes = np.append(np.arange(zoo.V - 1) % 4 + 1, 0)
+    document_bytes = np.add.reduceat(token_bytes[tokens], starts)
+    return HeldOut("val", zoo.V, zoo.T, pack(tokens, zoo.BOS, zoo.T), document_bytes)
+
+
+@pytest.fixture
+def judged(heldout: HeldOut, tmp_path: Path) -> Callable[..., Verdict]:
+    """Judge an artifact with an engine of this process (or the one given)."""
+
+    def judge(artifact: Path, engine: LocalEngine | None = None, seed: int = 0, **limits: object) -> Verdict:
+        scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
+        scratch.mkdir()
+        return Judge(
+            engine or LocalEngine(),  # type: ignore[arg-type]
+            "sha256:0",
+            {"val": heldout},
+            eval_batch=zoo.B,
+            limits=JudgeLimits(**{"probes": 600, **limits}),  # type: ignore[arg-type]
+            rng=lambda: np.random.default_rng(seed),
+        ).score(artifact, "val", run="r", experiment="1", attempt=1, lease=Lease((0,)), scratch=scratch)
+
+    return judge

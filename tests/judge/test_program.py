@@ -1,0 +1,488 @@
+"""The walk before compilation: what may be in a program, how large it may be, and that it is what it says it is."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import zoo
+from jax import export, lax
+from jax.interpreters import mlir
+from jaxlib.mlir import ir
+from jaxlib.mlir.dialects import stablehlo
+from zoo import BOS, B, T, V
+
+from judge.inside import program
+from judge.inside.refusal import Refused
+from judge.limits import ProgramLimits
+from judge.verdict import Reason
+
+WEIGHTS = {"bigram": np.zeros((V, V), np.float32)}
+
+
+def question(**limits: int) -> dict[str, Any]:
+    caps = asdict(ProgramLimits(**limits))
+    return {"batch": B, "seq_len": T, "vocab_size": V, "limits": caps}
+
+
+def bigram(p: Any, x: Any) -> Any:
+    return p["bigram"][x]
+
+
+def made(
+    forward: Callable[..., Any] = bigram, weights: Any = None, tokens: Any = None, **options: Any
+) -> Any:
+    weights = WEIGHTS if weights is None else weights
+    shapes = jax.tree.map(lambda w: jax.ShapeDtypeStruct(w.shape, w.dtype), weights)
+    tokens = jax.ShapeDtypeStruct((B, T), np.int32) if tokens is None else tokens
+    return export.export(jax.jit(forward), **options)(shapes, tokens)
+
+
+def rewritten(edit: Callable[[str], str], forward: Callable[..., Any] = bigram) -> bytes:
+    """A program whose module was changed by hand after jax.export had checked it."""
+    honest = made(forward)
+    with mlir.make_ir_context():
+        text = str(honest.mlir_module(serialized=False))
+        edited = edit(text)
+        assert edited != text, "the edit changed nothing"
+        module = ir.Module.parse(edited)
+        blob = stablehlo.serialize_portable_artifact(module, stablehlo.get_current_version())
+    return bytes(dataclasses.replace(honest, mlir_module_serialized=blob).serialize())
+
+
+def load(
+    folder: Path, content: Any, weights: dict[str, np.ndarray] | None = None, **limits: int
+) -> export.Exported:
+    path = folder / "model.stablehlo"
+    path.write_bytes(content if isinstance(content, bytes) else bytes(content.serialize()))
+    return program.load(path, WEIGHTS if weights is None else weights, question(**limits))
+
+
+def refusal(folder: Path, content: Any, **limits: Any) -> Reason:
+    with pytest.raises(Refused) as refused:
+        load(folder, content, **limits)
+    return Reason(refused.value.reason)
+
+
+# ---- signature -----------------------------------------------------------------------------------------------
+def test_the_judges_shape_is_accepted_in_every_float(tmp_path: Path) -> None:
+    for dtype in (jnp.float32, jnp.bfloat16, jnp.float16):
+        assert load(tmp_path, made(lambda p, x, d=dtype: p["bigram"][x].astype(d)))
+
+
+SIGNATURES: dict[str, Callable[[], Any]] = {
+    "too wide a vocabulary": lambda: made(lambda p, x: jnp.zeros((B, T, V + 1))),
+    "too narrow a vocabulary": lambda: made(lambda p, x: jnp.zeros((B, T, V - 1))),
+    "another length": lambda: made(tokens=jax.ShapeDtypeStruct((B, T + 1), np.int32)),
+    "another batch": lambda: made(tokens=jax.ShapeDtypeStruct((B + 1, T), np.int32)),
+    "another type of tokens": lambda: made(tokens=jax.ShapeDtypeStruct((B, T), np.uint32)),
+    "integers for logits": lambda: made(lambda p, x: p["bigram"][x].astype(jnp.int32)),
+    "complex logits": lambda: made(lambda p, x: p["bigram"][x].astype(jnp.complex64)),
+    "two results": lambda: made(lambda p, x: (p["bigram"][x], x)),
+    "a result in a list": lambda: made(lambda p, x: [p["bigram"][x]]),
+    "no result": lambda: made(lambda p, x: ()),
+    "tokens in a list": lambda: made(
+        lambda p, x: p["bigram"][x[0]], tokens=[jax.ShapeDtypeStruct((B, T), np.int32)]
+    ),
+    "a third argument": lambda: export.export(jax.jit(lambda p, x, y: p["bigram"][x] + y))(
+        {"bigram": jax.ShapeDtypeStruct((V, V), np.float32)},
+        jax.ShapeDtypeStruct((B, T), np.int32),
+        jax.ShapeDtypeStruct((), np.float32),
+    ),
+    "a keyword argument": lambda: export.export(jax.jit(lambda p, x: p["bigram"][x]))(
+        {"bigram": jax.ShapeDtypeStruct((V, V), np.float32)}, x=jax.ShapeDtypeStruct((B, T), np.int32)
+    ),
+    "a symbolic batch": lambda: made(tokens=jax.ShapeDtypeStruct(export.symbolic_shape(f"b, {T}"), np.int32)),
+    "another platform": lambda: made(platforms=["cuda"]),
+    "two platforms": lambda: made(platforms=["cpu", "cuda"]),
+}
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_another_signature_is_refused(name: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, SIGNATURES[name]()) is Reason.SIGNATURE
+
+
+MISMATCHES = {
+    "one weight more in the file": {**WEIGHTS, "more": np.zeros(2, np.float32)},
+    "one weight less": {},
+    "another name": {"bigrams": WEIGHTS["bigram"]},
+    "another shape": {"bigram": np.zeros((V, V + 1), np.float32)},
+    "another dtype": {"bigram": np.zeros((V, V), np.float16)},
+}
+
+
+@pytest.mark.parametrize("name", MISMATCHES)
+def test_weights_that_are_not_the_programs_are_refused(name: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, made(), weights=MISMATCHES[name]) is Reason.PARAMS_MISMATCH
+
+
+def test_nested_weights_are_refused(tmp_path: Path) -> None:
+    nested = {"a": {"bigram": WEIGHTS["bigram"]}}
+    blob = made(lambda p, x: p["a"]["bigram"][x], nested)
+    assert refusal(tmp_path, blob) is Reason.PARAMS_MISMATCH
+
+
+def test_a_weight_that_the_program_does_not_use_is_allowed(tmp_path: Path) -> None:
+    weights = {"bigram": WEIGHTS["bigram"], "idle": np.zeros(3, np.float32)}
+    assert load(tmp_path, made(bigram, weights), weights)
+
+
+def test_a_module_that_is_not_what_its_frame_says_is_refused(tmp_path: Path) -> None:
+    """The frame announces [B, T, V] logits, the module inside it computes twice as many columns."""
+    wide = made(lambda p, x: jnp.tile(p["bigram"], 2)[x])
+    liar = dataclasses.replace(made(), mlir_module_serialized=wide.mlir_module_serialized)
+
+    assert refusal(tmp_path, liar) is Reason.SIGNATURE
+
+
+def test_a_second_device_is_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, dataclasses.replace(made(), nr_devices=2)) is Reason.FORBIDDEN_OP
+
+
+def test_a_program_that_brings_its_derivative_is_refused(tmp_path: Path) -> None:
+    blob = bytes(made(lambda p, x: p["bigram"][x] * 2.0).serialize(vjp_order=1))
+    assert refusal(tmp_path, blob) is Reason.FORBIDDEN_OP
+
+
+# ---- ops -----------------------------------------------------------------------------------------------------
+def custom_call(target: str, text: str = "") -> bytes:
+    """The result is passed through a custom call that jax.export would not have written."""
+
+    def edit(module: str) -> str:
+        return re.sub(
+            r"( +)return (%\w+) : (.*)",
+            rf'\1%call = stablehlo.custom_call @"{target}"(\2) {text} : (\3) -> \3\n\1return %call : \3',
+            module,
+            count=1,
+        )
+
+    return rewritten(edit)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "xla_ffi_python_cpu_callback",
+        "xla_python_cpu_callback",
+        "mosaic_gpu_v2",
+        "tpu_custom_call",
+        "triton_kernel_call_ffi",
+        "__cudnn$fmhaSoftmax",
+        "lapack_sgeqrf_ffi",
+        "ApproxTopK",
+        "AllocateBuffer",
+        "annotate_device_placement",
+        "Sharding",
+        "",
+    ],
+)
+def test_a_custom_call_is_refused_whatever_its_name(target: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, custom_call(target)) is Reason.FORBIDDEN_OP
+
+
+def test_a_custom_call_that_the_exporter_let_pass_is_refused(tmp_path: Path) -> None:
+    def forward(p: Any, x: Any) -> Any:
+        return p["bigram"][x] + jnp.linalg.qr(p["bigram"])[0][0, 0]
+
+    everything = [export.DisabledSafetyCheck.custom_call("ALL")]
+    assert refusal(tmp_path, made(forward, disabled_checks=everything)) is Reason.FORBIDDEN_OP
+
+
+HIDDEN = {
+    "in a loop": lambda p, x: lax.fori_loop(
+        0, 3, lambda _, y: y + jax.random.normal(jax.random.key(0, impl="rbg"), y.shape), p["bigram"][x]
+    ),
+    "in a branch": lambda p, x: lax.cond(
+        x[0, 0] == BOS, lambda y: y + lax.approx_max_k(y, V)[0], lambda y: y, p["bigram"][x]
+    ),
+    "in a function": lambda p, x: jax.jit(lambda y: y + lax.approx_max_k(y, V)[0])(p["bigram"][x]),
+    "in a composite": lambda p, x: lax.composite(lambda y: y + 1, name="my.own")(p["bigram"][x]),
+    "with a sharding": lambda p, x: lax.with_sharding_constraint(
+        p["bigram"][x], jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_forbidden_op_is_found_wherever_it_hides(name: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, made(HIDDEN[name])) is Reason.FORBIDDEN_OP
+
+
+OPS = {
+    "rng": '%r = "stablehlo.rng"(%a, %b, %s) <{rng_distribution = #stablehlo<rng_distribution UNIFORM>}> '
+    ": (tensor<f32>, tensor<f32>, tensor<1xi64>) -> tensor<4xf32>",
+    "partition_id": "%r = stablehlo.partition_id : tensor<ui32>",
+    "replica_id": "%r = stablehlo.replica_id : tensor<ui32>",
+    "token": "%r = stablehlo.create_token : !stablehlo.token",
+    "tuple": "%r = stablehlo.tuple %a : tuple<tensor<f32>>",
+    "all_reduce": '%r = "stablehlo.all_reduce"(%a) <{replica_groups = dense<0> : tensor<1x1xi64>}> ({\n'
+    "^bb0(%x: tensor<f32>, %y: tensor<f32>):\n%z = stablehlo.add %x, %y : tensor<f32>\n"
+    "stablehlo.return %z : tensor<f32>\n}) : (tensor<f32>) -> tensor<f32>",
+    "infeed": "%t = stablehlo.create_token : !stablehlo.token\n"
+    '%r:2 = "stablehlo.infeed"(%t) : (!stablehlo.token) -> (tensor<f32>, !stablehlo.token)',
+    "outfeed": "%t = stablehlo.create_token : !stablehlo.token\n"
+    '%r = "stablehlo.outfeed"(%a, %t) : (tensor<f32>, !stablehlo.token) -> !stablehlo.token',
+}
+HEAD = (
+    "%a = stablehlo.constant dense<0.0> : tensor<f32>\n%b = stablehlo.constant dense<1.0> : tensor<f32>\n"
+    "%s = stablehlo.constant dense<4> : tensor<1xi64>\n"
+)
+SCALAR = "(tensor<f32>) -> tensor<f32>"
+
+
+def inserted(lines: str) -> bytes:
+    """`lines` at the beginning of main."""
+    return rewritten(lambda text: re.sub(r"(func\.func public @main.*\n)", rf"\1{lines}\n", text, count=1))
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_an_op_that_is_no_data_flow_is_refused(name: str, tmp_path: Path) -> None:
+    assert refusal(tmp_path, inserted(HEAD + OPS[name])) is Reason.FORBIDDEN_OP
+
+
+ATTRIBUTES = {
+    "host offload": (
+        "jax.uses_shape_polymorphism = false",
+        'mhlo.frontend_attributes = {_xla_compute_type = "host"}',
+    ),
+    "a sharding": ("jax.uses_shape_polymorphism = false", 'mhlo.sharding = "{replicated}"'),
+    "two partitions": ("mhlo.num_partitions = 1", "mhlo.num_partitions = 2"),
+    "two replicas": ("mhlo.num_replicas = 1", "mhlo.num_replicas = 2"),
+    "aliasing": ("jax.result_info", "tf.aliasing_output"),
+}
+
+
+@pytest.mark.parametrize("name", ATTRIBUTES)
+def test_an_attribute_that_talks_to_the_compiler_is_refused(name: str, tmp_path: Path) -> None:
+    blob = rewritten(lambda text: text.replace(*ATTRIBUTES[name]))
+    assert refusal(tmp_path, blob) is Reason.FORBIDDEN_OP
+
+
+PLAIN: dict[str, Callable[[Any], Any]] = {
+    "erf": lambda y: jax.nn.gelu(y, approximate=False) + jax.scipy.special.erf(y),
+    "top_k": lambda y: y + lax.top_k(y, 2)[0][..., :1],
+    "sort": lambda y: jnp.sort(y, axis=-1),
+    "cumulative": lambda y: jnp.cumsum(y, axis=1) + lax.cummax(y, axis=1),
+    "ragged_dot": lambda y: lax.ragged_dot(
+        y.reshape(-1, V), jnp.ones((2, V, V)), jnp.array([B * T, 0])
+    ).reshape(B, T, V),
+    "segment_sum": lambda y: y + jax.ops.segment_sum(y.reshape(-1, V), jnp.zeros(B * T, int), 3)[0],
+    "checkpoint": lambda y: jax.grad(lambda y: jax.checkpoint(lambda y: jnp.sin(y) ** 2)(y).sum())(y),
+    "switch": lambda y: lax.switch(1, [jnp.sin, jnp.cos], y),
+    "map": lambda y: lax.map(jnp.tanh, y),
+    "fp8": lambda y: y.astype(jnp.float8_e4m3fn).astype(jnp.float32),
+    "random": lambda y: y + jax.random.normal(jax.random.key(0), y.shape),
+    "special": lambda y: jnp.arcsinh(y) + jnp.arctan2(y, 2.0) + jnp.expm1(y) + jax.scipy.special.gammaln(y),
+    "bits": lambda y: y + (lax.population_count(lax.bitcast_convert_type(y, jnp.uint32)) % 3),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_plain_jax_numpy_is_accepted(name: str, tmp_path: Path) -> None:
+    assert load(tmp_path, made(lambda p, x: PLAIN[name](p["bigram"][x])))
+
+
+@pytest.mark.parametrize("name", [*zoo.HONEST, *PLAIN])
+def test_what_is_written_for_a_gpu_passes_the_same_walk(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No GPU is needed to lower for one; only running it needs one."""
+    monkeypatch.setattr(export, "default_export_platform", lambda: "cuda")
+    params = {n: np.asarray(w) for n, w in zoo.init(0).items()}
+    forward = zoo.HONEST.get(name) or (lambda p, x: PLAIN[name](p["bigram"][x]))
+
+    assert load(tmp_path, made(forward, params, platforms=["cuda"]), params)
+
+
+# ---- size ----------------------------------------------------------------------------------------------------
+def deep(levels: int) -> Callable[..., Any]:
+    def forward(p: Any, x: Any) -> Any:
+        step = lambda y: y * 2.0  # noqa: E731
+        for _ in range(levels):
+            step = lambda y, inner=step: lax.fori_loop(0, 2, lambda _, z: inner(z), y)  # noqa: E731
+        return step(p["bigram"][x])
+
+    return forward
+
+
+def many(p: Any, x: Any) -> Any:
+    y = p["bigram"][x]
+    for _ in range(600):
+        y = jnp.sin(y)
+    return y
+
+
+def broadcast_bomb(p: Any, x: Any) -> Any:
+    huge = jnp.broadcast_to(p["bigram"][0, 0], (1 << 20, 1 << 20))
+    return p["bigram"][x] + huge.sum()
+
+
+def big_constant(p: Any, x: Any) -> Any:
+    return p["bigram"][x] + jnp.asarray(np.random.default_rng(0).normal(size=(600, 512)), jnp.float32).sum()
+
+
+def several_constants(p: Any, x: Any) -> Any:
+    tables = np.random.default_rng(0).normal(size=(3, 200, 512))
+    return p["bigram"][x] + sum(jnp.asarray(table, jnp.float32).sum() for table in tables)
+
+
+def uniform_constant(p: Any, x: Any) -> Any:
+    return (
+        p["bigram"][x]
+        + jnp.full((1024, 1024), 0.5).sum()
+        + jnp.asarray(np.ones((1024, 512), np.float32)).sum()
+    )
+
+
+@pytest.mark.parametrize(
+    ("forward", "limits"),
+    [
+        (many, {"ops": 500}),
+        (deep(5), {"depth": 4}),
+        (broadcast_bomb, {}),
+        (big_constant, {}),
+        (several_constants, {}),
+        (bigram, {"model_bytes": 100}),
+    ],
+    ids=["ops", "depth", "broadcast bomb", "constant", "constants", "file"],
+)
+def test_a_program_beyond_a_cap_is_refused(forward: Any, limits: dict[str, int], tmp_path: Path) -> None:
+    assert refusal(tmp_path, made(forward), **limits) is Reason.PROGRAM_TOO_LARGE
+
+
+def test_within_the_caps_the_same_programs_pass(tmp_path: Path) -> None:
+    for forward in (many, deep(5), uniform_constant):
+        assert load(tmp_path, made(forward))
+
+
+def functions(bodies: list[str]) -> bytes:
+    """Functions @f0, @f1, ... on a scalar; main calls @f0 on a constant."""
+    texts = [
+        f"func.func private @f{i}(%x: tensor<f32>) -> tensor<f32> {{\n{body}\n}}"
+        for i, body in enumerate(bodies)
+    ]
+
+    def edit(text: str) -> str:
+        text = re.sub(
+            r"(func\.func public @main.*\n)",
+            rf"\1{HEAD}%called = func.call @f0(%a) : {SCALAR}\n",
+            text,
+            count=1,
+        )
+        return text.rstrip().removesuffix("}") + "\n".join(texts) + "\n}"
+
+    return rewritten(edit)
+
+
+def calling(callee: str, times: int = 2) -> str:
+    values = ["%x", *(f"%y{i}" for i in range(times))]
+    lines = [
+        f"{new} = func.call @{callee}({old}) : {SCALAR}" for old, new in itertools.pairwise(values)
+    ]
+    return "\n".join([*lines, f"return {values[-1]} : tensor<f32>"])
+
+
+LEAF = "%y = stablehlo.sine %x : tensor<f32>\nreturn %y : tensor<f32>"
+
+
+def test_calls_that_double_at_every_level_are_counted_written_out(tmp_path: Path) -> None:
+    levels = [calling(f"f{i + 1}") for i in range(40)]
+
+    assert refusal(tmp_path, functions([*levels, LEAF])) is Reason.PROGRAM_TOO_LARGE
+    assert load(tmp_path, functions([*levels[:3], LEAF]))
+
+
+def test_a_long_chain_of_calls_is_refused(tmp_path: Path) -> None:
+    chain = [calling(f"f{i + 1}", times=1) for i in range(100)]
+
+    assert refusal(tmp_path, functions([*chain, LEAF])) is Reason.PROGRAM_TOO_LARGE
+
+
+def test_functions_that_call_each_other_for_ever_are_refused(tmp_path: Path) -> None:
+    assert refusal(tmp_path, functions([calling("f1"), calling("f0")])) is Reason.PROGRAM_TOO_LARGE
+
+
+# ---- damage --------------------------------------------------------------------------------------------------
+def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
+    blob = bytes(made().serialize())
+    for content in (
+        b"",
+        b"\0",
+        b"MLIR",
+        b"\0" * 4096,
+        blob[:100],
+        blob[: len(blob) // 2],
+        blob[1:],
+        b"\xff" * 999,
+    ):
+        assert refusal(tmp_path, content) is Reason.MODEL_MALFORMED
+    (tmp_path / "model.stablehlo").unlink()
+    with pytest.raises(Refused):
+        program.load(tmp_path / "model.stablehlo", WEIGHTS, question())
+
+
+FUZZ = """
+    import json, os, signal, sys
+    from pathlib import Path
+    import numpy as np
+    from judge.inside import program
+    from judge.inside.refusal import Refused
+
+    blob, path, question = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), json.loads(sys.argv[3])
+    weights = {"bigram": np.zeros((64, 64), np.float32)}
+    for seed in range(int(sys.argv[4])):
+        rng = np.random.default_rng(seed)
+        damaged = bytearray(blob)
+        for _ in range(rng.integers(1, 6)):
+            damaged[rng.integers(len(damaged))] = rng.integers(256)
+        if rng.random() < 0.2:
+            damaged = damaged[: rng.integers(len(damaged))]
+        path.write_bytes(damaged)
+        if (child := os.fork()) == 0:
+            signal.alarm(20)
+            code = 99
+            try:
+                program.load(path, weights, question)
+                code = 0
+            except Refused as refused:
+                code = 1 + ["model_malformed", "signature", "params_mismatch", "forbidden_op", "program_too_large"].index(
+                    refused.reason
+                )
+            finally:
+                os._exit(code)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+def test_a_damaged_program_is_loaded_or_refused_and_nothing_else(tmp_path: Path) -> None:
+    """One process a program, as in the container. Where MLIR's reader falls over its own feet, the process dies of it
+    and the judge says `crashed`; no other exception than `Refused` may come out."""
+    (tmp_path / "blob").write_bytes(bytes(made(zoo.HONEST["hashed_trigrams"]).serialize()))
+    arguments = [str(tmp_path / "blob"), str(tmp_path / "damaged"), json.dumps(question()), "200"]
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(FUZZ), *arguments],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=300,
+    )
+
+    codes = [int(line) for line in result.stdout.split()]
+    assert len(codes) == 200, result.stderr[-2000:]
+    assert all(code in range(6) or code < 0 for code in codes)
+    assert sum(code == 1 for code in codes) > 20
+    assert sum(code < 0 for code in codes) < 20
