@@ -20,7 +20,7 @@ from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.history import context_for
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
-from runner.protocols import Decision, Event, Proposer, State, TripOutcome
+from runner.protocols import EXHAUSTED, Decision, Event, Proposer, State, TripOutcome
 from runner.road import MODEL, PARAMS, Ids, Road
 from runner.workspace import Workspace
 
@@ -74,7 +74,7 @@ class Loop:
             if finished.status == "open":
                 return "budget"
             untrained = 0 if finished.attempts else untrained + 1
-            if finished.reason == "exhausted":
+            if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
                 return "the proposer has nothing more to propose"
             if untrained >= MAX_UNTRAINED_IN_A_ROW:
                 return f"{untrained} proposals in a row could not be trained"
@@ -128,7 +128,12 @@ class Loop:
         repeat = self.proposer.name == "repeat"
         seen = set() if repeat else {e.fingerprint for e in self._all() if e.fingerprint}
         checked = check(source, seen=seen, parent=best.source)
-        self._add(
+        verdict: dict[str, Any] = {"state": State.CHECKED}
+        if proposal.source is None:
+            verdict = {"state": State.FAILED, "status": "proposer_failed", "reason": proposal.failure}
+        elif checked.rejection is not None:
+            verdict = {"state": State.FAILED, "status": "rejected", "reason": str(checked.rejection)}
+        self._add(  # with its verdict in one write: a crash must not leave an unchecked script open
             number,
             source,
             title=proposal.title,
@@ -136,21 +141,12 @@ class Loop:
             hypothesis=proposal.hypothesis,
             parent=best.number,
             checked=checked,
+            **verdict,
         )
         self.emit("proposed", number=number, title=proposal.title, category=proposal.category)
-        if proposal.source is None:
-            exhausted = "used up" in proposal.failure or "nothing" in proposal.failure
-            self._set(number, status="proposer_failed", state=State.FAILED, reason=proposal.failure)
-            self.emit("failed", number=number, status="proposer_failed", reason=proposal.failure)
-            if exhausted:
-                self._set(number, reason="exhausted")
-        elif checked.rejection is not None:
-            self._set(number, status="rejected", state=State.FAILED, reason=str(checked.rejection))
-            self.emit(
-                "failed", number=number, status="rejected", reason=f"{checked.rejection}: {checked.detail}"
-            )
-        else:
-            self._set(number, state=State.CHECKED)
+        if "status" in verdict:
+            reason = f"{verdict['reason']} {checked.detail if proposal.source is not None else ''}".strip()
+            self.emit("failed", number=number, status=verdict["status"], reason=reason)
         return self.ledger.experiment(self.run_id, number)
 
     def _advance(self, experiment: Experiment) -> Experiment:

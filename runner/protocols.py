@@ -55,6 +55,13 @@ class Decision(StrEnum):
     RETEST = "retest"
 
 
+USED_UP = "the scripted proposals are used up"
+NOTHING_TO_TUNE = "train.py has no constant with a `# tune:` comment (see docs/proposers.md)"
+ALL_TRIED = "every change that came up was tried before"
+EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED})
+"""Failures after which asking again is no use."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A new train.py and what its author says of it. `source` is None when the proposer failed; `failure`

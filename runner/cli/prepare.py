@@ -59,7 +59,7 @@ def data_prepare(
     json: Json = False,
 ) -> None:
     """Make token shards, tokenizer and manifest; nothing is done when they are there already."""
-    from runner.build import wheelhouse_folder
+    from runner.build import fill_wheelhouse
     from runner.data import prepare
     from runner.errors import UsageError
 
@@ -73,7 +73,7 @@ def data_prepare(
     manifest = prepare(
         dataset,
         folder,
-        wheelhouse=wheelhouse_folder(variant),
+        wheelhouse=fill_wheelhouse(variant, say) if dataset == "default" else None,
         shards=shards,
         vocab_size=vocabulary,
         seq_len=length,

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from runner.errors import UsageError
-from runner.protocols import Context, Proposal
+from runner.protocols import USED_UP, Context, Proposal
 
 
 class ScriptedProposer:
@@ -25,7 +25,7 @@ class ScriptedProposer:
     def propose(self, context: Context) -> Proposal:
         index = context.number - 1
         if index >= len(self._files):
-            return Proposal(None, "scripted", failure="the scripted proposals are used up")
+            return Proposal(None, "scripted", failure=USED_UP)
         path = self._files[index]
         source = path.read_text(encoding="utf-8", errors="surrogateescape")
         found = re.search(r"^# title: *(.+)$", source, re.MULTILINE)

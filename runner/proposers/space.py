@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from runner import protocols
 from runner.check import fingerprint
 from runner.proposers.constants import Constant, Value, find, replace
 from runner.protocols import Context, Proposal
@@ -19,12 +20,8 @@ def tunable(context: Context) -> list[Constant]:
         return []
 
 
-NOTHING_TO_TUNE = Proposal(
-    None,
-    "nothing to tune",
-    failure="train.py has no constant with a `# tune:` comment (see docs/proposers.md)",
-)
-ALL_TRIED = Proposal(None, "nothing new", failure="every change that came up was tried before")
+NOTHING_TO_TUNE = Proposal(None, "nothing to tune", failure=protocols.NOTHING_TO_TUNE)
+ALL_TRIED = Proposal(None, "nothing new", failure=protocols.ALL_TRIED)
 
 
 def proposal(context: Context, constants: Sequence[Constant], values: Mapping[str, Value]) -> Proposal | None:

@@ -56,7 +56,8 @@ def test_a_script_that_ignores_every_signal_is_killed_at_the_deadline(sandboxed:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the program is written for x86-64")
 def test_whoever_takes_over_process_one_dies_at_the_deadline_too(sandboxed: Any) -> None:
-    """Same user, so /proc/1/mem is open to it (unless Yama forbids): a clock inside the container is none."""
+    """Same user, so /proc/1/mem is open to it (unless Yama forbids): a clock inside the container is
+    none. Here process 1 is overwritten with a slide of no-ops that ends in a jump to itself."""
     outcome = sandboxed(
         "import time\n"
         "try:\n"
@@ -65,7 +66,7 @@ def test_whoever_takes_over_process_one_dies_at_the_deadline_too(sandboxed: Any)
         "        span, rights = line.split()[:2]\n"
         "        if 'x' in rights and 'vsyscall' not in line and 'vdso' not in line:\n"
         "            start, end = (int(part, 16) for part in span.split('-'))\n"
-        "            memory.seek(start); memory.write(b'\\xeb\\xfe' * ((end - start) // 2))\n"  # jump to itself
+        "            memory.seek(start); memory.write(b'\\x90' * (end - start - 2) + b'\\xeb\\xfe')\n"
         "except OSError as error: print(error)\n"
         "time.sleep(60)",
         wall_clock_s=1.5,

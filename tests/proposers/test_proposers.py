@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+
+from runner.errors import UsageError
+from runner.proposers import make_proposer
+from runner.proposers.constants import find, replace
+from runner.protocols import Context, PastExperiment
+
+SCRIPT = """\
+# the learning rate
+LR = 0.1  # tune: log 0.001 10
+WIDTH = 64  # tune: cat 32 64 128
+DEPTH = 4  # tune: int 1 8
+DROP = 0.5  # tune: float 0 1
+SECRET = 3
+
+def f():
+    LR = 7
+    return LR
+"""
+
+
+def context(history: tuple[PastExperiment, ...] = (), number: int = 1, best: str = SCRIPT) -> Context:
+    return Context("memo", best, 2.0, 0.01, history, 1000.0, number)
+
+
+def test_only_constants_that_say_so_are_tuned() -> None:
+    assert [(c.name, c.value, c.kind) for c in find(SCRIPT)] == [
+        ("LR", 0.1, "log"), ("WIDTH", 64, "cat"), ("DEPTH", 4, "int"), ("DROP", 0.5, "float"),
+    ]  # fmt: skip
+
+
+def test_an_edit_keeps_comments_formatting_and_inner_names() -> None:
+    assert replace(SCRIPT, {"LR": 0.25}) == SCRIPT.replace("LR = 0.1 ", "LR = 0.25 ")
+
+
+def test_the_shipped_train_py_can_be_tuned() -> None:
+    constants = find((Path(__file__).parents[2] / "trainer_jax" / "train.py").read_text())
+    assert len(constants) >= 20
+    for constant in constants:
+        if constant.kind == "cat":
+            assert constant.value in constant.choices, constant
+        else:
+            assert constant.low <= float(constant.value) <= constant.high, constant
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_the_same_seed_and_history_give_the_same_proposal(name: str) -> None:
+    first, second = (make_proposer(name, seed=5).propose(context()) for _ in range(2))
+    assert first == second
+    assert first.source not in {None, SCRIPT}
+    assert make_proposer(name, seed=6).propose(context()) != first
+
+
+@pytest.mark.parametrize("name", ["tpe", "random"])
+def test_without_tunable_constants_the_proposer_says_so(name: str) -> None:
+    assert "tune" in make_proposer(name, seed=1).propose(context(best="x = 1\n")).failure
+
+
+def search(name: str, seed: int, trials: int = 40) -> float:
+    """The best of a smooth function of the constants after some trials."""
+    proposer = make_proposer(name, seed=seed)
+    history: list[PastExperiment] = []
+    best, best_score = SCRIPT, math.inf
+    for number in range(trials):
+        proposal = proposer.propose(context(tuple(history), number + 1, best))
+        assert proposal.source is not None
+        assert proposal.source not in {past.source for past in history}
+        values = {c.name: c.value for c in find(proposal.source)}
+        score = abs(math.log10(float(values["LR"]) / 2.0)) + abs(float(values["DEPTH"]) - 7) / 7
+        score += abs(float(values["DROP"]) - 0.9) + abs(math.log2(float(values["WIDTH"]) / 128))
+        history.append(PastExperiment(number + 1, "t", "c", "discard", score, None, proposal.source, 0))
+        if score < best_score:
+            best, best_score = proposal.source, score
+    return best_score
+
+
+def test_tpe_finds_more_than_chance() -> None:
+    seeds = range(5)
+    tpe, chance = ([search(name, seed) for seed in seeds] for name in ("tpe", "random"))
+    assert statistics.median(tpe) < statistics.median(chance)
+
+
+def test_scripted_goes_through_a_folder_in_order(tmp_path: Path) -> None:
+    (tmp_path / "1.py").write_text("# title: wider\nx = 1\n")
+    (tmp_path / "2.py").write_text("x = 2\n")
+    proposer = make_proposer(f"scripted:{tmp_path}", seed=0)
+    assert [proposer.propose(context(number=n)).title for n in (1, 2)] == ["wider", "2"]
+    assert proposer.propose(context(number=3)).source is None
+
+
+@pytest.mark.parametrize("spec", ["llama", "scripted:/nowhere", ""])
+def test_an_unknown_proposer_is_a_usage_error(spec: str) -> None:
+    with pytest.raises(UsageError):
+        make_proposer(spec, seed=0)

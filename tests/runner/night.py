@@ -1,0 +1,139 @@
+"""A whole night without containers, GPU or waiting: a fake engine, a fake judge, a fake clock and scripted proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from judge.verdict import Verdict
+from runner import lineage
+from runner.budget import Budget
+from runner.keeping import Keeper
+from runner.ledger import Ledger
+from runner.loop import Loop, Settings
+from runner.protocols import Context, Event, Proposal
+from runner.road import Road
+from runner.workspace import Workspace, open_state
+from sandbox.engine import BuildContext
+from sandbox.fake import FakeEngine, Script
+from sandbox.spec import Job, Lease, Limits, Role
+
+DOCUMENTS = 40
+
+
+class Clock:
+    """Time passes only when somebody spends it."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class OneLease:
+    @contextmanager
+    def acquire(self) -> Iterator[Lease]:
+        yield Lease(cpus=(0,))
+
+
+class WrittenScore:
+    """A judge that reads the score a fake training wrote into the weights. Every document is equally hard."""
+
+    def score(self, artifact: Path, split: str, **_: Any) -> Verdict:
+        bpb = float((artifact / "params.safetensors").read_text())
+        sizes = np.full(DOCUMENTS, 1000, np.int64)
+        return Verdict(val_bpb=bpb, document_nats=sizes * bpb * np.log(2), document_bytes=sizes)
+
+
+class Proposals:
+    """Sources in order: `SCORE = x` lines whose value is what training will reach."""
+
+    name = "scripted"
+
+    def __init__(self, sources: list[str]) -> None:
+        self.sources = sources
+
+    def propose(self, context: Context) -> Proposal:
+        index = context.number - 1
+        if index >= len(self.sources):
+            return Proposal(None, "none", failure="the scripted proposals are used up")
+        return Proposal(self.sources[index], f"idea {index}")
+
+
+def source(score: float, extra: str = "") -> str:
+    return f"SCORE = {score}\n{extra}"
+
+
+class Night:
+    """A workspace with everything in it. `noise` maps a seed to what it adds to a score."""
+
+    def __init__(
+        self, folder: Path, sources: list[str], *, noise: Callable[[int], float] | None = None
+    ) -> None:
+        self.clock = Clock()
+        self.noise = noise or (lambda seed: (seed % 7 - 3) * 1e-4)
+        folder.mkdir(exist_ok=True)
+        self.workspace = Workspace(folder)
+        self.workspace.script.write_text(source(2.0, "a = [1, 2, 3]\n"))
+        open_state(self.workspace)
+        lineage.initialise(folder)
+        self.data = folder / "data"
+        (self.data / "train").mkdir(parents=True, exist_ok=True)
+        (self.data / "manifest.json").write_text("{}")
+        self.engine = FakeEngine(self.train, now=self.clock.time)
+        self.base = self.engine.build(BuildContext("FROM scratch", {}, tags=("autoresearch/candidate:cpu",)))
+        self.proposals = Proposals(sources)
+        self.events: list[Event] = []
+        self.ledger = Ledger(self.workspace.ledger)
+        if not self.ledger.runs():
+            self.ledger.start_run("night", now=self.clock.time(), seed=1, settings={})
+
+    def train(self, job: Job) -> Script:
+        assert job.role is Role.TRAIN
+        self.clock.sleep(60.0)
+        script = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
+        names: dict[str, Any] = {}
+        exec(script, names)
+        if names.get("CRASH"):
+            return Script(exit_code=1, log="Traceback: it broke")
+        score = names["SCORE"] + self.noise(int(job.environment["AUTORESEARCH_SEED"]))
+        (job.destination / "model.stablehlo").write_text("model")
+        (job.destination / "params.safetensors").write_text(repr(score))
+        return Script(log="fine")
+
+    def loop(
+        self, *, budget_s: float = 1e6, emit: Callable[[Event], None] | None = None, **settings: Any
+    ) -> Loop:
+        limits = Limits(wall_clock_s=60.0)
+        road = Road(self.engine, self.base.id, WrittenScore(), OneLease(), self.data / "train", limits)
+        run = self.ledger.run("night")
+        return Loop(
+            run="night",
+            seed=1,
+            workspace=self.workspace,
+            ledger=self.ledger,
+            road=road,
+            proposer=self.proposals,
+            keeper=Keeper(road, self.base, self.data, self.workspace.folder, self.clock),
+            budget=Budget(
+                budget_s,
+                spent_s=run.spent_s,
+                expected_s=70.0,
+                clock=self.clock,
+                persist=lambda seconds: self.ledger.spend("night", seconds),
+            ),
+            settings=Settings(**settings),
+            clock=self.clock,
+            emit=emit or self.events.append,
+        )

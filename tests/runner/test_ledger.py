@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from runner.durations import format_duration, parse_duration
+from runner.errors import PrerequisiteMissing, UsageError
+from runner.ledger import Ledger, lock, locked
+from runner.workspace import config_from
+
+
+def test_events_can_be_neither_changed_nor_removed(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.start_run("a", now=1.0, seed=1, settings={})
+    ledger.add_event("a", "launch", {"x": 1}, now=2.0)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        ledger._db.execute("UPDATE events SET kind = 'other'")
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        ledger._db.execute("DELETE FROM events")
+
+
+def test_a_damaged_ledger_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"SQLite format 3\0" + b"garbage" * 1000)
+    with pytest.raises(PrerequisiteMissing, match="damaged"):
+        Ledger(path)
+
+
+def test_a_score_must_be_a_finite_number(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    ledger.start_run("a", now=1.0, seed=1, settings={})
+    with pytest.raises(sqlite3.IntegrityError):
+        ledger.add_experiment("a", 0, now=1.0, title="t", hypothesis="", category="c", val_bpb=float("inf"))
+
+
+def _hold(folder: Path, held: object, release: object) -> None:
+    with lock(folder):
+        held.set()  # type: ignore[attr-defined]
+        release.wait(30)  # type: ignore[attr-defined]
+
+
+def test_two_runners_in_one_workspace_is_refused_and_kill_nine_frees_it(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(tmp_path, held, release))
+    other.start()
+    assert held.wait(30)
+    assert locked(tmp_path)
+    with pytest.raises(UsageError, match="another"), lock(tmp_path):
+        pass
+    other.kill()
+    other.join()
+    assert not locked(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("40s", 40), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), ("1d", 86400)]
+)
+def test_durations_as_people_write_them(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+    assert parse_duration(format_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize("text", ["8", "", "h", "5 m", "-3s", "0s", "3x", "1h-2m"])
+def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    "content", [{"wallclock": "5m"}, {"pids": "many"}, {"baseline_repeats": 1}, {"wall_clock": "5"}]
+)
+def test_a_wrong_configuration_is_refused_by_name(content: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        config_from(content)
