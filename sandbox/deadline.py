@@ -10,7 +10,6 @@ by the engine's restart; one that is still running (live-restore) keeps its dead
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -70,18 +69,31 @@ class Watch:
         pause, killed = 0.5, False
         while True:
             try:
-                self.client.kill(self.container, signal="SIGKILL")
-                killed = True
-            except NotFound:
-                raise
-            except (APIError, requests.exceptions.RequestException):
-                pass  # "is not running": it died at the last moment; or the engine hangs, and we ask again
-            with contextlib.suppress(requests.exceptions.RequestException, APIError):
+                killed = self._sent_kill() or killed
                 if self._ended(pause):
                     return Death(dead=True, killed=killed, memory_peak_bytes=peak)
+            except NotFound:
+                raise
+            except (APIError, requests.exceptions.RequestException, OSError) as error:
+                if not self._running_after_outage(error):
+                    return Death(dead=True, killed=killed, interrupted=True, memory_peak_bytes=peak)
             if self.monotonic() >= end:
                 return Death(dead=False, killed=killed, memory_peak_bytes=peak)
             pause = min(2 * pause, _LONGEST_LOOK_S)
+
+    def _sent_kill(self) -> bool:
+        """False when it died on its own at the last moment (409), or when the engine hangs and we ask again."""
+        try:
+            self.client.kill(self.container, signal="SIGKILL")
+        except NotFound:
+            raise
+        except APIError:
+            return False
+        except requests.exceptions.RequestException as error:
+            if not _timed_out(error):
+                raise
+            return False
+        return True
 
     def _ended(self, seconds: float) -> bool:
         """Whether it is dead, waiting up to `seconds` for that."""
@@ -91,7 +103,10 @@ class Watch:
             if not _timed_out(error):
                 raise
             return False
-        return not self._running()
+        if self._running():
+            self.sleep(0.05)  # the engine has said so, the kernel is still clearing up
+            return False
+        return True
 
     def _running(self) -> bool:
         if self.client.inspect_container(self.container)["State"]["Running"]:

@@ -10,7 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -205,7 +205,8 @@ def _try_lock(path: Path) -> int | None:
             lock = os.open(path, flags)
         except FileNotFoundError:
             lock = os.open(path, flags | os.O_CREAT, 0o666)
-            os.fchmod(lock, 0o666)  # a narrow umask must not lock other users out
+            with suppress(PermissionError):  # another user was quicker
+                os.fchmod(lock, 0o666)  # a narrow umask must not lock other users out
     except OSError as error:
         raise SandboxError(
             f"the lock {path} cannot be opened ({error.strerror}); remove it if it is stale"

@@ -199,13 +199,13 @@ def _storage(info: Mapping[str, Any], *, local: bool) -> list[Finding]:
         if free < _FREE_BYTES:
             found.append(
                 Finding(
-                    "disk",
+                    "engine disk",
                     Level.WARN,
                     f"{free / GIB:.1f} GiB left in {root}: a night of snapshots may need 10",
                 )
             )
         else:
-            found.append(Finding("disk", Level.OK, f"{free / GIB:.0f} GiB left in {root}"))
+            found.append(Finding("engine disk", Level.OK, f"{free / GIB:.0f} GiB left in {root}"))
     return found
 
 

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def autoresearch(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "runner.cli", *words]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    assert autoresearch("init", str(tmp_path / "w"), cwd=tmp_path).returncode == 0
+    return tmp_path / "w"
+
+
+def test_init_makes_a_workspace_and_never_overwrites(workspace: Path) -> None:
+    assert (workspace / "train.py").read_bytes() == (ROOT / "trainer_jax" / "train.py").read_bytes()
+    again = autoresearch("init", str(workspace), cwd=workspace)
+    assert again.returncode == 2
+    assert "exists already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("run", "--budget", "8"), 2, "not a duration"),
+        (("run", "--budget", "30s"), 2, "too small"),
+        (("run", "--proposer", "oracle", "--budget", "8h"), 2, "no proposer"),
+        (("run", "--data", "/nowhere"), 3, "data prepare"),
+        (("run", "--resume"), 2, "no run yet"),
+        (("try", "/nowhere.py"), 2, "cannot read"),
+        (("ls",), 2, "no ledger"),
+        (("nonsense",), 2, "No such command"),
+        (("data", "prepare", "--dataset", "/nowhere"), 3, "nothing at"),
+        (("data", "prepare", "--vocab-size", "3"), 2, "--vocab-size"),
+    ],
+)
+@pytest.mark.usefixtures("images")
+def test_bad_input_is_one_sentence_and_a_documented_code(
+    words: tuple[str, ...], code: int, says: str, workspace: Path, dataset: Path
+) -> None:
+    if words[0] == "run" and "--data" not in words:
+        words = (*words, "--data", str(dataset))
+    result = autoresearch(*words, cwd=workspace)
+    assert result.returncode == code, result.stderr
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_under_json_an_error_is_json_too(tmp_path: Path) -> None:
+    result = autoresearch("status", "--json", cwd=tmp_path)
+    assert result.returncode == 2
+    assert json.loads(result.stdout)["schema"] == "autoresearch/error/1"
+
+
+def test_every_verb_is_documented(tmp_path: Path) -> None:
+    listed = autoresearch("--help", cwd=tmp_path).stdout.partition("Commands:")[2]
+    verbs = re.findall(r"^  (\w+)", listed, re.MULTILINE)
+    assert len(verbs) >= 15
+    documented = (ROOT / "docs" / "cli.md").read_text()
+    for verb in verbs:
+        assert f"`{verb}" in documented, verb
+
+
+def test_every_exit_code_is_documented() -> None:
+    from runner import errors
+
+    documented = (ROOT / "docs" / "exit-codes.md").read_text()
+    codes = {
+        error.exit_code
+        for error in vars(errors).values()
+        if isinstance(error, type) and hasattr(error, "exit_code")
+    }
+    assert codes >= {1, 2, 3, 4, 5, 6}
+    for code in codes:
+        assert f"| {code} |" in documented
+
+
+def test_every_link_in_the_documents_leads_somewhere() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -1,0 +1,170 @@
+"""The wall clock against a scripted engine and a clock that only moves when somebody waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from docker.errors import APIError, NotFound
+
+from sandbox.deadline import Death, Watch
+
+
+class Engine:
+    """A container that dies at `dies_at`, an engine that is away during `away`, a kill that may not work."""
+
+    def __init__(
+        self,
+        *,
+        dies_at: float = 1e9,
+        killable: bool = True,
+        away: tuple[float, float] = (1e9, 1e9),
+        restart_kills: bool = False,
+        removed_at: float = 1e9,
+        kill_hangs: bool = False,
+    ) -> None:
+        self.now = 0.0
+        self.dies_at, self.killable, self.away = dies_at, killable, away
+        self.restart_kills, self.removed_at, self.kill_hangs = restart_kills, removed_at, kill_hangs
+        self.kills: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _answer(self) -> None:
+        if self.away[0] <= self.now < self.away[1]:
+            raise requests.exceptions.ConnectionError("Connection refused")
+        if self.now >= self.removed_at:
+            raise NotFound("no such container")
+        if self.restart_kills and self.now >= self.away[1]:
+            self.dies_at = min(self.dies_at, self.away[0])
+
+    def wait(self, _: str, timeout: float) -> None:
+        self._answer()
+        until = min(self.dies_at, self.away[0] if self.now < self.away[0] else 1e9, self.removed_at)
+        if until > self.now + timeout:
+            self.now += timeout
+            raise requests.exceptions.ConnectionError("UnixHTTPConnectionPool: Read timed out.")
+        self.now = max(self.now, until)
+        self._answer()
+
+    def inspect_container(self, _: str) -> dict[str, Any]:
+        self._answer()
+        return {"State": {"Running": self.now < self.dies_at}}
+
+    def kill(self, _: str, signal: str) -> None:
+        assert signal == "SIGKILL"
+        self._answer()
+        self.kills.append(self.now)
+        if self.kill_hangs:
+            self.now += 60
+            raise requests.exceptions.ReadTimeout("Read timed out.")
+        if self.now >= self.dies_at:
+            raise APIError("409: is not running")
+        if self.killable:
+            self.dies_at = self.now
+
+    def stats(self, _: str, **options: Any) -> dict[str, Any]:
+        self._answer()
+        return {"memory_stats": {"usage": int(self.now * 10)}}
+
+
+def watched(engine: Engine, deadline: float = 300.0) -> Death:
+    return Watch(engine, "c", engine.monotonic, engine.sleep, local=False).until_dead(deadline)
+
+
+def test_a_container_that_ends_in_time_is_not_killed() -> None:
+    engine = Engine(dies_at=42)
+    death = watched(engine)
+    assert (death.dead, death.killed, engine.kills) == (True, False, [])
+    assert engine.now == pytest.approx(42, abs=0.1)
+
+
+def test_a_container_is_killed_at_the_deadline_and_not_before_or_after() -> None:
+    engine = Engine()
+    assert watched(engine) == Death(dead=True, killed=True, memory_peak_bytes=2977)
+    assert engine.kills == [300.0]
+
+
+def test_a_container_that_survives_sigkill_is_reported_and_was_killed_again_and_again() -> None:
+    engine = Engine(killable=False)
+    death = watched(engine)
+    assert (death.dead, death.killed) == (False, True)
+    assert len(engine.kills) > 3
+    assert engine.now < 340
+
+
+def test_an_engine_that_hangs_on_the_kill_does_not_hang_us() -> None:
+    engine = Engine(killable=False, kill_hangs=True)
+    assert not watched(engine).dead
+    assert engine.now < 500
+
+
+def test_a_container_that_dies_at_the_last_moment_was_not_killed_by_us() -> None:
+    engine = Engine(dies_at=300.0)
+    death = watched(engine)
+    assert (death.dead, death.killed) == (True, False)
+
+
+def test_an_engine_restart_that_kills_the_container_is_noticed() -> None:
+    engine = Engine(away=(10, 15), restart_kills=True)
+    death = watched(engine)
+    assert (death.dead, death.interrupted, death.killed) == (True, True, False)
+    assert engine.now < 20
+
+
+def test_a_container_that_lives_through_an_engine_restart_keeps_its_deadline() -> None:
+    engine = Engine(away=(10, 15))
+    death = watched(engine)
+    assert (death.dead, death.interrupted, death.killed) == (True, False, True)
+    assert engine.kills == [300.0]
+
+
+def test_an_engine_that_is_away_at_the_deadline_kills_when_it_is_back() -> None:
+    engine = Engine(away=(299, 310))
+    death = watched(engine)
+    assert (death.dead, death.killed) == (True, True)
+    assert 310 <= engine.kills[0] < 312
+
+
+@pytest.mark.parametrize("since", [10.0, 300.0])
+def test_an_engine_that_does_not_come_back_is_an_error(since: float) -> None:
+    engine = Engine(away=(since, 1e9))
+    with pytest.raises(requests.exceptions.ConnectionError):
+        watched(engine)
+    assert engine.now < since + 60
+
+
+@pytest.mark.parametrize("moment", [10.0, 300.0])
+def test_a_container_that_somebody_removed_is_not_called_unkillable(moment: float) -> None:
+    with pytest.raises(NotFound):
+        watched(Engine(removed_at=moment))
+
+
+def test_processes_left_in_the_cgroup_count_as_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = iter([3, 1, 0])
+    looks: list[int] = []
+
+    def processes(_: str) -> int:
+        looks.append(next(counts))
+        return looks[-1]
+
+    monkeypatch.setattr("sandbox.cgroup.processes", processes)
+    monkeypatch.setattr("sandbox.cgroup.memory_peak", lambda _: 5)
+    engine = Engine(dies_at=1)
+    death = Watch(engine, "c", engine.monotonic, engine.sleep, local=True).until_dead(300)
+    assert death.dead
+    assert looks == [3, 1, 0]
+
+
+def test_the_stub_can_tell_time() -> None:
+    """The tests above mean nothing with a clock that stands still."""
+    engine = Engine()
+    step: Callable[[float], None] = engine.sleep
+    step(2.0)
+    assert engine.monotonic() == 2.0
