@@ -30,9 +30,8 @@ def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -
         raise Refused("program_too_large", "file size")
     try:
         program = export.deserialize(bytearray(path.read_bytes()))
-        with (
-            mlir.make_ir_context()
-        ):  # the context and the reader of Exported.call: what is walked is what runs
+        # The context and the reader of Exported.call: what is walked is what runs.
+        with mlir.make_ir_context():
             module = program.mlir_module(serialized=False)
             _check_frame(program)
             _check_signature(program, weights, question)

@@ -108,12 +108,10 @@ def tensor(kind: ir.Type) -> Tensor:
 def _check_op(op: Any) -> None:
     if op.name not in ALLOWED_OPS:
         raise Refused("forbidden_op", op.name)
-    if op.name == "stablehlo.composite" and not ir.StringAttr(op.attributes["name"]).value.startswith(
-        "chlo."
-    ):
-        raise Refused(
-            "forbidden_op", "composite"
-        )  # chlo's own (erf, top_k) are how jax.export writes those ops
+    if op.name == "stablehlo.composite":  # chlo's own (erf, top_k) are how jax.export writes those ops
+        name = ir.StringAttr(op.attributes["name"]).value
+        if not name.startswith("chlo."):
+            raise Refused("forbidden_op", f"composite {name}")
     for name in op.attributes:
         value = op.attributes[name]
         _check_attribute(name, value)

@@ -24,20 +24,18 @@ class Stopped(Exception):
 
 def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
     """The exit code of `verb`."""
-    import click
+    import typer
 
     as_json = "--json" in words
     try:
         result = verb()
-    except click.exceptions.Exit as done:
+    except typer.Exit as done:
         return int(done.exit_code)
-    except click.ClickException as error:
-        return _say(error.format_message(), "usage", 2, as_json)
     except RunnerError as error:
         return _say(str(error), error.kind, error.exit_code, as_json)
     except SandboxError as error:
         return _say(str(error), "prerequisite", 3, as_json)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return _say("stopped; `autoresearch run --resume` goes on", "stopped", 130, as_json)
     except Stopped as stop:
         return _say("stopped; `autoresearch run --resume` goes on", "stopped", 128 + stop.number, as_json)
@@ -45,6 +43,9 @@ def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
+        # typer carries its own copy of click, so its usage errors are known by what they can do
+        if callable(said := getattr(error, "format_message", None)):
+            return _say(str(said()), "usage", 2, as_json)
         return _unexpected(error, as_json)
     return result if isinstance(result, int) else 0
 

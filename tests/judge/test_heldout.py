@@ -87,13 +87,21 @@ def said(**entries: object) -> Callable[[Files, dict], None]:
     return lambda _, manifest: manifest.update(entries)
 
 
+def bos_with_bytes(files: Files, manifest: dict) -> None:
+    """Consistently: every document is a byte longer for the BOS before it, also in the manifest."""
+    files[TABLE] = npy(np.append(TOKEN_BYTES[:-1], 1))
+    document_bytes = np.array([TOKEN_BYTES[d].sum() + 1 for d in DOCUMENTS])
+    files[BYTES] = npy(document_bytes)
+    manifest["splits"]["val"]["bytes"] = int(document_bytes.sum())
+
+
 BYTES = "heldout/val/document_bytes.npy"
 TABLE = "heldout/token_bytes.npy"
 CORRUPTIONS = {
-    "a denominator that is too large": replaced(BYTES, np.array([60, 1, 17, 2, 10])),
-    "a denominator moved between documents": replaced(BYTES, np.array([7, 0, 17, 2, 10])),
-    "a document missing": replaced(BYTES, np.array([6, 1, 17, 2])),
-    "BOS with bytes": replaced(TABLE, np.append(TOKEN_BYTES[:-1], 1)),
+    "a denominator that is too large": replaced(BYTES, np.array([60, 1, 20, 2, 10])),
+    "a denominator moved between documents": replaced(BYTES, np.array([7, 0, 20, 2, 10])),
+    "a document missing": replaced(BYTES, np.array([6, 1, 20, 2])),
+    "BOS with bytes": bos_with_bytes,
     "a token without bytes": replaced(TABLE, np.append(0, TOKEN_BYTES[1:])),
     "a short table": replaced(TABLE, TOKEN_BYTES[:-1]),
     "a table of fractions": replaced(TABLE, TOKEN_BYTES / 1.0),

@@ -149,6 +149,18 @@ def test_a_module_that_is_not_what_its_frame_says_is_refused(tmp_path: Path) -> 
     assert refusal(tmp_path, liar) is Reason.SIGNATURE
 
 
+def test_a_module_that_takes_other_weights_than_its_frame_says_is_refused(tmp_path: Path) -> None:
+    tall = made(lambda p, x: p["bigram"][x], {"bigram": np.zeros((V + 1, V), np.float32)})
+    liar = dataclasses.replace(made(), mlir_module_serialized=tall.mlir_module_serialized)
+
+    assert refusal(tmp_path, liar) is Reason.SIGNATURE
+
+
+def test_a_program_that_expects_shapes_or_platforms_of_the_caller_is_refused(tmp_path: Path) -> None:
+    blob = dataclasses.replace(made(), uses_global_constants=True)
+    assert refusal(tmp_path, blob) is Reason.SIGNATURE
+
+
 def test_a_second_device_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, dataclasses.replace(made(), nr_devices=2)) is Reason.FORBIDDEN_OP
 
@@ -362,6 +374,39 @@ def uniform_constant(p: Any, x: Any) -> Any:
 )
 def test_a_program_beyond_a_cap_is_refused(forward: Any, limits: dict[str, int], tmp_path: Path) -> None:
     assert refusal(tmp_path, made(forward), **limits) is Reason.PROGRAM_TOO_LARGE
+
+
+def nested_loops(p: Any, x: Any) -> Any:
+    def loop(levels: int, y: Any) -> Any:
+        body = (lambda z: loop(levels - 1, z)) if levels else jnp.sin
+        return lax.while_loop(lambda z: z[0, 0, 0] > 2.0, body, y)
+
+    return loop(6, p["bigram"][x])
+
+
+def test_regions_in_regions_are_counted(tmp_path: Path) -> None:
+    assert refusal(tmp_path, made(nested_loops), depth=6) is Reason.PROGRAM_TOO_LARGE
+    assert load(tmp_path, made(nested_loops))
+
+
+def test_ops_that_nothing_calls_are_counted_too(tmp_path: Path) -> None:
+    """They cost the walk and the compiler's reader their time all the same."""
+    idle = "\n".join(f"%y{i} = stablehlo.sine %x : tensor<f32>" for i in range(200))
+    blob = functions([LEAF, f"{idle}\nreturn %x : tensor<f32>"])
+
+    assert refusal(tmp_path, blob, ops=150) is Reason.PROGRAM_TOO_LARGE
+    assert load(tmp_path, blob)
+
+
+@pytest.mark.parametrize("kind", ["tensor<?xf32>", "!stablehlo.token", "tuple<tensor<f32>>", "tensor<*xf32>"])
+def test_what_is_no_tensor_of_a_fixed_shape_is_refused(kind: str, tmp_path: Path) -> None:
+    function = f"func.func private @idle(%x: {kind}) -> {kind} {{\nreturn %x : {kind}\n}}"
+    try:
+        blob = rewritten(lambda text: text.rstrip().removesuffix("}") + function + "\n}")
+    except ValueError:
+        pytest.fail(f"{kind} cannot be written in a portable artifact: the case tests nothing")
+
+    assert refusal(tmp_path, blob) is Reason.FORBIDDEN_OP
 
 
 def test_within_the_caps_the_same_programs_pass(tmp_path: Path) -> None:

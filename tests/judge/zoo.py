@@ -280,7 +280,7 @@ def write(folder: Path, program: export.Exported | bytes, params: Params) -> Pat
     folder.mkdir(parents=True, exist_ok=True)
     blob = program if isinstance(program, bytes) else bytes(program.serialize())
     (folder / "model.stablehlo").write_bytes(blob)
-    save_file({n: np.ascontiguousarray(w) for n, w in params.items()}, folder / "params.safetensors")
+    save_file({n: np.asarray(w, order="C") for n, w in params.items()}, folder / "params.safetensors")
     return folder
 
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_dry_run_removes_nothing() -> None:
 
 def test_a_zombie_owner_is_dead() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    stat = open(f"/proc/{child.pid}/stat").read().rpartition(")")[2].split()
+    stat = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
     owner = Owner(ME.uid, ME.boot_id, child.pid, int(stat[19]))
     assert not owner.dead(engine_is_local=True)
     child.kill()
@@ -127,9 +128,9 @@ def test_a_zombie_owner_is_dead() -> None:
 def foreign(engine: DockerEngine, candidate_image: str) -> Iterator[list[str]]:
     """Two containers that are not ours: one without labels, one of another user, long past its deadline."""
     stranger = replace(DEAD, uid=ME.uid + 4242)
-    made = []
-    for marks in ({}, {f"{LABEL}.owner": str(stranger), f"{LABEL}.deadline": "1", f"{LABEL}.run": "r"}):
-        made.append(engine.client.create_container(candidate_image, "true", labels=marks)["Id"])
+    marks = ({}, {f"{LABEL}.owner": str(stranger), f"{LABEL}.deadline": "1", f"{LABEL}.run": "r"})
+    create = engine.client.create_container
+    made = [create(candidate_image, "true", labels=labels)["Id"] for labels in marks]
     yield made
     for container in made:
         engine.client.remove_container(container, force=True)
@@ -162,7 +163,7 @@ def test_after_kill_9_of_the_runner_the_reaper_clears_up_and_touches_nothing_els
 def _trains(pid: int) -> bool:
     """Whether it is the container's Python and not the runner, which has the name among its arguments, too."""
     try:
-        return open(f"/proc/{pid}/cmdline", "rb").read().startswith(b"/opt/venv/bin/python")
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"/opt/venv/bin/python")
     except OSError:
         return False
 
