@@ -77,7 +77,7 @@ def init_params(key):
     return {
         "embed_VxD": jax.random.normal(next(keys), (V, D)),
         "unembed_DxV": 0.001 * jax.random.normal(next(keys), (D, V)),
-        "value_embed_LxVxD": uniform(len(VALUE_LAYERS), V, D),
+        "value_embed_LxVxD": uniform(len(VALUE_LAYERS), V, HEADS * HEAD_WIDTH),
         "value_gate_LxGxH": jnp.zeros((len(VALUE_LAYERS), VALUE_GATE_WIDTH, HEADS)),
         "qkv_Lx3xDxD": uniform(DEPTH, 3, D, HEADS * HEAD_WIDTH),
         "attn_out_LxDxD": jnp.zeros((DEPTH, HEADS * HEAD_WIDTH, D)),
