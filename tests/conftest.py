@@ -67,7 +67,7 @@ def dataset(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def nothing_left(engine: Engine) -> Iterator[None]:
     """After the test no container or volume of ours that was not there before may remain."""
-    before = {remnant.id for remnant in engine.remnants()}
+    before = {remnant.id for remnant in engine.remnants()}  # somebody else may be at work here
     yield
-    left = [remnant for remnant in engine.remnants() if remnant.id not in before]
+    left = [r for r in engine.remnants() if r.id not in before and r.run.startswith("try-")]
     assert left == []
