@@ -145,8 +145,6 @@ def _array(outcome: Outcome, name: str, shape: tuple[int, int]) -> NDArray[np.fl
     found = outcome.files.get(name)
     if found is None or found.bytes != shape[0] * shape[1] * 4:
         return Verdict(reason=Reason.CRASHED)
-    array: NDArray[np.float32] = np.fromfile(found.path, "<f4")
+    array: NDArray[np.float32] = np.fromfile(found.path, "<f4").reshape(shape)
     found.path.unlink()
-    if array.size != shape[0] * shape[1]:
-        return Verdict(reason=Reason.CRASHED)
-    return array.reshape(shape) if np.isfinite(array).all() else Verdict(reason=Reason.NOT_FINITE)
+    return array if np.isfinite(array).all() else Verdict(reason=Reason.NOT_FINITE)

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
 from sandbox import collect, images, reaper
-from sandbox.deadline import Watch
+from sandbox.deadline import Death, Watch
 from sandbox.dialect import Dialect, detect
 from sandbox.ending import ending
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
@@ -64,6 +65,8 @@ class DockerEngine:
         self.dialect = dialect or Dialect()
         self.python = python
         self._owner = owner or this_process()
+        self._not_removed: deque[tuple[Callable[[Any, str], bool], str]] = deque()
+        """What could not be removed because the engine was away; tried again before the next job."""
         self._reaper = reaper.Reaper(client, self._owner.uid, self.dialect.local)
         self._monotonic, self._now, self._sleep = monotonic, now, sleep
 
@@ -95,6 +98,7 @@ class DockerEngine:
             return _failed(
                 Ending.REFUSED, "the engine cannot hand out a GPU: install nvidia-container-toolkit"
             )
+        self._remove_what_is_left()
         asked_at = self._monotonic()
         try:
             with self._volume(job) as volume, self._container(job, volume, Role.HOLDER) as holder:
@@ -119,13 +123,22 @@ class DockerEngine:
             seconds = self._monotonic() - started
             if not death.dead:
                 return _failed(Ending.UNKILLABLE, "the container survived SIGKILL", seconds)
+            return self._after_death(job, container, holder, death, seconds)
+        except NotFound:
+            return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
+
+    def _after_death(self, job: Job, container: str, holder: str, death: Death, seconds: float) -> Outcome:
+        try:
             state = self.client.inspect_container(container)["State"]
             if state.get("Error"):
                 return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
             how, note = ending(self.client, container, state, death)
             log = sanitise(self.client.logs(container, tail=_LOG_ENTRIES))
-        except NotFound:
-            return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
+        except requests.exceptions.ConnectionError:
+            if death.killed:
+                raise
+            # an engine that shuts down kills its containers, says so, and is gone
+            return _failed(Ending.LOST, "the engine went away as the container died", seconds)
         files: dict[str, CollectedFile] = {}
         refusals: dict[str, Refusal] = {}
         if how is not Ending.LOST:
@@ -171,7 +184,7 @@ class DockerEngine:
             )
             yield name
         finally:
-            reaper.remove_volume(self.client, name)
+            self._remove(reaper.remove_volume, name)
 
     @contextmanager
     def _container(self, job: Job, volume: str, role: Role) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -187,7 +200,15 @@ class DockerEngine:
             answer = self.client.create_container_from_config(config, name)
             yield answer["Id"], config, "; ".join(answer.get("Warnings") or [])
         finally:
-            reaper.remove_container(self.client, name)
+            self._remove(reaper.remove_container, name)
+
+    def _remove(self, remove: Callable[[Any, str], bool], name: str) -> None:
+        if not remove(self.client, name):
+            self._not_removed.append((remove, name))
+
+    def _remove_what_is_left(self) -> None:
+        for _ in range(len(self._not_removed)):
+            self._remove(*self._not_removed.popleft())
 
     def _differences(self, container: str, config: Mapping[str, Any], warnings: str) -> str:
         """What keeps the container from being started, as one sentence; empty when nothing does."""

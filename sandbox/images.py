@@ -21,7 +21,7 @@ def build(client: Any, context: BuildContext, progress: Callable[[str], None] | 
     lines: list[str] = []
     image_id = ""
     with tempfile.TemporaryFile() as archive:
-        _write_context(archive, context)
+        write_context(archive, context)
         archive.seek(0)
         try:
             stream = client.build(
@@ -107,7 +107,8 @@ def remove(client: Any, image_id: str) -> None:
         raise SandboxError(f"could not remove image {image_id}: {one_line(str(error))}") from error
 
 
-def _write_context(archive: IO[bytes], context: BuildContext) -> None:
+def write_context(archive: IO[bytes], context: BuildContext) -> None:
+    """The context as a tar that depends on names and contents alone, so that layers can be cached."""
     with tarfile.open(fileobj=archive, mode="w") as tar:
         _add_bytes(tar, "Dockerfile", context.dockerfile.encode())
         for name, content in sorted(context.files.items()):

@@ -194,7 +194,7 @@ def _storage(info: Mapping[str, Any], *, local: bool) -> list[Finding]:
     level = Level.WARN if slow else Level.OK
     found = [Finding("storage", level, f"storage driver {driver}" + (": overlay2 is faster" if slow else ""))]
     root = str(info.get("DockerRootDir") or "")
-    if local and Path(root).is_dir():
+    if local and root and Path(root).is_dir():
         free = shutil.disk_usage(root).free
         if free < _FREE_BYTES:
             found.append(

@@ -64,29 +64,31 @@ class Reaper:
         return None
 
 
-def remove_container(client: Any, container: str) -> None:
-    """Kill and remove. What is already gone is no error; an engine that is down leaves it to the next reap."""
-    _insist(lambda: client.remove_container(container, force=True, v=False))
+def remove_container(client: Any, container: str) -> bool:
+    """Kill and remove; whether it is gone. What was gone already is no error, and neither is an engine that is
+    down: then it is for later."""
+    return _insist(lambda: client.remove_container(container, force=True, v=False))
 
 
-def remove_volume(client: Any, volume: str) -> None:
-    """The engine may need a moment after the last user of a volume is gone (409 until then)."""
-    _insist(lambda: client.remove_volume(volume, force=True))
+def remove_volume(client: Any, volume: str) -> bool:
+    """The same. The engine may need a moment after the last user of a volume is gone (409 until then)."""
+    return _insist(lambda: client.remove_volume(volume, force=True))
 
 
-def _insist(remove: Callable[[], object]) -> None:
+def _insist(remove: Callable[[], object]) -> bool:
     for pause in (*_PAUSES_S, None):
         try:
             remove()
         except NotFound:
-            return
+            return True
         except APIError:  # a kind of RequestException in docker-py, so it comes first
             if pause is not None:
                 time.sleep(pause)
         except requests.exceptions.RequestException:
-            return
+            return False
         else:
-            return
+            return True
+    return False
 
 
 def _remnant(kind: str, identifier: str, name: str, labels: Mapping[str, str]) -> Remnant:

@@ -3,69 +3,17 @@
 from __future__ import annotations
 
 import os
-import secrets
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from bench import Bench
 
-from sandbox.engine import BuildContext, Engine, SandboxError
+from sandbox.engine import SandboxError
 from sandbox.fake import FakeEngine, Script
-from sandbox.outcome import Outcome
-from sandbox.spec import MIB, Job, Lease, Limits, Output, Role
+from sandbox.spec import Job
 
-PYTHON = "/opt/venv/bin/python"
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One behaviour twice: as a program for a real engine, as a function for the pretended one."""
-
-    program: str
-    pretend: Callable[[Job], Script]
-
-
-@dataclass
-class Bench:
-    engine: Engine
-    image: str
-    folder: Path
-    dockerfile: str
-    real: bool
-    name: str = field(default_factory=lambda: f"conform-{secrets.token_hex(4)}")
-    playing: Candidate | None = None
-
-    def job(self, candidate: Candidate, **changes: Any) -> Job:
-        self.playing = candidate
-        destination = self.folder / secrets.token_hex(4)
-        destination.mkdir()
-        options: dict[str, Any] = {
-            "run": self.name,
-            "experiment": "1",
-            "attempt": 1,
-            "role": Role.TRAIN,
-            "image": self.image,
-            "command": (PYTHON, "-I", "-B", "-u", "-c", candidate.program),
-            "limits": Limits(wall_clock_s=20, memory_bytes=128 * MIB, pids=32, out_bytes=8 * MIB),
-            "lease": Lease(cpus=(min(os.sched_getaffinity(0)),)),
-            "destination": destination,
-            "outputs": (Output("a", 1000), Output("b", 1000)),
-        }
-        return Job(**{**options, **changes})
-
-    def run(self, candidate: Candidate, **changes: Any) -> Outcome:
-        return self.engine.run(self.job(candidate, **changes))
-
-    def build(self, **changes: Any) -> BuildContext:
-        options: dict[str, Any] = {
-            "dockerfile": self.dockerfile,
-            "files": {"note": b"hello"},
-            "labels": {"dev.autoresearch.test": self.name},
-            "tags": (f"autoresearch/test-{self.name}:1",),
-        }
-        return BuildContext(**{**options, **changes})
+DOCKERFILE = "FROM scratch\nCOPY note /note\n"
 
 
 def _fake(folder: Path) -> Bench:
@@ -73,11 +21,12 @@ def _fake(folder: Path) -> Bench:
 
     def behaviour(job: Job) -> Script:
         assert bench.playing is not None
-        return bench.playing.pretend(job)
+        script = bench.playing.pretend(job.destination)
+        return script if isinstance(script, Script) else Script()
 
     engine = FakeEngine(behaviour)
     image = engine.import_root(Path("/"), "autoresearch/candidate:cpu")
-    bench = Bench(engine, image.id, folder, "FROM scratch\nCOPY note /note\n", real=False)
+    bench = Bench(engine, image.id, folder, DOCKERFILE)
     return bench
 
 
@@ -92,7 +41,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
             image = engine.image(os.environ.get("AUTORESEARCH_TEST_IMAGE", "autoresearch/candidate:cpu"))
         except SandboxError as error:
             pytest.fail(f"{error}; run script/bootstrap first")
-        made = Bench(engine, image.id, tmp_path, "FROM scratch\nCOPY note /note\n", real=True)
+        made = Bench(engine, image.id, tmp_path, DOCKERFILE)
     yield made
     for image in made.engine.images({"dev.autoresearch.test": made.name}):
         made.engine.remove_image(image.id)

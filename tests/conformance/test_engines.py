@@ -5,36 +5,23 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
+from bench import Bench, Candidate
 
 from sandbox.engine import ImageMissing, SandboxError
 from sandbox.fake import Script
 from sandbox.outcome import Ending, Fault, Refusal
-from sandbox.spec import Job, Limits, Output
-
-if TYPE_CHECKING:
-    from .conftest import Bench, Candidate
-
-
-def candidate(program: str, pretend: object) -> Candidate:
-    """`pretend` acts on the destination as the program does on /out."""
-    from types import SimpleNamespace
-
-    def act(job: Job) -> Script:
-        result = pretend(job.destination)  # type: ignore[operator]
-        return result if isinstance(result, Script) else Script()
-
-    return SimpleNamespace(program=program, pretend=act)  # type: ignore[return-value]
+from sandbox.spec import Limits, Output
 
 
 def write_a(folder: Path) -> None:
     (folder / "a").write_bytes(b"content")
 
 
-GOOD = candidate("open('/out/a', 'wb').write(b'content'); open('/out/other', 'w').write('x')", write_a)
+GOOD = Candidate("open('/out/a', 'wb').write(b'content'); open('/out/other', 'w').write('x')", write_a)
 
 
 def test_an_output_is_collected_whole_and_hashed_and_nothing_else_is(bench: Bench) -> None:
@@ -58,18 +45,18 @@ def test_what_lies_in_the_destination_already_is_left_alone(bench: Bench) -> Non
 
 
 def test_an_exit_code_is_passed_on(bench: Bench) -> None:
-    outcome = bench.run(candidate("raise SystemExit(3)", lambda _: Script(exit_code=3)))
+    outcome = bench.run(Candidate("raise SystemExit(3)", lambda _: Script(exit_code=3)))
     assert (outcome.ending, outcome.exit_code, outcome.fault) == (Ending.EXITED, 3, Fault.CANDIDATE)
 
 
 def test_the_log_is_harmless(bench: Bench) -> None:
     raw = b"\x1b[31mred\x1b[0m\x00\xff\xe2\x80\xae\n"
-    outcome = bench.run(candidate(f"import os; os.write(1, {raw!r})", lambda _: Script(log=raw)))
+    outcome = bench.run(Candidate(f"import os; os.write(1, {raw!r})", lambda _: Script(log=raw)))
     assert outcome.log_tail == "red\ufffd\n"
 
 
 def test_a_timeout_keeps_what_was_saved(bench: Bench) -> None:
-    slow = candidate(
+    slow = Candidate(
         "import time; open('/out/a', 'wb').write(b'content'); time.sleep(60)",
         lambda folder: write_a(folder) or Script(Ending.TIMED_OUT),
     )
@@ -80,7 +67,7 @@ def test_a_timeout_keeps_what_was_saved(bench: Bench) -> None:
 
 
 def test_out_of_memory_is_told_from_a_timeout(bench: Bench) -> None:
-    hog = candidate(
+    hog = Candidate(
         "x = []\nwhile True: x.append(bytearray(b'x' * (8 << 20)))", lambda _: Script(Ending.OUT_OF_MEMORY)
     )
     outcome = bench.run(hog)
@@ -109,8 +96,10 @@ def test_out_of_memory_is_told_from_a_timeout(bench: Bench) -> None:
         ),
     ],
 )
-def test_what_is_no_plain_file_is_refused(bench: Bench, program: str, pretend: object, refusal: str) -> None:
-    job = bench.job(candidate(program, pretend))
+def test_what_is_no_plain_file_is_refused(
+    bench: Bench, program: str, pretend: Callable[[Path], object], refusal: str
+) -> None:
+    job = bench.job(Candidate(program, pretend))
     outcome = bench.engine.run(job)
     assert outcome.refusals["a"] == refusal
     assert outcome.files == {}
@@ -118,7 +107,7 @@ def test_what_is_no_plain_file_is_refused(bench: Bench, program: str, pretend: o
 
 
 def test_a_file_of_holes_is_refused(bench: Bench) -> None:
-    holes = candidate(
+    holes = Candidate(
         "open('/out/a', 'wb').truncate(900000)", lambda f: (f / "a").open("wb").truncate(900000)
     )
     assert bench.run(holes, outputs=(Output("a", 1 << 20),)).refusals == {"a": Refusal.SPARSE}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from sandbox import deadline
 from sandbox.docker_engine import DockerEngine
@@ -100,6 +101,33 @@ def test_an_engine_that_goes_away_is_not_the_candidates_fault_and_is_cleared_up_
     assert outcome.seconds < 10
     assert len(engine.remnants(sandboxed.name)) == 3
     engine.reap(now=time.time(), everything_of_run=sandboxed.name)
+
+
+@pytest.mark.engine
+def test_what_could_not_be_removed_is_removed_before_the_next_job(
+    proxy: Proxy, sandboxed: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "_ENGINE_PATIENCE_S", 1.0)
+    fragile = DockerEngine.connect(f"unix://{proxy.path}")
+    _after(1.0, proxy.hang_up)
+    fragile.run(sandboxed.job("import time; time.sleep(60)"))
+    proxy.listen()
+    assert fragile.run(sandboxed.job("pass")).exit_code == 0
+    assert engine.remnants(sandboxed.name) == []
+
+
+@pytest.mark.engine
+def test_an_engine_that_shuts_down_takes_the_container_with_it_and_that_is_a_loss(
+    sandboxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dying = DockerEngine.connect()
+    monkeypatch.setattr(dying.client, "logs", _gone)
+    outcome = dying.run(sandboxed.job("raise SystemExit(137)"))
+    assert (outcome.ending, outcome.fault) == (Ending.LOST, Fault.INFRASTRUCTURE)
+
+
+def _gone(*_: object, **__: object) -> None:
+    raise requests.exceptions.ConnectionError("Connection aborted.")
 
 
 @pytest.mark.engine

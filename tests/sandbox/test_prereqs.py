@@ -1,0 +1,130 @@
+"""The doctor's half: it sees an old runtime, a missing limit, and limits that are there only on paper."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox import canary, prereqs
+from sandbox.docker_engine import DockerEngine
+from sandbox.fake import FakeEngine, Script
+from sandbox.outcome import Ending
+from sandbox.prereqs import Level, runc_is_patched
+from sandbox.spec import Lease
+
+GOOD_VERSION = {
+    "Version": "29.7.1",
+    "ApiVersion": "1.52",
+    "Components": [{"Name": "runc", "Version": "1.3.3"}],
+}
+GOOD_INFO = {
+    "MemoryLimit": True,
+    "SwapLimit": True,
+    "PidsLimit": True,
+    "CPUSet": True,
+    "CgroupVersion": "2",
+    "SecurityOptions": ["name=seccomp,profile=builtin", "name=apparmor", "name=rootless"],
+    "Driver": "overlay2",
+}
+
+
+class Client:
+    def __init__(self, version: dict[str, Any], info: dict[str, Any]) -> None:
+        self._version, self._info = version, info
+
+    def version(self) -> dict[str, Any]:
+        return self._version
+
+    def info(self) -> dict[str, Any]:
+        return self._info
+
+
+def levels(version: dict[str, Any] | None = None, info: dict[str, Any] | None = None) -> dict[str, Level]:
+    engine = DockerEngine(Client({**GOOD_VERSION, **(version or {})}, {**GOOD_INFO, **(info or {})}))
+    return {finding.name: finding.level for finding in prereqs.check(engine)}
+
+
+def test_a_good_machine_is_well_but_for_what_was_not_tried() -> None:
+    found = levels()
+    found.pop("leases")
+    assert {name for name, level in found.items() if level is not Level.OK} == {"canary"}
+
+
+@pytest.mark.parametrize(
+    ("number", "patched"),
+    [
+        ("1.1.5+ds1-1+deb12u1", False),
+        ("1.1.15", False),
+        ("1.2.7", False),
+        ("1.2.8", True),
+        ("1.3.2", False),
+        ("1.3.3", True),
+        ("1.3.10", True),
+        ("v1.4.0", True),
+        ("2.0.0", True),
+        ("unknown", False),
+    ],
+)
+def test_the_runtime_must_have_the_known_fixes(number: str, patched: bool) -> None:
+    assert runc_is_patched(number) is patched
+    level = levels({"Components": [{"Name": "runc", "Version": number}]})["runc"]
+    assert level is (Level.OK if patched else Level.WARN)
+
+
+@pytest.mark.parametrize("key", ["MemoryLimit", "SwapLimit", "PidsLimit", "CPUSet"])
+def test_a_limit_that_the_kernel_lacks_is_a_failure(key: str) -> None:
+    assert levels(info={key: False})["limits"] is Level.FAIL
+
+
+def test_an_engine_without_seccomp_or_too_old_is_a_failure() -> None:
+    assert levels(info={"SecurityOptions": []})["seccomp"] is Level.FAIL
+    assert levels({"ApiVersion": "1.40"})["engine"] is Level.FAIL
+    assert levels(info={"CgroupVersion": "1"})["cgroup"] is Level.WARN
+
+
+def test_a_canary_that_gets_out_is_named() -> None:
+    """An engine that enforces nothing: what the canary writes there must not pass."""
+    free = (
+        b'{"capabilities": 255, "no_new_privileges": "0", "seccomp": "0", "uid": 0, "root": "writable", "pids": 200,'
+        b'"inodes": 200, "file": "unlimited", "out": "unlimited", "tmp": "unlimited", "shm": "unlimited",'
+        b'"network": "reachable", "interfaces": ["eth0", "lo"], "alg": "allowed", "vsock": "allowed",'
+        b'"ptrace": "allowed", "io_uring": "allowed", "namespace": "allowed"}'
+    )
+
+    def behaviour(job: Any) -> Script:
+        (job.destination / "report.json").write_bytes(free)
+        return Script()
+
+    engine = FakeEngine(behaviour)
+    image = engine.import_root(Path("/"), "base:1")
+    tried = canary.trials(engine, image.id, "python", Lease(cpus=(0,)))
+    assert len(tried) == 20
+    assert [trial.name for trial in tried if trial.held] == []
+
+
+@pytest.mark.parametrize("report", [b"", b"[]", b"{}", b"[" * 5000, b'{"pids": "many"}'])
+def test_a_report_that_is_none_does_not_pass(report: bytes) -> None:
+    def behaviour(job: Any) -> Script:
+        (job.destination / "report.json").write_bytes(report)
+        return Script(ending=Ending.EXITED)
+
+    engine = FakeEngine(behaviour)
+    image = engine.import_root(Path("/"), "base:1")
+    assert not any(trial.held for trial in canary.trials(engine, image.id, "python", Lease(cpus=(0,))))
+
+
+@pytest.mark.engine
+def test_the_canaries_do_not_get_out_of_the_real_engine(engine: DockerEngine, candidate_image: str) -> None:
+    lease = Lease(cpus=(min(os.sched_getaffinity(0)),))
+    broken = [t for t in canary.trials(engine, candidate_image, engine.python, lease) if not t.held]
+    assert broken == []
+
+
+@pytest.mark.engine
+def test_this_machine_passes(engine: DockerEngine, candidate_image: str) -> None:
+    found = prereqs.check(engine, candidate_image)
+    assert [finding for finding in found if finding.level is Level.FAIL] == []
+    assert all(finding.sentence and "\n" not in finding.sentence for finding in found)
