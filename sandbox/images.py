@@ -69,7 +69,7 @@ def import_root(client: Any, folder: Path, tag: str) -> Image:
         archive.seek(0)
         repository, _, version = tag.partition(":")
         try:
-            client.import_image_from_stream(archive, repository=repository, tag=version)
+            client.import_image_from_data(archive, repository=repository, tag=version)
         except (DockerException, requests.exceptions.RequestException, OSError) as error:
             raise SandboxError(f"could not import the base image: {one_line(str(error))}") from error
     return find(client, tag)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import secrets
 import tarfile
 from collections.abc import Iterator
@@ -66,3 +67,15 @@ def test_a_build_has_no_network(engine: DockerEngine, candidate_image: str, labe
     context = BuildContext(f"FROM {candidate_image}\nRUN {command}\n", {}, labels={**label})
     engine.build(context, lines.append)
     assert "['lo']" in lines
+
+
+@pytest.mark.engine
+def test_a_root_file_system_becomes_an_image(engine: DockerEngine, tmp_path: Path) -> None:
+    (tmp_path / "big").write_bytes(os.urandom(3 << 20))
+    tag = f"autoresearch/test-{secrets.token_hex(4)}:1"
+    made = engine.import_root(tmp_path, tag)
+    try:
+        assert engine.image(tag).id == made.id
+        assert engine.client.inspect_image(made.id)["Size"] >= 3 << 20
+    finally:
+        engine.remove_image(made.id)
