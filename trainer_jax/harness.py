@@ -15,6 +15,8 @@ docs/contracts.md; outside a container AUTORESEARCH_DATA and AUTORESEARCH_OUT na
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import json
 import os
@@ -32,6 +34,31 @@ from trainer_jax.wallclock import WallClock
 DATA = Path(os.environ.get("AUTORESEARCH_DATA", "/data"))
 OUT = Path(os.environ.get("AUTORESEARCH_OUT", "/out"))
 
+
+def _keep_memory() -> None:
+    """XLA on a CPU allocates its scratch memory anew for every step, and glibc would return such large blocks to the
+    kernel each time: the page faults take up to half of a step. Told so, it keeps them (mallopt(3))."""
+    arena_max, mmap_max, trim_threshold, top_pad = -8, -4, -1, -2
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        for option, value in (
+            (arena_max, 1),
+            (mmap_max, 0),
+            (trim_threshold, 2**31 - 1),
+            (top_pad, 64 << 20),
+        ):
+            mallopt(option, value)
+
+
+def _one_device_a_core() -> None:
+    """On a CPU `jax.devices()` has one device for every leased core: rows split among them train faster than matrix
+    products that are each cut in pieces. What is not told so runs on the first, with all cores."""
+    with contextlib.suppress(RuntimeError):  # JAX has started already
+        jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+
+
+_keep_memory()
+_one_device_a_core()
 seed = int(os.environ.get("AUTORESEARCH_SEED", "0"))
 eval_batch = int(os.environ.get("AUTORESEARCH_EVAL_BATCH", "16"))
 clock = WallClock(

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,78 +49,6 @@ def test_rows_are_never_overfull(lengths: list[int]) -> None:
     rows = best_fit(np.array(lengths), 17)
     assert sorted(piece for row in rows for piece in row) == list(range(len(lengths)))
     assert all(sum(lengths[piece] + 1 for piece in row) <= 17 for row in rows)
-
-
-@pytest.fixture(scope="module")
-def namespace(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    """train.py's functions, without training."""
-    os.environ["AUTORESEARCH_DATA"] = str(dataset / "train")
-    os.environ["AUTORESEARCH_OUT"] = str(tmp_path_factory.mktemp("out"))
-    names: dict[str, object] = {"__name__": "train"}
-    source = TRAIN.read_text().replace("\nmain()\n", "\n")
-    exec(compile(source, str(TRAIN), "exec"), names)
-    return names
-
-
-def random_params(namespace: dict) -> dict:
-    """Initial weights with the zero matrices filled, so that every path carries something."""
-    params = namespace["init_params"](jax.random.key(0))
-    noise = jax.random.split(jax.random.key(1), len(params))
-    return {
-        name: value + 0.1 * jax.random.normal(key, value.shape)
-        for (name, value), key in zip(sorted(params.items()), noise, strict=True)
-    }
-
-
-def test_the_model_is_causal(namespace: dict) -> None:
-    params = random_params(namespace)
-    rng = np.random.default_rng(0)
-    x = rng.integers(0, namespace["V"], (2, namespace["T"])).astype(np.int32)
-    forward = jax.jit(namespace["forward"])
-    before = forward(params, x)
-    for cut in (0, 1, 31, 62):
-        y = x.copy()
-        y[:, cut + 1 :] = rng.integers(0, namespace["V"], y[:, cut + 1 :].shape)
-        np.testing.assert_allclose(forward(params, y)[:, : cut + 1], before[:, : cut + 1], atol=1e-5)
-
-
-def test_the_loss_in_blocks_is_the_plain_cross_entropy_and_so_is_its_gradient(namespace: dict) -> None:
-    params = random_params(namespace)
-    bos = namespace["harness"].bos_id
-    rows = np.random.default_rng(0).integers(0, namespace["V"], (8, namespace["T"] + 1)).astype(np.int32)
-    rows[:, ::7] = bos
-
-    def plain(params: dict) -> jax.Array:
-        logits = namespace["forward"](params, rows[:, :-1])
-        y = rows[:, 1:]
-        nats = -jnp.take_along_axis(jax.nn.log_softmax(logits), y[..., None], axis=-1)[..., 0]
-        return jnp.sum(nats * (y != bos)) / jnp.sum(y != bos)
-
-    expected, gradient = jax.value_and_grad(plain)(params)
-    found, found_gradient = jax.value_and_grad(namespace["loss_fn"])(params, rows)
-    assert found == pytest.approx(float(expected), rel=1e-5)
-    for name, value in gradient.items():
-        np.testing.assert_allclose(found_gradient[name], value, rtol=1e-3, atol=1e-5, err_msg=name)
-
-
-def test_rotary_positions_depend_on_distance_alone(namespace: dict) -> None:
-    width = namespace["HEAD_WIDTH"]
-    q, k = jax.random.normal(jax.random.key(0), (2, width))
-    cos, sin = namespace["rotary"](64, width)
-
-    def at(vector: jax.Array, position: int) -> jax.Array:
-        return namespace["rotate"](jnp.broadcast_to(vector, (1, 64, 1, width)), cos, sin)[0, position, 0]
-
-    assert float(at(q, 20) @ at(k, 13)) == pytest.approx(float(at(q, 50) @ at(k, 43)), abs=1e-3)
-    assert float(at(q, 20) @ at(k, 13)) != pytest.approx(float(at(q, 20) @ at(k, 14)), abs=1e-3)
-
-
-@pytest.mark.parametrize("shape", [(3, 16, 64), (3, 64, 16), (2, 32, 32)])
-def test_muons_update_is_nearly_orthogonal(namespace: dict, shape: tuple[int, ...]) -> None:
-    g = jax.random.normal(jax.random.key(0), shape)
-    singular = np.linalg.svd(np.asarray(namespace["orthogonalise"](g)), compute_uv=False)
-    assert singular.min() > 0.6
-    assert singular.max() < 1.3
 
 
 def train(dataset: Path, out: Path, **environment: str) -> str:
