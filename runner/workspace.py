@@ -37,7 +37,7 @@ class Config:
     pids: int = 512
     baseline_repeats: int = 3
     """How often the unchanged script runs first; the spread is the noise floor."""
-    retests: int = 2
+    retests: int = 4
     """How often a promising script may run again before it must be clear."""
     judge_wall_clock: str = "2m"
     """Limit of each of the judge's two containers."""
