@@ -1,16 +1,16 @@
 """A small GPT trained against the clock: the one file that is rewritten through the night.
 
 The model: RMSNorm without parameters, rotary positions (RoPE), QK-norm, squared-ReLU MLP, gated value embeddings on
-alternating layers, sliding windows, a residual and an x0 scalar per layer, a soft cap on the logits. The
-optimizer: NorMuon for the matrices, Adam at rates of their own for the rest. The schedule is driven by the clock, not
-by steps. The choices follow karpathy/autoresearch (2026), which took them from nanochat and modded-nanogpt.
+alternating layers, short causal convolutions, sliding windows, a residual and an x0 scalar per layer, a soft cap on
+the logits. The optimizer: NorMuon for the matrices, Adam at rates of their own for the rest. The schedule is driven by
+the clock, not by steps. Most choices follow karpathy/autoresearch (2026), nanochat and modded-nanogpt.
 
 Plain pytrees, not modules: the parameters are one dict of arrays with the layers stacked in front, so Muon sees all
 matrices of a shape as one batch, the forward pass reads like its equation, and there is no framework to start.
 
 Shapes are in the names: B rows, T positions, D model width, H heads, K head width, E = H K, F MLP width, L layers,
-G inputs of a gate, V vocabulary; C queries of a chunk and S the keys it sees. A constant with a `# tune:` comment
-is one that a tuner may change, within that range.
+G inputs of a gate, J reach of a convolution, V vocabulary; C queries of a chunk and S the keys it sees. A constant
+with a `# tune:` comment is one that a tuner may change, within that range.
 """
 
 import functools
@@ -32,11 +32,12 @@ WIDTH = 64  # tune: cat 48 64 80 96 128
 HEAD_WIDTH = 32  # tune: cat 16 32 64
 MLP_RATIO = 4  # tune: int 2 6
 WINDOWS = "SSSL"  # tune: cat SSSL SL L LSSL
-SHORT_WINDOW = 64  # tune: cat 16 32 64 128
+SHORT_WINDOW = 32  # tune: cat 8 16 32 64 128
 ROPE_BASE = 10_000.0  # tune: log 500 200000
 SOFT_CAP = 15.0  # tune: float 5 30
 X0_INIT = 0.1  # tune: float 0 0.4
 VALUE_GATE_WIDTH = 32  # tune: cat 8 16 32
+CONV_REACH = 3  # tune: int 1 6
 EMBED_INIT = 1.0  # tune: log 0.05 2
 # ---- optimizer ---------------------------------------------------------------------------------------------
 BATCH = 8  # tune: cat 4 6 8 12 16
@@ -57,7 +58,7 @@ WARMDOWN = 0.5  # tune: float 0.2 0.95
 FINAL_LR = 0.0  # tune: float 0 0.1
 # ---- how it is computed --------------------------------------------------------------------------------------
 MICRO_BATCHES = 1
-CHUNK = 128
+CHUNK = 64
 COMPUTE_DTYPE = jnp.float32
 TRAIN_ATTENTION = "chunks"
 SAVE_EVERY = 0.2
@@ -107,6 +108,7 @@ def init_params(key):
         "attention_out_LxExD": jnp.zeros((DEPTH, E, D)),
         "mlp_in_LxDxF": uniform(DEPTH, D, F),
         "mlp_out_LxFxD": jnp.zeros((DEPTH, F, D)),
+        "conv_Lx2xJxD": jnp.zeros((DEPTH, 2, CONV_REACH, D)),
         "residual_L": jnp.ones(DEPTH),
         "x0_L": jnp.full(DEPTH, X0_INIT, jnp.float32),
     }
@@ -206,15 +208,24 @@ def mlp(x_BxTxD, p, layer):
     return matmul(hidden_BxTxF, p["mlp_out_LxFxD"][layer])
 
 
+def short_conv(x_BxTxD, w_JxD):
+    """Add a mix of the J positions before: what a token follows is known before attention has learned to look (canon
+    layers, Allen-Zhu 2025, arXiv 2512.17351)."""
+    before = (jnp.pad(x_BxTxD[:, :-j], ((0, 0), (j, 0), (0, 0))) for j in range(1, len(w_JxD) + 1))
+    return x_BxTxD + sum(w_D * back for w_D, back in zip(w_JxD, before, strict=True))
+
+
 def stream(params, tokens_BxT, attend=attention):
     """The residual stream after the last layer, normed: [B, T, D]. Position t sees tokens 0 .. t only."""
     p = jax.tree.map(lambda w: w.astype(COMPUTE_DTYPE), params)
     cos, sin = rotary(tokens_BxT.shape[1])
     x = x0 = rms_norm(p["embed_VxD"][tokens_BxT])
     for layer in range(DEPTH):
+        attention_conv_JxD, mlp_conv_JxD = p["conv_Lx2xJxD"][layer]
         x = p["residual_L"][layer] * x + p["x0_L"][layer] * x0
-        x = x + attention_layer(rms_norm(x), p, layer, tokens_BxT, cos, sin, attend)
-        x = x + mlp(rms_norm(x), p, layer)
+        h = short_conv(rms_norm(x), attention_conv_JxD)
+        x = x + attention_layer(h, p, layer, tokens_BxT, cos, sin, attend)
+        x = x + mlp(short_conv(rms_norm(x), mlp_conv_JxD), p, layer)
     return rms_norm(x)
 
 
@@ -344,6 +355,7 @@ def make_optimizer():
         "unembed_DxV": "unembed",
         "value_embed_VxE": "value_embed",
         "value_gate_LxGxH": "scalar",
+        "conv_Lx2xJxD": "scalar",
         "residual_L": "scalar",
         "x0_L": "scalar",
     }
@@ -370,8 +382,8 @@ def learning_rate_scale(progress):
 
 
 # ---- training ----------------------------------------------------------------------------------------------
-def main():
-    optimizer = make_optimizer()
+def make_step(optimizer):
+    """(train_step, init, where a batch belongs): every device has all the weights and its share of the rows."""
     mesh = jax.make_mesh((DEVICES,), ("devices",), devices=jax.devices()[:DEVICES])
     copied, shared_out = NamedSharding(mesh, P()), NamedSharding(mesh, P("devices"))
 
@@ -380,30 +392,28 @@ def main():
         params = init_params(key)
         return params, optimizer.init(params)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    @functools.partial(
-        jax.shard_map, mesh=mesh, in_specs=(P(), P(), P("devices"), P()), out_specs=P(), check_vma=False
-    )
-    def train_step(params, state, rows_BxT1, progress):
+    def step(params, state, rows_BxT1, progress):
         loss, grads = loss_and_grads(params, rows_BxT1)
         updates, state = optimizer.update(grads, state, params, progress=progress)
         scale = learning_rate_scale(progress)
         return jax.tree.map(lambda w, u: w + scale * u, params, updates), state, loss
 
-    def compile_step():
-        key = jax.random.key(harness.seed)
-        on_all = functools.partial(
-            jax.tree.map, lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=copied)
-        )
-        rows = jax.ShapeDtypeStruct((BATCH, T + 1), jnp.int32, sharding=shared_out)
-        return train_step.lower(*on_all(jax.eval_shape(init, key)), rows, np.float32(0)).compile()
+    specs = {"in_specs": (P(), P(), P("devices"), P()), "out_specs": P(), "check_vma": False}
+    return jax.jit(jax.shard_map(step, mesh=mesh, **specs), donate_argnums=(0, 1)), init, shared_out
 
-    with ThreadPoolExecutor(
-        1
-    ) as thread:  # compiling is most of the cold start: the rest gets ready beside it
+
+def main():
+    train_step, init, shared_out = make_step(make_optimizer())
+    key = jax.random.key(harness.seed)
+
+    def compile_step():
+        rows = jax.ShapeDtypeStruct((BATCH, T + 1), jnp.int32, sharding=shared_out)
+        return train_step.lower(*init.eval_shape(key), rows, np.float32(0)).compile()
+
+    with ThreadPoolExecutor(1) as thread:  # compiling takes longest: the rest gets ready beside it
         compiling = thread.submit(compile_step)
         batches = harness.batches(BATCH)
-        params, state = init(jax.random.key(harness.seed))
+        params, state = init(key)
         harness.export_model(forward, params)
         step_fn = compiling.result()
 
