@@ -82,6 +82,7 @@ class Night:
         self, folder: Path, sources: list[str], *, noise: Callable[[int], float] | None = None
     ) -> None:
         self.clock = Clock()
+        self.crash_log = "Traceback: it broke"
         self.noise = noise or (lambda seed: (seed % 7 - 3) * 1e-4)
         folder.mkdir(exist_ok=True)
         self.workspace = Workspace(folder)
@@ -106,7 +107,7 @@ class Night:
         names: dict[str, Any] = {}
         exec(script, names)
         if names.get("CRASH"):
-            return Script(exit_code=1, log="Traceback: it broke")
+            return Script(exit_code=1, log=self.crash_log)
         score = names["SCORE"] + self.noise(int(job.environment["AUTORESEARCH_SEED"]))
         (job.destination / "model.stablehlo").write_text("model")
         (job.destination / "params.safetensors").write_text(repr(score))
