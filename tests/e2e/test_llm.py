@@ -24,6 +24,7 @@ from runner.workspace import Config
 from tests.proposers.provider import IN, OUT, Error, Provider, Say, Silence, Step, edit, serving
 from tests.runner.night import Night
 
+NO_LIMIT = Caps()
 CANARY = "sk-canary-5f2d0c9e7b1a4863"
 PROSE = Say("I think a larger learning rate could be good. Let me know!")
 
@@ -41,7 +42,7 @@ def night(tmp_path: Path) -> Iterator[Night]:
 
 
 def researcher(
-    night: Night, provider: Provider, *, caps: Caps = Caps(), ahead: bool = False, **config: Any
+    night: Night, provider: Provider, *, caps: Caps = NO_LIMIT, ahead: bool = False, **config: Any
 ) -> LlmProposer:
     settings = {
         "model": "openai/scripted",
