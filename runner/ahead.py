@@ -71,9 +71,7 @@ def on_new_best(proposal: Proposal, context: Context, best_number: int, best_sou
         return proposal
     from runner.proposers.edits import BadEdit, apply
 
-    if not proposal.edits:
-        return None
-    try:
+    try:  # no edits at all are a BadEdit too
         return replace(proposal, source=apply(best_source, proposal.edits))
     except BadEdit:
         return None

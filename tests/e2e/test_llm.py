@@ -153,6 +153,8 @@ def test_whatever_the_provider_does_the_ledger_is_right(name: str, night: Night)
         assert reason in (reasons(night)[-1] or "")
         assert [call.state for call in night.ledger.calls("night")] == states
         the_bill_is_right(night, provider)
+        if "byte" in name or "silence" in name:
+            assert night.ledger.calls("night")[0].detail == "timeout"
         if "Retry-After" in name:
             assert night.clock.now - before >= 45
     experiment = night.ledger.experiments("night")[1]

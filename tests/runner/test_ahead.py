@@ -69,6 +69,15 @@ def test_no_proposal_is_asked_for_that_could_not_be_trained(tmp_path: Path) -> N
     assert model.open_when_asked == [0, 1, 1]
 
 
+def test_no_proposal_is_paid_for_when_the_time_for_it_is_gone(tmp_path: Path) -> None:
+    night = Night(tmp_path, [])
+    model = SlowModel(night.clock, thinks_ahead=True)
+    night.proposals = model  # type: ignore[assignment]
+    night.loop(start=beside(night.clock), budget_s=330.0).go()
+    assert len(night.ledger.experiments("night")) == 2
+    assert model.open_when_asked == [0]
+
+
 EDIT = Edit("LR = 1", "LR = 2")
 THEN = Context("", "LR = 1\nW = 3\n", 2.0, None, best_number=4)
 
