@@ -66,9 +66,9 @@ class Caller:
         self._clock, self._rng = clock, rng
         self.notices: list[Notice] = []
 
-    def ask(self, messages: Sequence[Message], *, number: int, purpose: str, seconds_left: float) -> Answer:
-        """An answer for experiment `number`, from the first model that gives one. Raises NoMoney, Unavailable."""
-        deadline = self._clock.monotonic() + seconds_left
+    def ask(self, messages: Sequence[Message], *, number: int, purpose: str, deadline: float) -> Answer:
+        """An answer for experiment `number`, from the first model that gives one before `deadline` (monotonic
+        seconds). Raises NoMoney, Unavailable."""
         failed, unaffordable, wait_s = [], 0, 0.0
         for model in self.terms.models:
             try:

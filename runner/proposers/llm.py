@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from runner.check import Rejection, check
+from runner.check import check
 from runner.clock import Clock
 from runner.proposers import prompt
 from runner.proposers.answer import BadAnswer, Read, read
@@ -27,7 +27,6 @@ STAGNANT = 6
 """So many experiments in a row without a keep, and another kind of change is asked for."""
 _REPAIRABLE = frozenset({"crash", "oom", "no_artifact"})
 _REPAIR = re.compile(r"repair (\d+) of #(\d+): ")
-_CORRECTABLE = frozenset(set(Rejection) - {Rejection.NOT_UTF8})
 
 
 class LlmProposer:
@@ -51,7 +50,7 @@ class LlmProposer:
             return Proposal(None, "no money", failure=MONEY_GONE, notices=self._noticed())
         except Unavailable as error:
             return self._pause(context, f"no model answers ({error})", error.wait_s)
-        if proposal.source is not None:
+        if proposal.source is not None and self._rejected(proposal.source, context) is None:
             self._pauses = self._bad_answers = 0
             return proposal
         self._bad_answers += 1
@@ -66,10 +65,9 @@ class LlmProposer:
     # -- one question ----------------------------------------------------------------------------------------
     def _ask(self, context: Context) -> Proposal:
         task = self._task(context)
+        deadline = self._clock.monotonic() + context.seconds_left
         said: list[Message] = prompt.messages(context, task, self._count, money=self._money())
-        answer = self._caller.ask(
-            said, number=context.number, purpose=task.purpose, seconds_left=context.seconds_left
-        )
+        answer = self._caller.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
         try:
             return self._proposal(self._read(answer.completion, task, context), task, answer.model)
         except BadAnswer as error:
@@ -79,9 +77,7 @@ class LlmProposer:
                 Message("assistant", answer.completion.text or "(empty)"),
                 Message("user", prompt.correction(str(error))),
             ]
-        answer = self._caller.ask(
-            said, number=context.number, purpose="correction", seconds_left=context.seconds_left
-        )
+        answer = self._caller.ask(said, number=context.number, purpose="correction", deadline=deadline)
         try:
             found = read(answer.completion, task.source)  # the loop's own check has the last word
         except BadAnswer as error:
@@ -91,11 +87,15 @@ class LlmProposer:
     def _read(self, completion: Completion, task: Task, context: Context) -> Read:
         """Raises BadAnswer, also for what the loop would reject: its author may correct that at once."""
         found = read(completion, task.source)
-        seen = {past.fingerprint for past in context.history if past.fingerprint}
-        checked = check(found.source.encode(), seen=seen, parent=task.source)
-        if checked.rejection in _CORRECTABLE:
-            raise BadAnswer(f"the new train.py is rejected: {checked.rejection} ({checked.detail})")
+        if (rejected := self._rejected(found.source, context, parent=task.source)) is not None:
+            raise BadAnswer(f"the new train.py is rejected: {rejected}")
         return found
+
+    def _rejected(self, source: str, context: Context, parent: str | None = None) -> str | None:
+        """Why the loop's check would not let this script train."""
+        seen = {past.fingerprint for past in context.history if past.fingerprint}
+        checked = check(source.encode(), seen=seen, parent=parent)
+        return f"{checked.rejection} ({checked.detail})" if checked.rejection else None
 
     def _proposal(self, found: Read, task: Task, model: str) -> Proposal:
         return Proposal(
@@ -114,7 +114,7 @@ class LlmProposer:
         )
 
     def _failed(self, reason: str, model: str) -> Proposal:
-        first = reason.partition("\n")[0]
+        first = reason.partition(" The nearest lines")[0].partition("\n")[0]
         return Proposal(
             None, "no usable answer", failure=first, author=f"llm {model}", notices=self._noticed()
         )
@@ -142,7 +142,7 @@ class LlmProposer:
 
     def _broken(self, context: Context) -> PastExperiment | None:
         """The newest result, if it is a failure of a model's script on the best one that may still be mended."""
-        finished = [past for past in context.history if past.status != "open"]
+        finished = [p for p in context.history if p.status not in {"open", "proposer_failed", "rejected"}]
         last = finished[-1] if finished else None
         if last is None or last.status not in _REPAIRABLE or not last.author.startswith("llm"):
             return None

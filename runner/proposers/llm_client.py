@@ -62,10 +62,14 @@ def _litellm() -> Any:
 
 
 class LitellmClient:
-    """See `runner.proposers.model.Client`. `api_base` is for servers of one's own; keys come from the environment."""
+    """See `runner.proposers.model.Client`. `api_base` is where models of the same provider as `model` are asked; a
+    stand-in from elsewhere is asked at home, or its key would go to a stranger. Keys come from the environment."""
 
-    def __init__(self, api_base: str = "") -> None:
-        self._api_base = api_base
+    def __init__(self, api_base: str = "", model: str = "") -> None:
+        self._api_base, self._provider = api_base, model.partition("/")[0]
+
+    def _base(self, model: str) -> str:
+        return self._api_base if model.partition("/")[0] == self._provider else ""
 
     def price(self, model: str) -> Price:
         """From litellm's own table. Raises UnknownPrice."""
@@ -100,7 +104,7 @@ class LitellmClient:
 
     def missing_keys(self, model: str) -> Sequence[str]:
         """Environment variables the provider needs and that are not set."""
-        if self._api_base:
+        if self._base(model):
             return ()
         try:
             found = _litellm().validate_environment(model=model)
@@ -132,8 +136,9 @@ class LitellmClient:
     def _ask(self, model: str, messages: Sequence[Message], max_tokens: int, timeout_s: float) -> Any:
         litellm = _litellm()
         marks = _marks_cache(litellm, model)
-        extra: dict[str, Any] = {"api_base": self._api_base} if self._api_base else {}
-        if self._api_base and model.startswith("openai/") and not os.environ.get("OPENAI_API_KEY"):
+        base = self._base(model)
+        extra: dict[str, Any] = {"api_base": base} if base else {}
+        if base and model.startswith("openai/") and not os.environ.get("OPENAI_API_KEY"):
             extra["api_key"] = "none"  # a server of one's own asks for none, the client library does
         return litellm.completion(
             model=model,
@@ -168,7 +173,7 @@ def _marks_cache(litellm: Any, model: str) -> bool:
     """Whether the provider wants to be told what to cache; the others find out by themselves."""
     try:
         _, provider, _, _ = litellm.get_llm_provider(model)
-        return provider == "anthropic" and bool(litellm.supports_prompt_caching(model=model))
+        return provider == "anthropic" and bool(litellm.utils.supports_prompt_caching(model=model))
     except Exception:
         return False
 

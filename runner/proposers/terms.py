@@ -21,7 +21,7 @@ def client_for(config: Config) -> Client:
     """The real one."""
     from runner.proposers.llm_client import LitellmClient
 
-    return LitellmClient(config.api_base)
+    return LitellmClient(config.api_base, config.model)
 
 
 def terms_for(config: Config, caps: Caps, client: Client) -> Terms:

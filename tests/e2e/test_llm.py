@@ -54,7 +54,7 @@ def researcher(
     made = llm_proposer(
         Config(proposer="llm", api_base=provider.base, **settings),
         caps,
-        LitellmClient(provider.base),
+        LitellmClient(provider.base, settings["model"]),
         ledger=night.ledger,
         run="night",
         clock=night.clock,
@@ -230,6 +230,46 @@ def test_cached_tokens_and_the_prompts_hash_are_in_the_ledger(night: Night) -> N
     assert len(call.prompt_sha256) == 64
 
 
+def test_anthropics_cache_is_marked_for_an_hour_and_its_prices_are_counted(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", CANARY)
+    with serving([Say(GOOD.text, cached=100, written=200)]) as provider:
+        provider.base = provider.base.removesuffix("/v1")
+        go(night, provider, 1, model="anthropic/claude-sonnet-4-5", price_in="", price_out="")
+        request = provider.requests[0]
+    assert statuses(night) == ["keep"]
+    parts = [*request["system"], *(part for m in request["messages"] for part in m["content"])]
+    assert [part.get("cache_control") for part in parts] == [{"type": "ephemeral", "ttl": "1h"}] * 3 + [None]
+    call = night.ledger.calls("night")[0]
+    assert (call.prompt_tokens, call.cached_tokens) == (provider.billed[0][0], 100)
+    plain = (call.prompt_tokens or 0) - 300
+    wanted = (plain * 3 + 100 * 0.3 + 200 * 6 + 50 * 15) / 1e6  # dollars per million: in, read, written, out
+    assert call.cost_usd == pytest.approx(wanted)
+
+
+def test_a_stand_in_of_another_provider_is_not_asked_at_ones_own_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = LitellmClient("http://127.0.0.1:1", "openai/own")
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    assert client._base("openai/other") == "http://127.0.0.1:1"
+    assert client._base("anthropic/claude-sonnet-4-5") == ""
+    assert client.missing_keys("openai/own") == ()
+    assert client.missing_keys("anthropic/claude-sonnet-4-5") == ("ANTHROPIC_API_KEY",)
+
+
+def test_what_the_author_said_of_an_idea_is_in_the_ledger(night: Night) -> None:
+    with serving([edit("SCORE = 2.0", "SCORE = 1.9", notes="- remember"), GOOD]) as provider:
+        go(night, provider, 1)
+    kept = night.ledger.experiments("night")[1]
+    assert (kept.author, kept.expected_gain, kept.risk, kept.constants_only) == (
+        "llm openai/scripted", 0.01, "low", 1,
+    )  # fmt: skip
+    assert night.workspace.notes.read_text() == "- remember\n"
+
+
 def test_one_request_a_call_and_no_parameters_but_ours(night: Night) -> None:
     with serving([Error(500), Error(500), Error(500)]) as provider:
         go(night, provider, 1)
@@ -314,22 +354,23 @@ def test_killed_anywhere_in_a_call_the_spend_is_never_under_counted(
         assert len(statuses(night)) == 3
 
 
-def _child(folder: Path, base: str) -> None:
+def _child(folder: Path, base: str, ahead: bool) -> None:
     """A run of its own process, to be killed for real."""
     night = Night(folder, [])
     provider = Provider([])
     provider.base = base
-    go(night, provider, 2)
+    go(night, provider, 2, ahead=ahead)
 
 
-def test_a_real_kill_nine_during_an_answer_counts_the_whole_reservation(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_real_kill_nine_during_an_answer_counts_the_whole_reservation(ahead: bool, tmp_path: Path) -> None:
     def kill() -> None:
         if child.pid is not None and child.is_alive():
             os.kill(child.pid, signal.SIGKILL)
 
     with serving([GOOD, Say(PROSE.text, before=kill)]) as provider:
         child = multiprocessing.get_context("spawn").Process(
-            target=_child, args=(tmp_path / "w", provider.base)
+            target=_child, args=(tmp_path / "w", provider.base, ahead)
         )
         child.start()
         child.join(60)

@@ -23,6 +23,7 @@ class Say:
     finish: str = "stop"
     completion_tokens: int = 50
     cached: int = 0
+    written: int = 0
     usage: bool = True
     before: Callable[[], None] | None = None
     reasoning: str | None = None
@@ -76,7 +77,7 @@ class Provider:
             step = self.script[min(len(self.requests), len(self.script) - 1)]
             self.requests.append(body)
             self.headers.append(dict(handler.headers))
-            prompt = sum(len(m["content"]) for m in body["messages"]) // 4
+            prompt = len(json.dumps(body["messages"])) // 4
             if not isinstance(step, Error):
                 self.billed.append((prompt, step.completion_tokens if isinstance(step, Say) else 50))
         if isinstance(step, Silence):
@@ -90,6 +91,9 @@ class Provider:
         message = {"role": "assistant", "content": step.text, **step.extra}
         if step.reasoning is not None:
             message["reasoning_content"] = step.reasoning
+        if handler.path.endswith("/messages"):
+            _send(handler, 200, json.dumps(_anthropic(body, step, prompt)).encode(), {})
+            return
         answer: dict[str, Any] = {
             "id": "1", "object": "chat.completion", "created": 1, "model": body["model"],
             "choices": [{"index": 0, "finish_reason": step.finish, "message": message}],
@@ -101,6 +105,18 @@ class Provider:
                 "prompt_tokens_details": {"cached_tokens": step.cached},
             }  # fmt: skip
         _send(handler, 200, json.dumps(answer).encode(), {})
+
+
+def _anthropic(body: dict[str, Any], step: Say, prompt: int) -> dict[str, Any]:
+    """The same in Anthropic's messages protocol, where cached tokens are not part of the input tokens."""
+    usage = {
+        "input_tokens": prompt - step.cached - step.written, "output_tokens": step.completion_tokens,
+        "cache_read_input_tokens": step.cached, "cache_creation_input_tokens": step.written,
+    }  # fmt: skip
+    return {
+        "id": "1", "type": "message", "role": "assistant", "model": body["model"], "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": step.text}], "usage": usage,
+    }  # fmt: skip
 
 
 def _stall(handler: BaseHTTPRequestHandler, step: Silence) -> None:

@@ -170,11 +170,11 @@ def test_a_cheaper_model_stands_in_when_the_first_does_not_fit_into_what_is_left
     terms = Terms(("dear", "cheap"), {"dear": Price(1, 1, 1, 1), "cheap": PRICE}, max_usd=1.0)
     caller = Caller(FakeClient(good()), ledger(tmp_path), "r", terms, clock=Clock(), rng=random.Random(1))
     said = [Message("user", "hello")]
-    assert caller.ask(said, number=1, purpose="propose", seconds_left=60.0).model == "cheap"
+    assert caller.ask(said, number=1, purpose="propose", deadline=2e9).model == "cheap"
     broke = replace(terms, models=("dear",))
     caller = Caller(FakeClient(good()), ledger(tmp_path), "r", broke, clock=Clock(), rng=random.Random(1))
     with pytest.raises(NoMoney):
-        caller.ask(said, number=1, purpose="propose", seconds_left=60.0)
+        caller.ask(said, number=1, purpose="propose", deadline=2e9)
 
 
 def test_no_money_for_the_stand_in_of_a_broken_model_is_no_answer_not_the_end(tmp_path: Path) -> None:
@@ -182,12 +182,20 @@ def test_no_money_for_the_stand_in_of_a_broken_model_is_no_answer_not_the_end(tm
     client = FakeClient(CallFailed(Cause.NO_MODEL, "no", sent=False))
     caller = Caller(client, ledger(tmp_path), "r", terms, clock=Clock(), rng=random.Random(1))
     with pytest.raises(Unavailable):
-        caller.ask([Message("user", "hello")], number=1, purpose="propose", seconds_left=60.0)
+        caller.ask([Message("user", "hello")], number=1, purpose="propose", deadline=2e9)
 
 
 def test_three_useless_answers_in_a_row_and_the_optimiser_stands_in(tmp_path: Path) -> None:
     model = researcher(tmp_path, FakeClient(Completion("prose", "stop", Usage(10, 1))))
     authors = [model.propose(context(number=number)).author for number in (1, 2, 3, 4)]
+    assert authors == ["llm m", "llm m", "llm m", "tpe"]
+
+
+def test_a_model_that_repeats_itself_does_not_end_the_search(tmp_path: Path) -> None:
+    """Ten proposals in a row that cannot train end a run."""
+    tried = past(1, source=SCRIPT.replace("3", "4"), fingerprint=fingerprint(SCRIPT.replace("3", "4")))
+    model = researcher(tmp_path, FakeClient(good()))
+    authors = [model.propose(context(tried, number=number)).author for number in (2, 3, 4, 5)]
     assert authors == ["llm m", "llm m", "llm m", "tpe"]
 
 
@@ -310,6 +318,12 @@ def test_a_crash_is_mended_by_its_author_on_the_same_parent_and_only_so_often(tm
     again = past(2, **{f: getattr(CRASH, f) for f in ("status", "val_bpb", "delta", "log_tail", "source")},
                  title="repair 1 of #1: t")  # fmt: skip
     assert not model.propose(context(CRASH, again)).title.startswith("repair")
+
+
+def test_a_crash_is_mended_after_what_was_proposed_meanwhile(tmp_path: Path) -> None:
+    meanwhile = past(2, status="proposer_failed", val_bpb=None, delta=None)
+    proposal = researcher(tmp_path, FakeClient(good())).propose(context(CRASH, meanwhile))
+    assert proposal.title.startswith("repair 1 of #1")
 
 
 @pytest.mark.parametrize("changes", [{"author": "tpe"}, {"parent": 7}, {"status": "invalid_model"}])
