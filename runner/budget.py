@@ -42,5 +42,6 @@ class Budget:
     def left(self) -> float:
         return self._limit_s - self._spent_s - (self._clock.monotonic() - self._started - self._recorded)
 
-    def allows_another(self) -> bool:
-        return self.left() >= self._expected_s
+    def allows_another(self, attempts: int = 1) -> bool:
+        """Whether that many would still end in time."""
+        return self.left() >= attempts * self._expected_s

@@ -71,6 +71,22 @@ def fingerprint(text: str) -> str:
     return _fingerprint(ast.parse(text))
 
 
+def constants_only(source: str, parent: str) -> bool:
+    """Whether nothing but the values of module-level NAMES = literal differs. Both must parse."""
+    trees = [ast.parse(text) for text in (source, parent)]
+    same = _exact(trees[0]) == _exact(trees[1])
+    for tree in trees:
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                try:
+                    ast.literal_eval(node.value)
+                except (ValueError, TypeError):
+                    continue
+                if node.targets[0].id.isupper():
+                    node.value = ast.Constant(0)
+    return not same and _exact(trees[0]) == _exact(trees[1])
+
+
 def _fingerprint(tree: ast.Module) -> str:
     return _exact(_SeedsAside().visit(tree))
 

@@ -21,6 +21,8 @@ def context_for(
     memo: str,
     seconds_left: float,
     number: int,
+    notes: str = "",
+    wall_clock_s: float = 0.0,
 ) -> Context:
     """The context of proposal `number`. The sealed test score is not in it."""
     return Context(
@@ -31,6 +33,9 @@ def context_for(
         history=tuple(_past(experiment) for experiment in experiments),
         seconds_left=max(seconds_left, 0.0),
         number=number,
+        best_number=best.number,
+        notes=sanitise(notes),
+        wall_clock_s=wall_clock_s,
     )
 
 
@@ -47,7 +52,10 @@ def _past(experiment: Experiment) -> PastExperiment:
         source=experiment.source,
         parent=experiment.parent,
         reason=experiment.reason,
-        log_tail=sanitise(last.log_tail, max_chars=2000) if failed and last else "",
+        log_tail=sanitise(last.log_tail, max_chars=4000) if failed and last else "",
+        margin=_rounded(experiment.margin),
+        author=experiment.author,
+        fingerprint=experiment.fingerprint,
     )
 
 

@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.protocols import State, Trip
 from runner.schema import MIGRATIONS
+from runner.spending import Call, Spent
 
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "lustre", "fuse.sshfs", "9p", "ceph", "beegfs", "gpfs"}
@@ -66,6 +68,10 @@ class Experiment:
     image: str | None
     tag: str | None
     git_commit: str | None
+    author: str = ""
+    expected_gain: float | None = None
+    risk: str = ""
+    constants_only: int = 0
     attempts: tuple[Attempt, ...] = ()
 
     @property
@@ -98,7 +104,9 @@ class Ledger:
             )
         self.path = path
         try:
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0)
+            # the next proposal is made on a thread of its own: one transaction at a time, guarded here
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+            self._guard = threading.RLock()
             self._db.row_factory = sqlite3.Row
             self._db.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;"
@@ -125,13 +133,18 @@ class Ledger:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with self._guard:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _read(self, question: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._guard:
+            return self._db.execute(question, tuple(values)).fetchall()
 
     # -- writing ---------------------------------------------------------------------------------------------
     def start_run(self, run: str, *, now: float, seed: int, settings: Mapping[str, Any]) -> None:
@@ -222,10 +235,69 @@ class Ledger:
                 (run, now, kind, json.dumps(dict(data))),
             )
 
+    def change_settings(self, run: str, settings: Mapping[str, Any]) -> None:
+        with self._write() as db:
+            db.execute("UPDATE runs SET settings = ? WHERE id = ?", (json.dumps(dict(settings)), run))
+
+    def reserve_call(
+        self,
+        run: str,
+        number: int,
+        *,
+        now: float,
+        max_usd: float | None,
+        max_tokens: int | None,
+        **columns: Any,
+    ) -> int | None:
+        """Set the worst case of a call aside before it is made: its id, or None when the limits do not allow it.
+
+        `columns`: purpose, model, prompt_sha256, reserved_tokens, reserved_usd (dollars).
+        """
+        columns = {"run": run, "number": number, "started_at": now, **columns}
+        with self._write() as db:
+            spent = self.spent(run)
+            if max_usd is not None and spent.usd + columns["reserved_usd"] > max_usd:
+                return None
+            if max_tokens is not None and spent.tokens + columns["reserved_tokens"] > max_tokens:
+                return None
+            marks = ", ".join("?" * len(columns))
+            row = db.execute(
+                f"INSERT INTO calls ({', '.join(columns)}) VALUES ({marks}) RETURNING id",
+                tuple(columns.values()),
+            ).fetchone()
+        return int(row[0])
+
+    def settle_call(self, call: int, state: str, *, now: float, **columns: Any) -> None:
+        """What came of a reserved call: its state, and for an answer prompt_tokens, cached_tokens,
+        completion_tokens and cost_usd."""
+        columns = {"state": state, "finished_at": now, **columns}
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        with self._write() as db:
+            db.execute(
+                f"UPDATE calls SET {assignments} WHERE id = ? AND state = 'reserved'",
+                (*columns.values(), call),
+            )
+
     # -- reading ---------------------------------------------------------------------------------------------
+    def calls(self, run: str) -> list[Call]:
+        """Every call of a model, in order."""
+        rows = self._read("SELECT * FROM calls WHERE run = ? ORDER BY id", (run,))
+        return [Call(**{name: row[name] for name in Call.__dataclass_fields__}) for row in rows]
+
+    def spent(self, run: str) -> Spent:
+        """Summed over all sessions of the run."""
+        row = self._read(
+            "SELECT coalesce(sum(CASE state WHEN 'answered' THEN cost_usd WHEN 'refused' THEN 0"
+            " ELSE reserved_usd END), 0.0), coalesce(sum(CASE state WHEN 'answered' THEN prompt_tokens +"
+            " completion_tokens WHEN 'refused' THEN 0 ELSE reserved_tokens END), 0), count(*)"
+            " FROM calls WHERE run = ?",
+            (run,),
+        )[0]
+        return Spent(float(row[0]), int(row[1]), int(row[2]))
+
     def runs(self) -> list[Run]:
         """Oldest first."""
-        rows = self._db.execute("SELECT * FROM runs ORDER BY created_at, id").fetchall()
+        rows = self._read("SELECT * FROM runs ORDER BY created_at, id")
         return [Run(**{**dict(row), "settings": json.loads(row["settings"])}) for row in rows]
 
     def run(self, run: str | None = None) -> Run:
@@ -239,9 +311,9 @@ class Ledger:
 
     def experiments(self, run: str) -> list[Experiment]:
         attempts: dict[int, list[Attempt]] = {}
-        for row in self._db.execute("SELECT * FROM attempts WHERE run = ? ORDER BY number, attempt", (run,)):
+        for row in self._read("SELECT * FROM attempts WHERE run = ? ORDER BY number, attempt", (run,)):
             attempts.setdefault(row["number"], []).append(_attempt(row))
-        rows = self._db.execute("SELECT * FROM experiments WHERE run = ? ORDER BY number", (run,)).fetchall()
+        rows = self._read("SELECT * FROM experiments WHERE run = ? ORDER BY number", (run,))
         return [_experiment(row, attempts.get(row["number"], [])) for row in rows]
 
     def experiment(self, run: str, number: int) -> Experiment:
@@ -251,9 +323,7 @@ class Ledger:
         return found[0]
 
     def events(self, run: str) -> list[tuple[float, str, dict[str, Any]]]:
-        rows = self._db.execute(
-            "SELECT at, kind, data FROM events WHERE run = ? ORDER BY id", (run,)
-        ).fetchall()
+        rows = self._read("SELECT at, kind, data FROM events WHERE run = ? ORDER BY id", (run,))
         return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
 
 

@@ -12,18 +12,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from runner.ahead import Ahead, Start, in_thread, on_new_best
 from runner.budget import Budget
-from runner.check import check
+from runner.check import check, constants_only
 from runner.clock import Clock
 from runner.decide import Judgement, Measured, Noise, decide, pooled
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.history import context_for
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
-from runner.protocols import EXHAUSTED, Decision, Event, Proposer, State, TripOutcome
+from runner.protocols import (
+    EXHAUSTED,
+    MONEY_GONE,
+    Context,
+    Decision,
+    Event,
+    Proposal,
+    Proposer,
+    State,
+    TripOutcome,
+)
 from runner.road import MODEL, PARAMS, Ids, Road
 from runner.workspace import Workspace
 
+NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_INFRASTRUCTURE_FAILURES = 3
 MAX_UNTRAINED_IN_A_ROW = 10
 Subscriber = Callable[[Event], None]
@@ -56,11 +68,13 @@ class Loop:
         settings: Settings,
         clock: Clock,
         emit: Subscriber,
+        start: Start = in_thread,
     ) -> None:
         self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
         self.road, self.proposer, self.keeper, self.budget = road, proposer, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
         self._infrastructure_failures = 0
+        self._ahead = Ahead(proposer, start)
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
@@ -70,12 +84,13 @@ class Loop:
         untrained = 0
         while (reason := self._over()) is None:
             experiment = next((e for e in self._all() if e.status == "open"), None) or self._propose()
+            self._think_ahead(experiment)
             finished = self._advance(experiment)
             if finished.status == "open":
                 return "budget"
             untrained = 0 if finished.attempts else untrained + 1
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
-                return "the proposer has nothing more to propose"
+                return finished.reason if finished.reason == MONEY_GONE else NOTHING_MORE
             if untrained >= MAX_UNTRAINED_IN_A_ROW:
                 return f"{untrained} proposals in a row could not be trained"
         return reason
@@ -117,37 +132,86 @@ class Loop:
 
     # -- one experiment ----------------------------------------------------------------------------------------
     def _propose(self) -> Experiment:
-        best, number = self.best(), len(self._all())
-        context = context_for(
-            self._all(), best, self.noise(), memo=self._memo(), seconds_left=self.budget.left(), number=number
-        )
-        proposal = self.proposer.propose(context)
-        source = (
-            proposal.source.encode("utf-8", errors="surrogateescape") if proposal.source is not None else b""
+        number = len(self._all())
+        proposal = self._next_proposal(number)
+        best = self.best()
+        parent = best if proposal.parent is None else self.ledger.experiment(self.run_id, proposal.parent)
+        # a model may write lone surrogates, a scripted file any bytes: neither may stop the run
+        source = (proposal.source or "").encode(
+            "utf-8", errors="surrogateescape" if _escaped(proposal) else "replace"
         )
         repeat = self.proposer.name == "repeat"
         seen = set() if repeat else {e.fingerprint for e in self._all() if e.fingerprint}
-        checked = check(source, seen=seen, parent=best.source)
+        checked = check(source, seen=seen, parent=parent.source)
         verdict: dict[str, Any] = {"state": State.CHECKED}
         if proposal.source is None:
             verdict = {"state": State.FAILED, "status": "proposer_failed", "reason": proposal.failure}
         elif checked.rejection is not None:
             verdict = {"state": State.FAILED, "status": "rejected", "reason": str(checked.rejection)}
+        else:
+            verdict["constants_only"] = int(constants_only(proposal.source, parent.source))
         self._add(  # with its verdict in one write: a crash must not leave an unchecked script open
             number,
             source,
             title=proposal.title,
             category=proposal.category,
             hypothesis=proposal.hypothesis,
-            parent=best.number,
+            author=proposal.author or self.proposer.name,
+            expected_gain=proposal.expected_gain,
+            risk=proposal.risk,
+            parent=parent.number,
             checked=checked,
             **verdict,
         )
-        self.emit("proposed", number=number, title=proposal.title, category=proposal.category)
+        if proposal.notes is not None:
+            self.workspace.write_notes(proposal.notes)
+        self.emit(
+            "proposed",
+            number=number,
+            title=proposal.title,
+            category=proposal.category,
+            author=proposal.author or self.proposer.name,
+        )
         if "status" in verdict:
             reason = f"{verdict['reason']} {checked.detail if proposal.source is not None else ''}".strip()
             self.emit("failed", number=number, status=verdict["status"], reason=reason)
         return self.ledger.experiment(self.run_id, number)
+
+    def _next_proposal(self, number: int) -> Proposal:
+        """The one made while the last experiment trained, if it still fits, else a new one."""
+        if (early := self._ahead.take()) is not None:
+            context, proposal = early
+            self._tell(proposal)
+            best = self.best()
+            if (fitting := on_new_best(proposal, context, best.number, best.source)) is not None:
+                return fitting
+            self.emit("dropped", title=proposal.title, reason="another script became the best meanwhile")
+        proposal = self.proposer.propose(self._context(number))
+        self._tell(proposal)
+        return proposal
+
+    def _think_ahead(self, experiment: Experiment) -> None:
+        """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
+        most, number = self.settings.max_experiments, len(self._all())
+        room = most is None or number <= most
+        if experiment.status == "open" and room and self._ahead.wanted and self.budget.allows_another(2):
+            self._ahead.ask(self._context(number))
+
+    def _context(self, number: int) -> Context:
+        return context_for(
+            self._all(),
+            self.best(),
+            self.noise(),
+            memo=self._memo(),
+            seconds_left=self.budget.left(),
+            number=number,
+            notes=self.workspace.read_notes(),
+            wall_clock_s=self.road.limits.wall_clock_s,
+        )
+
+    def _tell(self, proposal: Proposal) -> None:
+        for notice in proposal.notices:
+            self.emit(notice.kind, **dict(notice.data))
 
     def _advance(self, experiment: Experiment) -> Experiment:
         """Train and retest until it is decided, or the budget allows no more."""
@@ -309,6 +373,15 @@ def _measured(experiment: Experiment) -> Measured:
     scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
     nats = [np.load(a.folder / "document_nats.npy") for a in experiment.measured]
     return Measured(scores, nats, experiment.nodes)
+
+
+def _escaped(proposal: Proposal) -> bool:
+    """Whether the source's surrogates stand for bytes that were not UTF-8 (PEP 383) and can be turned back."""
+    try:
+        (proposal.source or "").encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _mean(experiment: Experiment) -> float:

@@ -6,7 +6,7 @@ into a `Decision`; the ledger records all of it. Everything is frozen and every 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -58,8 +58,25 @@ class Decision(StrEnum):
 USED_UP = "the scripted proposals are used up"
 NOTHING_TO_TUNE = "train.py has no constant with a `# tune:` comment (see docs/proposers.md)"
 ALL_TRIED = "every change that came up was tried before"
-EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED})
+MONEY_GONE = "the money is gone: another call could cost more than what is left"
+EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED, MONEY_GONE})
 """Failures after which asking again is no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Whole lines to be found exactly once, and what takes their place."""
+
+    search: str
+    replace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a proposer wants written down as an event. `data` holds JSON values only."""
+
+    kind: str
+    data: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +89,18 @@ class Proposal:
     hypothesis: str = ""
     category: str = "other"
     failure: str = ""
+    author: str = ""
+    """Who made it, when that is not the proposer's own name: a model, or the optimiser that stood in."""
+    expected_gain: float | None = None
+    """By how many bits per byte the author expects val_bpb to fall."""
+    risk: str = ""
+    parent: int | None = None
+    """The experiment whose script was changed; None means the best one."""
+    edits: Sequence[Edit] = ()
+    """How `source` came from its parent, if by edits: they can be applied again to a newer best script."""
+    notes: str | None = None
+    """What NOTES.md is to become; None leaves it."""
+    notices: Sequence[Notice] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +118,9 @@ class PastExperiment:
     parent: int | None
     reason: str | None = None
     log_tail: str = ""
+    margin: float | None = None
+    author: str = ""
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +134,10 @@ class Context:
     history: Sequence[PastExperiment] = ()
     seconds_left: float = 0.0
     number: int = 0
+    best_number: int = 0
+    notes: str = ""
+    """What the agent wrote down for itself in NOTES.md."""
+    wall_clock_s: float = 0.0
 
 
 class Proposer(Protocol):

@@ -71,4 +71,28 @@ MIGRATIONS = (
     CREATE TRIGGER events_are_kept BEFORE DELETE ON events
         BEGIN SELECT RAISE (ABORT, 'events are append-only'); END;
     """,
+    """
+    ALTER TABLE experiments ADD COLUMN author TEXT NOT NULL DEFAULT '';
+    ALTER TABLE experiments ADD COLUMN expected_gain REAL;
+    ALTER TABLE experiments ADD COLUMN risk TEXT NOT NULL DEFAULT '';
+    ALTER TABLE experiments ADD COLUMN constants_only INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE calls (
+        id INTEGER PRIMARY KEY,
+        run TEXT NOT NULL REFERENCES runs (id),
+        number INTEGER NOT NULL,
+        purpose TEXT NOT NULL,
+        model TEXT NOT NULL,
+        prompt_sha256 TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        finished_at REAL,
+        reserved_tokens INTEGER NOT NULL CHECK (reserved_tokens >= 0),
+        reserved_usd REAL NOT NULL CHECK (reserved_usd >= 0 AND reserved_usd < 1e9),
+        state TEXT NOT NULL DEFAULT 'reserved' CHECK (state IN ('reserved', 'answered', 'refused', 'unknown')),
+        prompt_tokens INTEGER CHECK (prompt_tokens >= 0),
+        cached_tokens INTEGER CHECK (cached_tokens >= 0),
+        completion_tokens INTEGER CHECK (completion_tokens >= 0),
+        cost_usd REAL CHECK (cost_usd IS NULL OR (cost_usd >= 0 AND cost_usd < 1e9)),
+        detail TEXT NOT NULL DEFAULT ''
+    ) STRICT;
+    """,
 )

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from runner import display as displays
 from runner import report
 from runner.budget import Budget
 from runner.clock import SystemClock
-from runner.durations import format_duration
-from runner.errors import UsageError
-from runner.ledger import Ledger, lock
+from runner.durations import format_duration, parse_duration
+from runner.errors import MoneyGone, UsageError
+from runner.ledger import Ledger, Run, lock
 from runner.loop import Loop, Settings
-from runner.protocols import Event
+from runner.protocols import MONEY_GONE, Event, Proposer
+from runner.spending import Caps
 from runner.workspace import Config, Workspace, config_from, open_state
 
 
@@ -29,10 +32,14 @@ class Options:
     resume: bool
     seed: int
     judge_guess_s: float
+    max_usd: float | None = None
+    """What an LLM may cost in the whole run; of a resumed run, None leaves the limit it had."""
+    max_tokens: int | None = None
 
 
 def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> None:
-    """Search in `workspace`. A resumed run keeps the settings it was started with; only budget and count are new."""
+    """Search in `workspace`. A resumed run keeps the settings it was started with; only budget, count and limits of
+    money are new. Raises MoneyGone when that is what ended it."""
     open_state(workspace)
     clock = SystemClock()
     with lock(workspace.state):
@@ -41,15 +48,22 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
             if options.resume:
                 run = ledger.run()
                 config = config_from(json.loads(json.dumps(run.settings["config"])))
+                caps = _caps(options, run.settings)
+                _refuse_early(config, caps)
+                ledger.change_settings(run.id, {**run.settings, **asdict(caps)})
                 ledger.reopen_run(run.id)
             else:
-                settings = {"config": asdict(config)}
+                caps = _caps(options, {})
+                _refuse_early(config, caps)
+                settings = {"config": asdict(config), **asdict(caps)}
                 ledger.start_run(
                     _new_id(clock.time()), now=clock.time(), seed=options.seed, settings=settings
                 )
                 run = ledger.run()
             with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
-                _search(workspace, config, options, ledger, run.id, clock, show)
+                reason = _search(workspace, config, options, caps, ledger, run.id, clock, show)
+            if reason == MONEY_GONE:
+                raise MoneyGone(_money_gone(ledger, run.id, caps))
         finally:
             ledger.close()
 
@@ -58,14 +72,14 @@ def _search(
     workspace: Workspace,
     config: Config,
     options: Options,
+    caps: Caps,
     ledger: Ledger,
     run_id: str,
     clock: SystemClock,
     show: Callable[[Event], None],
-) -> None:
+) -> str:
     from runner.assemble import assemble
     from runner.keeping import Keeper
-    from runner.proposers import make_proposer
 
     run = ledger.run(run_id)
     rooms = assemble(config)
@@ -90,7 +104,7 @@ def _search(
         workspace=workspace,
         ledger=ledger,
         road=rooms.road,
-        proposer=make_proposer(config.proposer, seed=run.seed),
+        proposer=_proposer(config, caps, ledger, run, clock),
         keeper=Keeper(rooms.road, rooms.images.candidate, rooms.data, workspace.folder, clock),
         budget=budget,
         settings=Settings(
@@ -112,7 +126,61 @@ def _search(
         budget.charge(0.0)
         ledger.finish_run(run_id, now=clock.time(), reason=reason)
         written = report.write(workspace, ledger, run_id)
-        loop.emit("done", run=run_id, reason=reason, **{name: str(path) for name, path in written.items()})
+        spent = ledger.spent(run_id)
+        money = {"cost_usd": round(spent.usd, 6), "tokens": spent.tokens} if spent.calls else {}
+        files = {name: str(path) for name, path in written.items()}
+        loop.emit("done", run=run_id, reason=reason, **money, **files)
+    return reason
+
+
+def _caps(options: Options, settings: Mapping[str, Any]) -> Caps:
+    """The limits that were given now, else those the run had."""
+    return Caps(
+        settings.get("max_usd") if options.max_usd is None else options.max_usd,
+        settings.get("max_tokens") if options.max_tokens is None else options.max_tokens,
+    )
+
+
+def _refuse_early(config: Config, caps: Caps) -> None:
+    """What a model needs and is not there is said before a run is begun. Raises UsageError, PrerequisiteMissing."""
+    from runner.proposers import MODELS
+
+    if config.proposer in MODELS:
+        from runner.proposers.terms import client_for, terms_for
+
+        terms_for(config, caps, client_for(config))
+
+
+def _proposer(config: Config, caps: Caps, ledger: Ledger, run: Run, clock: SystemClock) -> Proposer:
+    from runner.proposers import make_proposer
+
+    def model() -> Proposer:
+        from runner.proposers.terms import client_for, llm_proposer
+
+        return llm_proposer(
+            config,
+            caps,
+            client_for(config),
+            ledger=ledger,
+            run=run.id,
+            clock=clock,
+            seed=run.seed,
+            rng=random.Random(),
+        )
+
+    timeout_s = parse_duration(config.llm_timeout)
+    return make_proposer(config.proposer, seed=run.seed, timeout_s=timeout_s, model=model)
+
+
+def _money_gone(ledger: Ledger, run: str, caps: Caps) -> str:
+    spent = ledger.spent(run)
+    limits = [f"{caps.max_usd:g} dollars" if caps.max_usd is not None else ""]
+    limits.append(f"{caps.max_tokens} tokens" if caps.max_tokens is not None else "")
+    return (
+        f"{spent.usd:.2f} dollars and {spent.tokens} tokens are spent, and another call could pass the limit of "
+        f"{' or '.join(word for word in limits if word)}; `autoresearch run --resume` with a higher --max-cost or "
+        "--max-tokens goes on"
+    )
 
 
 def _new_id(now: float) -> str:

@@ -42,12 +42,36 @@ class Config:
     judge_wall_clock: str = "2m"
     """Limit of each of the judge's two containers."""
     proposer: str = "tpe"
+    """tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
+    model: str = ""
+    """Of the llm and hybrid proposers, as litellm names it: provider/name. Keys come from the environment."""
+    fallback_models: str = ""
+    """Asked in this order when the model fails, separated by commas."""
+    api_base: str = ""
+    """URL of a server of your own that speaks the provider's protocol; empty means the provider's."""
+    price_in: str = ""
+    """Dollars per million prompt tokens of `model`; empty means litellm's own table."""
+    price_out: str = ""
+    """Dollars per million completion tokens of `model`."""
+    cost_tracking: str = "on"
+    """"off" when calls cost nothing, or somebody else counts."""
+    llm_timeout: str = "3m"
+    """Longest wait for one answer."""
+    max_output_tokens: int = 16000
+    """Longest answer, thinking included."""
+    repairs: int = 1
+    """How often a script that crashed may be mended by its author."""
 
     def __post_init__(self) -> None:
         parse_duration(self.wall_clock)
         parse_duration(self.judge_wall_clock)
         if self.baseline_repeats < 2:
             raise UsageError(f"{CONFIG}: baseline_repeats must be at least 2, or there is no noise floor")
+        parse_duration(self.llm_timeout)
+        if self.cost_tracking not in {"on", "off"}:
+            raise UsageError(f'{CONFIG}: cost_tracking is "on" or "off"')
+        if self.repairs < 0 or self.max_output_tokens < 256:
+            raise UsageError(f"{CONFIG}: repairs must not be negative, max_output_tokens at least 256")
         if self.retests < 0 or self.cpus < 0 or self.memory_gb <= 0 or self.pids < 16:
             raise UsageError(f"{CONFIG}: retests, cpus, memory_gb and pids must be sensible positive numbers")
 
@@ -69,6 +93,11 @@ class Workspace:
         return self.folder / "train.py"
 
     @property
+    def notes(self) -> Path:
+        """What the agent writes down for itself."""
+        return self.folder / "NOTES.md"
+
+    @property
     def memo(self) -> Path:
         return self.folder / "program.md"
 
@@ -82,6 +111,18 @@ class Workspace:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from error
         return config_from(content)
+
+    def read_notes(self) -> str:
+        try:
+            return self.notes.read_text(errors="replace")
+        except OSError:
+            return ""
+
+    def write_notes(self, text: str) -> None:
+        """At once or not at all; a link in its place is replaced, not followed."""
+        temporary = self.state / "NOTES.md.new"
+        temporary.write_text(text.rstrip() + "\n")
+        temporary.replace(self.notes)
 
     def attempts(self, run: str, number: int) -> Path:
         return self.state / "experiments" / run / f"{number:04d}"

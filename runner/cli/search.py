@@ -28,11 +28,29 @@ def run(
     budget: Annotated[str, typer.Option(help="Wall clock of the whole search: 8h, 90m.")] = "8h",
     wall_clock: Annotated[str | None, typer.Option(help="Wall clock of one training: 5m, 40s.")] = None,
     max_experiments: Annotated[int | None, typer.Option(help="End after this many proposals.", min=1)] = None,
-    max_cost: Annotated[
-        float | None, typer.Option(help="Dollars an LLM may cost; the offline proposers cost nothing.")
+    model: Annotated[
+        str | None, typer.Option(help="Of the llm proposer, as litellm names it: provider/name.")
     ] = None,
+    fallback_model: Annotated[
+        list[str] | None, typer.Option(help="Asked when the model fails; may be repeated.")
+    ] = None,
+    api_base: Annotated[str | None, typer.Option(help="URL of a model server of your own.")] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(help="Dollars the model may cost in the whole run; the offline proposers cost nothing."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens the model may take in the whole run, both ways.", min=1)
+    ] = None,
+    price_in: Annotated[str | None, typer.Option(help="Dollars per million prompt tokens.")] = None,
+    price_out: Annotated[str | None, typer.Option(help="Dollars per million completion tokens.")] = None,
+    cost_tracking: Annotated[str | None, typer.Option(help="on, or off when nothing is to be paid.")] = None,
+    llm_timeout: Annotated[str | None, typer.Option(help="Longest wait for one answer: 3m.")] = None,
     gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
-    proposer: Annotated[str | None, typer.Option(help="tpe, random, repeat or scripted:FOLDER.")] = None,
+    proposer: Annotated[
+        str | None,
+        typer.Option(help="tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm, hybrid."),
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run.")] = False,
     seed: Annotated[int | None, typer.Option(help="Of the run; training seeds follow from it.")] = None,
@@ -42,15 +60,22 @@ def run(
     """Search until the budget is gone. Ctrl-C ends it cleanly; --resume goes on."""
     from runner.session import Options, session
 
-    if max_cost is not None and max_cost < 0:
-        raise UsageError("--max-cost must not be negative")
+    if max_cost is not None and not 0 <= max_cost < float("inf"):
+        raise UsageError("--max-cost is an amount of dollars, for example 5")
     workspace = workspaces.find(Path.cwd())
     config = assemble.override(
         workspace.config(),
         wall_clock=wall_clock,
         gpus=gpus,
-        proposer=proposer,
+        proposer=proposer or ("llm" if model else None),
         data=str(data.resolve()) if data else None,
+        model=model,
+        fallback_models=",".join(fallback_model or ()),
+        api_base=api_base,
+        price_in=price_in,
+        price_out=price_out,
+        cost_tracking=cost_tracking,
+        llm_timeout=llm_timeout,
     )
     options = Options(
         budget_s=parse_duration(budget),
@@ -58,6 +83,8 @@ def run(
         resume=resume,
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
         judge_guess_s=_JUDGE_GUESS_S,
+        max_usd=max_cost,
+        max_tokens=max_tokens,
     )
     with _signals():
         session(workspace, config, options, display="json" if json else display)

@@ -58,6 +58,13 @@ def sentence(event: Event) -> str:
         return f"{what}: {data['status']} {one_line(str(data.get('reason') or ''))}"
     if event.kind == "recovered":
         return f"{what}: attempt {data['attempt']} was cut off by a crash and does not count"
+    if event.kind == "call_failed":
+        wait = "" if data.get("wait_s") is None else f"; again in {data['wait_s']:.0f} s"
+        return f"{one_line(str(data['model']))}: {data['cause']}{wait}"
+    if event.kind == "llm_paused":
+        return f"{one_line(str(data['reason']))}: the optimiser stands in for {data['seconds']} s"
+    if event.kind == "dropped":
+        return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":
         return f"run {data['run']} ended: {one_line(str(data['reason']))}"
     return event.kind

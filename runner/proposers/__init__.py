@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from runner.errors import UsageError
 from runner.protocols import Proposer
 
-NAMES = ("tpe", "random", "repeat", "scripted:FOLDER")
+NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
+MODELS = frozenset({"llm", "hybrid"})
+"""Proposers that call a language model, and so may cost money."""
 
 
-def make_proposer(spec: str, *, seed: int) -> Proposer:
-    """`tpe`, `random`, `repeat` or `scripted:FOLDER`. Raises UsageError for anything else."""
+def make_proposer(
+    spec: str, *, seed: int, timeout_s: float = 180.0, model: Callable[[], Proposer] | None = None
+) -> Proposer:
+    """One of NAMES. `timeout_s` is for one answer of a command, `model` makes the researcher behind llm and hybrid.
+    Raises UsageError for anything else."""
     name, _, argument = spec.partition(":")
     if name == "tpe":
         from runner.proposers.tpe import TpeProposer
@@ -25,8 +31,23 @@ def make_proposer(spec: str, *, seed: int) -> Proposer:
         from runner.proposers.repeat import RepeatProposer
 
         return RepeatProposer()
+    if name == "ablate":
+        from runner.proposers.ablate import AblateProposer
+
+        return AblateProposer()
     if name == "scripted":
         from runner.proposers.scripted import ScriptedProposer
 
         return ScriptedProposer(Path(argument))
+    if name == "command":
+        from runner.proposers.command import CommandProposer
+
+        return CommandProposer(argument, timeout_s=timeout_s)
+    if name in MODELS and model is not None:
+        if name == "llm":
+            return model()
+        from runner.proposers.hybrid import HybridProposer
+        from runner.proposers.tpe import TpeProposer
+
+        return HybridProposer(model(), TpeProposer(seed))
     raise UsageError(f"there is no proposer {spec!r}; choose one of {', '.join(NAMES)}")

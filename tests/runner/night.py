@@ -11,6 +11,7 @@ import numpy as np
 
 from judge.verdict import Verdict
 from runner import lineage
+from runner.ahead import Start, in_thread
 from runner.budget import Budget
 from runner.keeping import Keeper
 from runner.ledger import Ledger
@@ -82,6 +83,8 @@ class Night:
         self, folder: Path, sources: list[str], *, noise: Callable[[int], float] | None = None
     ) -> None:
         self.clock = Clock()
+        self.train_s = 60.0
+        self.crash_log = "Traceback: it broke"
         self.noise = noise or (lambda seed: (seed % 7 - 3) * 1e-4)
         folder.mkdir(exist_ok=True)
         self.workspace = Workspace(folder)
@@ -101,19 +104,24 @@ class Night:
 
     def train(self, job: Job) -> Script:
         assert job.role is Role.TRAIN
-        self.clock.sleep(60.0)
+        self.clock.sleep(self.train_s)
         script = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
         names: dict[str, Any] = {}
         exec(script, names)
         if names.get("CRASH"):
-            return Script(exit_code=1, log="Traceback: it broke")
+            return Script(exit_code=1, log=self.crash_log)
         score = names["SCORE"] + self.noise(int(job.environment["AUTORESEARCH_SEED"]))
         (job.destination / "model.stablehlo").write_text("model")
         (job.destination / "params.safetensors").write_text(repr(score))
         return Script(log="fine")
 
     def loop(
-        self, *, budget_s: float = 1e6, emit: Callable[[Event], None] | None = None, **settings: Any
+        self,
+        *,
+        budget_s: float = 1e6,
+        emit: Callable[[Event], None] | None = None,
+        start: Start = in_thread,
+        **settings: Any,
     ) -> Loop:
         limits = Limits(wall_clock_s=60.0)
         road = Road(self.engine, self.base.id, WrittenScore(), OneLease(), self.data / "train", limits)
@@ -136,4 +144,5 @@ class Night:
             settings=Settings(**settings),
             clock=self.clock,
             emit=emit or self.events.append,
+            start=start,
         )

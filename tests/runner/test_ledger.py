@@ -9,6 +9,7 @@ import pytest
 from runner.durations import format_duration, parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.ledger import Ledger, lock, locked
+from runner.schema import MIGRATIONS
 from runner.workspace import config_from
 
 
@@ -34,6 +35,23 @@ def test_a_score_must_be_a_finite_number(tmp_path: Path) -> None:
     ledger.start_run("a", now=1.0, seed=1, settings={})
     with pytest.raises(sqlite3.IntegrityError):
         ledger.add_experiment("a", 0, now=1.0, title="t", hypothesis="", category="c", val_bpb=float("inf"))
+
+
+def test_an_old_ledger_is_opened_and_nothing_in_it_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    db = sqlite3.connect(path)
+    db.executescript(f"BEGIN; {MIGRATIONS[0]} PRAGMA user_version = 1; COMMIT;")
+    db.execute("INSERT INTO runs (id, created_at, seed, settings) VALUES ('old', 1, 1, '{}')")
+    db.execute(
+        "INSERT INTO experiments (run, number, title, hypothesis, category, state, created_at)"
+        " VALUES ('old', 0, 't', '', 'c', 'checked', 1)"
+    )
+    db.commit()
+    db.close()
+    ledger = Ledger(path)
+    assert [e.title for e in ledger.experiments("old")] == ["t"]
+    assert ledger.spent("old").usd == 0
+    assert ledger.calls("old") == []
 
 
 def _hold(folder: Path, held: object, release: object) -> None:

@@ -1,0 +1,181 @@
+"""Calls that are paid for: reserved before, settled after, repeated with patience, then made elsewhere.
+
+Both halves of the bill are on disk before anything reads the answer. A call that a crash cut off stays reserved and
+counts whole, and so does one without an answer, because the provider may have worked; only what was refused (4xx) or
+never left this machine counts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+
+from runner.clock import Clock
+from runner.ledger import Ledger
+from runner.proposers.model import CallFailed, Client, Completion, Message, Price, at_most
+from runner.protocols import Notice
+
+TRIES = 3
+"""Of one model, for one answer."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
+_LONGEST_RETRY_AFTER_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What calls may take. Dollars, tokens (prompt and completion together), seconds; None is no limit."""
+
+    models: Sequence[str]
+    """The first is asked; the others stand in when it fails."""
+    prices: Mapping[str, Price]
+    max_usd: float | None = None
+    max_tokens: int | None = None
+    max_output_tokens: int = 16_000
+    timeout_s: float = 180.0
+
+
+class NoMoney(Exception):
+    """No model's worst case fits into what is left."""
+
+
+class Unavailable(Exception):
+    """No model answered. `wait_s` is the longest pause a provider asked for."""
+
+    def __init__(self, sentence: str, wait_s: float) -> None:
+        super().__init__(sentence)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    model: str
+    completion: Completion
+
+
+class Caller:
+    """One run's calls. `rng` spreads the waits; `notices` collects what should become events."""
+
+    def __init__(
+        self, client: Client, ledger: Ledger, run: str, terms: Terms, *, clock: Clock, rng: random.Random
+    ) -> None:
+        self.client, self._ledger, self._run, self.terms = client, ledger, run, terms
+        self._clock, self._rng = clock, rng
+        self.notices: list[Notice] = []
+
+    def ask(self, messages: Sequence[Message], *, number: int, purpose: str, deadline: float) -> Answer:
+        """An answer for experiment `number`, from the first model that gives one before `deadline` (monotonic
+        seconds). Raises NoMoney, Unavailable."""
+        failed, unaffordable, wait_s = [], 0, 0.0
+        for model in self.terms.models:
+            try:
+                return self._ask(model, messages, number, purpose, deadline)
+            except NoMoney:
+                unaffordable += 1
+            except CallFailed as error:
+                failed.append(f"{model}: {error.cause}")
+                wait_s = max(wait_s, self._retry_after(error) or 0.0)
+        if unaffordable == len(self.terms.models):
+            raise NoMoney
+        raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
+
+    def left_usd(self) -> float | None:
+        """Dollars that may still be spent; None without a limit."""
+        if self.terms.max_usd is None:
+            return None
+        return max(self.terms.max_usd - self._ledger.spent(self._run).usd, 0.0)
+
+    def _ask(
+        self, model: str, messages: Sequence[Message], number: int, purpose: str, deadline: float
+    ) -> Answer:
+        for trial in range(TRIES):
+            try:
+                return self._once(model, messages, number, purpose, deadline)
+            except CallFailed as error:
+                wait = self._wait(trial, error)
+                last = trial == TRIES - 1 or not error.cause.passing or wait is None
+                last = last or self._clock.monotonic() + (wait or 0.0) >= deadline
+                self.notices.append(_notice(model, error, None if last else wait))
+                if last or wait is None:
+                    raise
+                self._clock.sleep(wait)
+        raise AssertionError("the last trial returns or raises")
+
+    def _once(
+        self, model: str, messages: Sequence[Message], number: int, purpose: str, deadline: float
+    ) -> Answer:
+        price = self.terms.prices[model]
+        prompt_tokens = at_most(self.client.count(model, messages))
+        most = min(
+            self.terms.max_output_tokens, self.client.max_output(model) or self.terms.max_output_tokens
+        )
+        call = self._ledger.reserve_call(
+            self._run,
+            number,
+            now=self._clock.time(),
+            max_usd=self.terms.max_usd,
+            max_tokens=self.terms.max_tokens,
+            purpose=purpose,
+            model=model,
+            prompt_sha256=prompt_sha256(messages),
+            reserved_tokens=prompt_tokens + most,
+            reserved_usd=price.worst(prompt_tokens, most),
+        )
+        if call is None:
+            raise NoMoney
+        timeout = max(min(self.terms.timeout_s, deadline - self._clock.monotonic()), 1.0)
+        try:
+            completion = self.client.complete(model, messages, max_tokens=most, timeout_s=timeout)
+        except CallFailed as error:
+            state = "unknown" if error.sent else "refused"
+            self._ledger.settle_call(call, state, now=self._clock.time(), detail=str(error.cause))
+            raise
+        usage = completion.usage
+        if usage is None:
+            self._ledger.settle_call(call, "unknown", now=self._clock.time(), detail="no usage in the answer")
+        else:
+            self._ledger.settle_call(
+                call,
+                "answered",
+                now=self._clock.time(),
+                prompt_tokens=usage.prompt,
+                cached_tokens=usage.cached,
+                completion_tokens=usage.completion,
+                cost_usd=price.of(usage),
+                detail=completion.finish,
+            )
+        return Answer(model, completion)
+
+    def _wait(self, trial: int, error: CallFailed) -> float | None:
+        """Seconds until the next try; None when the provider asks for more patience than a night allows."""
+        asked = self._retry_after(error)
+        if asked is not None and asked > _LONGEST_RETRY_AFTER_S:
+            return None
+        backoff = self._rng.uniform(0.5, 1.0) * min(_FIRST_WAIT_S * 2.0**trial, _LONGEST_WAIT_S)
+        return max(asked or 0.0, backoff)
+
+    def _retry_after(self, error: CallFailed) -> float | None:
+        """Seconds, from either form of the header (RFC 9110, section 10.2.3)."""
+        if not error.retry_after:
+            return None
+        try:
+            seconds = float(error.retry_after)
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(error.retry_after).timestamp() - self._clock.time()
+            except (ValueError, TypeError):
+                return None
+        return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124  NaN
+
+
+def prompt_sha256(messages: Sequence[Message]) -> str:
+    """The hash by which the ledger knows a prompt."""
+    return hashlib.sha256(json.dumps([[m.role, m.text] for m in messages]).encode()).hexdigest()
+
+
+def _notice(model: str, error: CallFailed, wait: float | None) -> Notice:
+    data: dict[str, object] = {"model": model, "cause": str(error.cause), "sentence": error.sentence}
+    return Notice("call_failed", {**data, "wait_s": None if wait is None else round(wait, 1)})

@@ -1,0 +1,30 @@
+"""An optimiser for the constants, a model for ideas: every third trial is the model's (after arXiv 2603.24647).
+
+The model sees the optimiser's trials in its digest like everything else that was tried.
+"""
+
+from __future__ import annotations
+
+from runner.protocols import Context, Proposal, Proposer
+
+EVERY = 3
+
+
+class HybridProposer:
+    """See `runner.protocols.Proposer`. What the optimiser cannot go on with, the model does alone, and the reverse
+    is the model's own affair: it has a stand-in."""
+
+    name = "hybrid"
+    thinks_ahead = True
+
+    def __init__(self, model: Proposer, optimiser: Proposer) -> None:
+        self._model, self._optimiser = model, optimiser
+
+    def propose(self, context: Context) -> Proposal:
+        if context.number % EVERY:
+            found = self._optimiser.propose(context)
+            if found.source is not None:
+                return Proposal(
+                    found.source, found.title, found.hypothesis, found.category, author=self._optimiser.name
+                )
+        return self._model.propose(context)

@@ -1,0 +1,103 @@
+"""From configuration and command line to a researcher: models, prices, limits. Everything is refused before it costs."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from runner.clock import Clock
+from runner.durations import parse_duration
+from runner.errors import PrerequisiteMissing, UsageError
+from runner.ledger import Ledger
+from runner.proposers.calling import Caller, Terms
+from runner.proposers.llm import LlmProposer
+from runner.proposers.model import FREE, MILLION, Client, Price, UnknownPrice
+from runner.proposers.tpe import TpeProposer
+from runner.spending import Caps
+from runner.workspace import Config
+
+
+def client_for(config: Config) -> Client:
+    """The real one."""
+    from runner.proposers.llm_client import LitellmClient
+
+    return LitellmClient(config.api_base, config.model)
+
+
+def terms_for(config: Config, caps: Caps, client: Client) -> Terms:
+    """Raises UsageError for what is not said, PrerequisiteMissing for a key that is not there."""
+    models = [name.strip() for name in (config.model, *config.fallback_models.split(",")) if name.strip()]
+    if not config.model:
+        raise UsageError(
+            f"the proposer {config.proposer} needs a model: give --model provider/name, as litellm names it "
+            "(for example anthropic/claude-sonnet-4-5, openai/gpt-5, ollama/qwen3-coder)"
+        )
+    if config.cost_tracking == "off" and caps.max_usd is not None:
+        raise UsageError(
+            "--max-cost cannot hold with --cost-tracking off: leave one of them out, or use --max-tokens"
+        )
+    for model in models:
+        if missing := client.missing_keys(model):
+            raise PrerequisiteMissing(
+                f"{model} needs {' and '.join(missing)} in the environment; it stays with the runner, no container sees it"
+            )
+    return Terms(
+        models=models,
+        prices={model: _price(config, model, client) for model in models},
+        max_usd=caps.max_usd,
+        max_tokens=caps.max_tokens,
+        max_output_tokens=config.max_output_tokens,
+        timeout_s=parse_duration(config.llm_timeout),
+    )
+
+
+def llm_proposer(
+    config: Config,
+    caps: Caps,
+    client: Client,
+    *,
+    ledger: Ledger,
+    run: str,
+    clock: Clock,
+    seed: int,
+    rng: random.Random,
+) -> LlmProposer:
+    caller = Caller(client, ledger, run, terms_for(config, caps, client), clock=clock, rng=rng)
+    return LlmProposer(caller, TpeProposer(seed), clock=clock, repairs=config.repairs)
+
+
+def _price(config: Config, model: str, client: Client) -> Price:
+    """A price that was given is that of `model`; a stand-in has its own if litellm knows it."""
+    if config.cost_tracking == "off":
+        return FREE
+    given = _given(config)
+    if given is not None and model == config.model:
+        return given
+    try:
+        return client.price(model)
+    except UnknownPrice:
+        if given is not None:
+            return given
+        raise UsageError(
+            f"the price of {model} is not known, so --max-cost could not hold: give dollars per million tokens, "
+            "for example --price-in 3 --price-out 15 (0 and 0 for a server of your own), or --cost-tracking off"
+        ) from None
+
+
+def _given(config: Config) -> Price | None:
+    if not config.price_in and not config.price_out:
+        return None
+    if not (config.price_in and config.price_out):
+        raise UsageError("--price-in and --price-out belong together: dollars per million tokens of each")
+    prompt, completion = (_dollars(text) / MILLION for text in (config.price_in, config.price_out))
+    return Price(prompt, completion, cached=prompt, cache_write=2 * prompt)
+
+
+def _dollars(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e6:
+        raise UsageError(f"{text!r} is no price: give dollars per million tokens, for example --price-in 3")
+    return value
