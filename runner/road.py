@@ -96,7 +96,7 @@ class Road:
             outcome = self.engine.run(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
-            lease = self.leases.look(lease)  # a stranger beside us spoils what was measured in time
+            afterwards = self.leases.look(lease)  # a stranger beside us took time from the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
             found, reason = _artifact(outcome)
@@ -119,7 +119,7 @@ class Road:
             log_tail=outcome.log_tail,
             folder=folder,
             memory_peak_bytes=outcome.memory_peak_bytes,
-            contended=lease.contended,
+            contended=afterwards.contended,
             detail=outcome.detail or (verdict.infrastructure if verdict else ""),
         )
 
