@@ -126,7 +126,7 @@ LIFE = [
     ("dead only when the engine says so", "sandbox/deadline.py", "if self._running():", "if False:", T_CLOCK + "test_processes_left_in_the_cgroup_count_as_alive"),
     ("dead only when its cgroup is empty", "sandbox/deadline.py", "return self.local and cgroup.processes(self.container) > 0", "return False", T_CLOCK + "test_processes_left_in_the_cgroup_count_as_alive"),
     ("an engine that is away is waited for", "sandbox/deadline.py", "while self.monotonic() < end:\n            self.sleep", "while False:\n            self.sleep", T_CLOCK + "test_a_container_that_lives_through_an_engine_restart_keeps_its_deadline"),
-    ("death while the engine was away is a loss", "sandbox/ending.py", "if death.interrupted", "if False", "tests/faults/test_engine_restarts.py::test_a_restart_is_survived_or_is_nobodys_fault_and_the_next_job_is_well"),
+    ("death while the engine was away is a loss", "sandbox/ending.py", "if death.interrupted", "if False", T_CLOCK + "test_a_death_while_the_engine_was_away_is_nobodys_fault"),
     ("a stranger's kill is not the candidate's fault", "sandbox/ending.py", 'if happened & {"kill", "stop", "restart"}', "if False", T_ENDINGS + "test_a_container_that_somebody_kills_is_lost_and_not_the_candidates_fault"),
     ("out of memory is told apart", "sandbox/ending.py", 'if state.get("OOMKilled"):\n        if code != 0', "if False:\n        if code != 0", T_ENDINGS + "test_a_child_that_ran_out_of_memory_is_noted_and_the_parents_answer_counts"),
     ("refusal starts nothing (candidate)", ENGINE, "if found := self._differences(*container)", "if found := ''", T_POSTURE + "test_a_real_engine_that_drops_a_limit_of_the_candidate_alone_starts_it_not"),

@@ -1,4 +1,4 @@
-"""A second dockerd of our own: its own containerd, data and sockets, no bridge, no firewall rules.
+"""Engines of our own: a second dockerd with its own containerd, data and sockets, no bridge, no firewall rules.
 
 It can be stopped, killed and started again without anybody noticing. containerd is a process beside it, as where
 systemd starts both, so that kill -9 of dockerd leaves the containers running. It needs root.
@@ -26,6 +26,71 @@ def why_not() -> str:
         return "a private dockerd needs root"
     missing = [name for name in ("dockerd", "containerd") if shutil.which(name) is None]
     return f"there is no {missing[0]} on this machine's PATH" if missing else ""
+
+
+def why_no_podman() -> str:
+    if os.geteuid() != 0:
+        return "a podman service with cgroups of its own needs root"
+    return "" if shutil.which("podman") else "there is no podman on this machine's PATH"
+
+
+class PrivatePodman:
+    """podman's Docker-compatible API on a socket and a storage folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self._podman = [
+            *(
+                "podman",
+                "--root",
+                f"{folder}/root",
+                "--runroot",
+                f"{folder}/run",
+                "--storage-driver",
+                "overlay",
+            ),
+            *("--cgroup-manager", "cgroupfs", "--events-backend", "file"),
+        ]
+
+    @property
+    def host(self) -> str:
+        return f"unix://{self.folder}/p.sock"
+
+    def start(self) -> None:
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [*self._podman, "system", "service", "--time=0", self.host],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        end = time.monotonic() + 30
+        while True:
+            try:
+                DockerEngine.connect(self.host)
+                return
+            except EngineUnavailable:
+                if self._process.poll() is not None or time.monotonic() > end:
+                    raise RuntimeError((self.folder / "log").read_text()[-1500:]) from None
+                time.sleep(0.1)
+
+    def load_from(self, engine: DockerEngine, image: str) -> None:
+        """Copy an image from another engine."""
+        DockerEngine.connect(self.host).client.load_image(engine.client.get_image(image))
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+        subprocess.run([*self._podman, "rm", "--force", "--all"], check=False, capture_output=True)
+        _unmount_below(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _unmount_below(folder: Path) -> None:
+    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+        if (place := line.split()[1]).startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
 
 
 class PrivateDockerd:
@@ -83,9 +148,7 @@ class PrivateDockerd:
         self.stop()
         self._containerd.terminate()
         self._containerd.wait(20)
-        for line in reversed(Path("/proc/mounts").read_text().splitlines()):
-            if (place := line.split()[1]).startswith(str(self.folder)):
-                subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
+        _unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def load_from(self, engine: DockerEngine, image: str) -> None:
