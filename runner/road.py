@@ -43,7 +43,13 @@ class Scores(Protocol):
 
 
 class Leases(Protocol):
+    """What the road needs of `sandbox.lease.Leases`."""
+
     def acquire(self) -> AbstractContextManager[Lease]: ...
+
+    def look(self, lease: Lease) -> Lease: ...
+
+    def quarantine(self, lease: Lease, why: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,9 @@ class Road:
         with self.leases.acquire() as lease:
             progress(State.TRAINING)
             outcome = self.engine.run(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
+            if outcome.ending is Ending.UNKILLABLE:
+                self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
+            afterwards = self.leases.look(lease)  # a stranger beside us took time from the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
             found, reason = _artifact(outcome)
@@ -110,7 +119,7 @@ class Road:
             log_tail=outcome.log_tail,
             folder=folder,
             memory_peak_bytes=outcome.memory_peak_bytes,
-            contended=lease.contended,
+            contended=afterwards.contended,
             detail=outcome.detail or (verdict.infrastructure if verdict else ""),
         )
 

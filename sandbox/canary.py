@@ -142,7 +142,7 @@ def trials(engine: Engine, image: str, python: str, lease: Lease) -> list[Trial]
         "out": found.get("out") == "ENOSPC",
         "tmp": found.get("tmp") == "ENOSPC",
         "shm": found.get("shm") == "ENOSPC",
-        "network": found.get("network") in {"ENETUNREACH", "EPERM"},
+        "network": found.get("network") in {"ENETUNREACH", "EHOSTUNREACH", "EPERM"},
         "interfaces": found.get("interfaces") in ([], ["lo"], "ENOENT"),
         **{name: found.get(name) in {"EPERM", "ENOSYS", "EAFNOSUPPORT"} for name in ("alg", "vsock")},
         **{name: found.get(name) in {"EPERM", "ENOSYS"} for name in ("ptrace", "io_uring", "namespace")},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import requests
-from docker.errors import APIError, DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from sandbox.engine import BuildContext, Image, ImageMissing, SandboxError
 from sandbox.text import one_line
@@ -101,7 +101,7 @@ def with_labels(client: Any, labels: Mapping[str, str]) -> Sequence[Image]:
 def remove(client: Any, image_id: str) -> None:
     try:
         client.remove_image(image_id, force=True, noprune=False)
-    except ImageNotFound:
+    except NotFound:  # podman does not say of what
         return
     except (APIError, requests.exceptions.RequestException) as error:
         raise SandboxError(f"could not remove image {image_id}: {one_line(str(error))}") from error

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -44,8 +45,16 @@ class Finding:
     sentence: str
 
 
-def check(engine: DockerEngine, image: str | None = None) -> list[Finding]:
-    """Everything that can be asked in a second, and, given an image's content id, the canaries (some seconds)."""
+def check(
+    engine: DockerEngine,
+    image: str | None = None,
+    *,
+    toolkit_version: Callable[[], str | None] | None = None,
+) -> list[Finding]:
+    """Everything that can be asked in a second, and, given an image's content id, the canaries (some seconds).
+
+    `toolkit_version` says which NVIDIA container toolkit is installed here (None: none that can be asked).
+    """
     try:
         version, info = engine.client.version(), engine.client.info()
     except (DockerException, requests.exceptions.RequestException, OSError) as error:
@@ -59,7 +68,7 @@ def check(engine: DockerEngine, image: str | None = None) -> list[Finding]:
         _cgroup(info),
         _seccomp(info),
         _rootless(info),
-        _gpu(engine),
+        *_gpu(engine, toolkit_version or installed_toolkit),
         *_storage(info, local=engine.dialect.local),
         *_locks(),
     ]
@@ -88,6 +97,18 @@ def canary(engine: DockerEngine, image: str) -> list[Finding]:
     ]
 
 
+def unheld(engine: DockerEngine, image: str) -> str:
+    """Why a run must not be left alone on this engine, in one sentence; empty when every limit holds when tried.
+
+    `image` is a content id. Takes some seconds: it runs the canaries.
+    """
+    broken = [finding for finding in canary(engine, image) if finding.level is Level.FAIL]
+    if not broken:
+        return ""
+    names = ", ".join(finding.name.removeprefix("canary ") for finding in broken)
+    return f"this engine does not enforce what it was asked ({names}); `autoresearch doctor` says more"
+
+
 def _api(version: Mapping[str, Any]) -> Finding:
     number, api = str(version.get("Version")), str(version.get("ApiVersion"))
     if _numbers(api) < _OLDEST_API:
@@ -96,13 +117,34 @@ def _api(version: Mapping[str, Any]) -> Finding:
             Level.FAIL,
             f"the engine speaks API {api}; 1.41 (Docker 20.10) is the oldest known to work",
         )
-    if _numbers(number) < (28,) and "podman" not in str(version.get("Components")).lower():
+    podman = "podman" in str(version.get("Components")).lower()
+    if missing := [] if podman else _engine_holes(number):
+        return Finding(
+            "engine",
+            Level.WARN,
+            f"engine {number}, API {api}: works, but is older than the fixes of {', '.join(missing)}; update it, unless "
+            "your distribution has backported them",
+        )
+    if _numbers(number) < (28,) and not podman:
         return Finding(
             "engine",
             Level.WARN,
             f"engine {number}, API {api}: works, but Docker 28 or newer gets security fixes",
         )
     return Finding("engine", Level.OK, f"engine {number}, API {api}")
+
+
+def _engine_holes(number: str) -> list[str]:
+    """Known escapes that upstream's number does not have the fixes of: CVE-2024-23652 (BuildKit: 24.0.9, 25.0.2) and
+    CVE-2024-41110 (requests that plugins were to refuse: 23.0.15, 25.0.6, 26.1.5, 27.1.1), by moby's advisories."""
+    version = _numbers(number)
+    found = []
+    if version < (24, 0, 9) or (25,) <= version < (25, 0, 2):
+        found.append("CVE-2024-23652")
+    patched = {23: (23, 0, 15), 25: (25, 0, 6), 26: (26, 1, 5), 27: (27, 1, 1)}
+    if version < patched.get(version[0] if version else 0, (27, 1, 1)):
+        found.append("CVE-2024-41110")
+    return found
 
 
 def _runc(version: Mapping[str, Any]) -> Finding:
@@ -179,13 +221,55 @@ def _rootless(info: Mapping[str, Any]) -> Finding:
     )
 
 
-def _gpu(engine: DockerEngine) -> Finding:
+def _gpu(engine: DockerEngine, toolkit_version: Callable[[], str | None]) -> list[Finding]:
     driver = engine.dialect.gpu_driver
     if driver is None:
-        return Finding(
-            "gpu", Level.OK, "the engine hands out no GPU; install nvidia-container-toolkit if there is one"
+        return [
+            Finding(
+                "gpu",
+                Level.OK,
+                "the engine hands out no GPU; install nvidia-container-toolkit if there is one",
+            )
+        ]
+    found = [Finding("gpu", Level.OK, f"the engine hands out GPUs through {driver}")]
+    if not engine.dialect.local:
+        return found
+    number = toolkit_version()
+    if number is None:
+        cure = "nvidia-ctk is not here to say its version; nvidia-container-toolkit should be 1.17.8 or newer"
+        return [*found, Finding("nvidia toolkit", Level.WARN, cure)]
+    return [*found, _toolkit(number)]
+
+
+def _toolkit(number: str) -> Finding:
+    """A container escape each: CVE-2024-0132 (fixed in 1.16.2), -0135 to -0137 (1.17.1), CVE-2025-23359 (1.17.4),
+    CVE-2025-23266 and -23267 (1.17.8), by NVIDIA's security bulletins."""
+    fixes = {
+        (1, 16, 2): "CVE-2024-0132",
+        (1, 17, 1): "CVE-2024-0135",
+        (1, 17, 4): "CVE-2025-23359",
+        (1, 17, 8): "CVE-2025-23266",
+    }
+    missing = [name for since, name in fixes.items() if _numbers(number) < since]
+    if not missing:
+        return Finding("nvidia toolkit", Level.OK, f"nvidia-container-toolkit {number}")
+    return Finding(
+        "nvidia toolkit",
+        Level.FAIL,
+        f"nvidia-container-toolkit {number} lets a container out ({', '.join(missing)}): update it to 1.17.8 or newer",
+    )
+
+
+def installed_toolkit() -> str | None:
+    """The version `nvidia-ctk --version` tells, or None."""
+    try:
+        answer = subprocess.run(
+            ["nvidia-ctk", "--version"], capture_output=True, text=True, timeout=10, check=False
         )
-    return Finding("gpu", Level.OK, f"the engine hands out GPUs through {driver}")
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    found = re.search(r"version v?(\d+(?:\.\d+)+)", answer.stdout)
+    return found.group(1) if found else None
 
 
 def _storage(info: Mapping[str, Any], *, local: bool) -> list[Finding]:

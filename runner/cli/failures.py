@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import tempfile
@@ -55,12 +56,24 @@ def _unexpected(error: Exception, as_json: bool) -> int:
 
     if isinstance(error, DataCorrupt):
         return _say(str(error), "prerequisite", 3, as_json)
+    if _no_room(error):
+        sentence = "there is no room left on the disk of the workspace; make some, then `autoresearch run --resume` goes on"
+        return _say(sentence, "prerequisite", 3, as_json)
     with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)
     sentence = (
         f"something unexpected happened ({type(error).__name__}: {one_line(str(error))}); see {file.name}"
     )
     return _say(sentence, "unexpected", 1, as_json)
+
+
+def _no_room(error: Exception) -> bool:
+    """Whether the disk, or our share of it, is full; SQLite says so in words of its own."""
+    import sqlite3
+
+    if isinstance(error, sqlite3.OperationalError):
+        return error.sqlite_errorcode in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
+    return isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
 
 
 def _say(message: str, kind: str, code: int, as_json: bool) -> int:

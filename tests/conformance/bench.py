@@ -31,6 +31,7 @@ class Bench:
     image: str
     folder: Path
     dockerfile: str
+    python: str = PYTHON
     name: str = field(default_factory=lambda: f"conform-{secrets.token_hex(4)}")
     playing: Candidate | None = None
 
@@ -44,7 +45,7 @@ class Bench:
             "attempt": 1,
             "role": Role.TRAIN,
             "image": self.image,
-            "command": (PYTHON, "-I", "-B", "-u", "-c", candidate.program),
+            "command": (self.python, "-I", "-B", "-u", "-c", candidate.program),
             "limits": Limits(wall_clock_s=20, memory_bytes=128 * MIB, pids=32, out_bytes=8 * MIB),
             "lease": Lease(cpus=(min(os.sched_getaffinity(0)),)),
             "destination": destination,

@@ -167,3 +167,14 @@ def test_a_reference_that_no_registry_has_is_an_error_in_a_sentence(bench: Bench
     with pytest.raises(SandboxError) as failure:
         bench.engine.pull("localhost:1/no/such:image")
     assert "\n" not in str(failure.value)
+
+
+def test_what_cannot_be_held_is_not_run_at_all(bench: Bench) -> None:
+    """An engine either runs a job as it was asked, or says that it did not; there is nothing between."""
+    outcome = bench.run(GOOD)
+    if outcome.fault is Fault.INFRASTRUCTURE:
+        assert outcome.detail
+        assert outcome.files == {}
+    else:
+        assert outcome.exit_code == 0
+        assert "a" in outcome.files

@@ -47,6 +47,12 @@ class OneLease:
     def acquire(self) -> Iterator[Lease]:
         yield Lease(cpus=(0,))
 
+    def look(self, lease: Lease) -> Lease:
+        return lease
+
+    def quarantine(self, lease: Lease, why: str) -> None:
+        raise AssertionError("nothing here survives SIGKILL")
+
 
 class WrittenScore:
     """A judge that reads the score a fake training wrote into the weights. Every document is equally hard."""

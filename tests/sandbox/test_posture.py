@@ -213,6 +213,23 @@ def test_a_real_engine_that_drops_a_limit_starts_nothing(
     assert started == []
 
 
+@pytest.mark.engine
+def test_a_real_engine_that_drops_a_limit_of_the_candidate_alone_starts_it_not(
+    sandboxed: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = engine.client.create_container_from_config
+
+    def forgetful(config: dict[str, Any], name: str) -> Any:
+        host = config["HostConfig"]
+        loose = host if name.rsplit("-", 1)[0].endswith("holder") else {**host, "PidsLimit": 0}
+        return create({**config, "HostConfig": loose}, name)
+
+    monkeypatch.setattr(engine.client, "create_container_from_config", forgetful)
+    outcome = sandboxed("print('ran')")
+    assert (outcome.ending, outcome.log_tail) == (Ending.REFUSED, "")
+    assert "PidsLimit" in outcome.detail
+
+
 def test_the_seccomp_profile_is_an_allow_list_without_the_known_dangers() -> None:
     rules = json.loads(profile())
     assert rules["defaultAction"] == "SCMP_ACT_ERRNO"
@@ -234,6 +251,13 @@ def test_a_gpu_is_asked_for_by_uuid(tmp_path: Path) -> None:
         (request,) = config["HostConfig"]["DeviceRequests"]
         assert request["DeviceIDs"] == [wanted]
         assert "Count" not in request
+
+
+def test_a_gpu_gets_no_graphics(tmp_path: Path) -> None:
+    """Graphics and video widen the driver's surface."""
+    config = container_config(job(tmp_path), volume="v", labels={}, dialect=Dialect(gpu_driver="nvidia"))
+    (request,) = config["HostConfig"]["DeviceRequests"]
+    assert request["Capabilities"] == [["gpu", "compute", "utility"]]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox import canary, prereqs
+from sandbox.dialect import Dialect
 from sandbox.docker_engine import DockerEngine
 from sandbox.fake import FakeEngine, Script
 from sandbox.outcome import Ending
@@ -74,6 +75,59 @@ def test_the_runtime_must_have_the_known_fixes(number: str, patched: bool) -> No
     assert level is (Level.OK if patched else Level.WARN)
 
 
+@pytest.mark.parametrize(
+    ("number", "holes"),
+    [
+        ("20.10.24+dfsg1", ["CVE-2024-23652", "CVE-2024-41110"]),
+        ("23.0.15", ["CVE-2024-23652"]),
+        ("24.0.9", ["CVE-2024-41110"]),
+        ("25.0.1", ["CVE-2024-23652", "CVE-2024-41110"]),
+        ("25.0.6", []),
+        ("26.1.4", ["CVE-2024-41110"]),
+        ("27.1.1", []),
+        ("29.7.1", []),
+        ("unknown", ["CVE-2024-23652", "CVE-2024-41110"]),
+    ],
+)
+def test_the_engine_must_have_the_known_fixes(number: str, holes: list[str]) -> None:
+    engine = DockerEngine(Client({**GOOD_VERSION, "Version": number}, GOOD_INFO))
+    (finding,) = [f for f in prereqs.check(engine) if f.name == "engine"]
+    if holes:
+        assert finding.level is Level.WARN
+    assert [name for name in ("CVE-2024-23652", "CVE-2024-41110") if name in finding.sentence] == holes
+
+
+@pytest.mark.parametrize(
+    ("number", "level"),
+    [
+        (None, Level.WARN),
+        ("1.13.5", Level.FAIL),
+        ("1.16.1", Level.FAIL),
+        ("1.17.7", Level.FAIL),
+        ("1.17.8", Level.OK),
+        ("1.20.0", Level.OK),
+    ],
+)
+def test_a_gpu_toolkit_that_lets_containers_out_is_a_failure(number: str | None, level: Level) -> None:
+    engine = DockerEngine(Client(GOOD_VERSION, GOOD_INFO), dialect=Dialect(gpu_driver="cdi"))
+    (finding,) = [
+        f for f in prereqs.check(engine, toolkit_version=lambda: number) if f.name == "nvidia toolkit"
+    ]
+    assert finding.level is level
+
+
+def test_the_toolkit_is_asked_for_its_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-ctk"
+    tool.write_text(
+        "#!/bin/sh\necho 'NVIDIA Container Toolkit CLI version 1.17.8'\necho 'commit: f202b80a'\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert prereqs.installed_toolkit() == "1.17.8"
+    tool.unlink()
+    assert prereqs.installed_toolkit() is None
+
+
 @pytest.mark.parametrize("key", ["MemoryLimit", "SwapLimit", "PidsLimit", "CPUSet"])
 def test_a_limit_that_the_kernel_lacks_is_a_failure(key: str) -> None:
     assert levels(info={key: False})["limits"] is Level.FAIL
@@ -121,6 +175,18 @@ def test_the_canaries_do_not_get_out_of_the_real_engine(engine: DockerEngine, ca
     lease = Lease(cpus=(min(os.sched_getaffinity(0)),))
     broken = [t for t in canary.trials(engine, candidate_image, engine.python, lease) if not t.held]
     assert broken == []
+
+
+@pytest.mark.engine
+def test_a_real_engine_that_holds_may_be_left_alone_and_one_that_does_not_is_named(
+    engine: DockerEngine, candidate_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert prereqs.unheld(engine, candidate_image) == ""
+    lying = [canary.Trial("memory", False, "exited"), canary.Trial("pids", True, "31")]
+    monkeypatch.setattr(prereqs, "trials", lambda *_: lying)
+    sentence = prereqs.unheld(engine, candidate_image)
+    assert "(memory)" in sentence
+    assert "doctor" in sentence
 
 
 @pytest.mark.engine

@@ -10,6 +10,8 @@ import requests
 from docker.errors import APIError, NotFound
 
 from sandbox.deadline import Death, Watch
+from sandbox.ending import ending
+from sandbox.outcome import Ending
 
 
 class Engine:
@@ -160,6 +162,13 @@ def test_processes_left_in_the_cgroup_count_as_alive(monkeypatch: pytest.MonkeyP
     death = Watch(engine, "c", engine.monotonic, engine.sleep, local=True).until_dead(300)
     assert death.dead
     assert looks == [3, 1, 0]
+
+
+@pytest.mark.parametrize("code", [0, 1, 137])
+def test_a_death_while_the_engine_was_away_is_nobodys_fault(code: int) -> None:
+    """Whatever code a restart left behind: it is not the candidate's word."""
+    state = {"ExitCode": code, "OOMKilled": False}
+    assert ending(None, "c", state, Death(dead=True, interrupted=True))[0] is Ending.LOST
 
 
 def test_the_stub_can_tell_time() -> None:

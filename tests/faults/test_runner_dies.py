@@ -1,0 +1,86 @@
+"""The runner is killed, stopped, or started twice. The run goes on, and nothing is lost, doubled or left."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+from night_on_disk import Runner, Search
+
+pytestmark = pytest.mark.engine
+Start = Callable[..., Runner]
+
+
+def finished(search: Search) -> list[list[str | None]]:
+    """After the end: the outcome of every attempt of every experiment."""
+    experiments = search.check()
+    assert [e.status for e in experiments] == ["keep", "keep"]
+    assert all(e.image and e.git_commit for e in experiments)
+    return [[a.outcome for a in e.attempts] for e in experiments]
+
+
+def test_kill_9_in_training_and_the_run_goes_on(search: Search, in_training: Start) -> None:
+    runner = in_training()
+    orphan = search.container("train")
+    runner.signal(signal.SIGKILL)
+    runner.process.wait()
+    assert search.engine.client.inspect_container(orphan)["State"]["Running"], "nothing was left to clear up"
+    search.check(over=False)
+
+    search.resume()
+
+    assert finished(search) == [["ok"] * 3, ["infrastructure", "ok"]]
+    assert search.experiments()[1].attempts[0].reason == "runner_died"
+
+
+def test_kill_9_in_judging_and_the_run_goes_on(search: Search, in_training: Start) -> None:
+    runner = in_training()
+    search.container("judge-score", within=60)
+    runner.signal(signal.SIGKILL)
+    runner.process.wait()
+    search.check(over=False)
+
+    search.resume()
+
+    assert finished(search) == [["ok"] * 3, ["infrastructure", "ok"]]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_one_signal_ends_the_container_and_says_how_to_go_on(
+    search: Search, in_training: Start, number: int, code: int
+) -> None:
+    runner = in_training()
+    runner.signal(number)
+    assert runner.finish(within=20) == code
+    assert "--resume" in runner.errors()
+    experiments = search.check()
+    assert experiments[1].status == "open"
+    assert (search.folder / "results.tsv").exists(), "the report is written all the same"
+
+
+def test_a_second_signal_ends_at_once_and_the_next_start_clears_up(
+    search: Search, in_training: Start
+) -> None:
+    runner = in_training()
+    runner.signal(signal.SIGTERM)
+    runner.signal(signal.SIGTERM)
+    assert runner.process.wait(10) in {-signal.SIGTERM, 143}  # the first may have been done already
+    search.check(over=False)
+
+    search.resume()
+
+    assert finished(search) == [["ok"] * 3, ["infrastructure", "ok"]]
+
+
+def test_a_second_runner_in_the_workspace_is_refused_and_the_first_is_not_disturbed(
+    search: Search, in_training: Start
+) -> None:
+    runner = in_training()
+    second = search.start("--resume", "--budget", "1h")
+    assert second.finish(within=30) == 2
+    assert "another `autoresearch run`" in second.errors()
+    assert runner.finish() == 0, runner.errors()
+    assert finished(search) == [["ok"] * 3, ["ok"]]

@@ -1,0 +1,230 @@
+"""Every defence, how to take it away, and the test that must notice.
+
+A row is (what, file, text, replacement, test). The text occurs in the file; its first occurrence is replaced.
+No row may make a hostile program dangerous to the machine it is tried on: limits are loosened, bombs are bounded.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Defence(NamedTuple):
+    what: str
+    file: str
+    text: str
+    replacement: str
+    test: str
+    every: bool = False
+    """Replace every occurrence: for a defence that is there twice."""
+
+
+ROOT = Path(__file__).parents[2]
+HOST, POSTURE, COLLECT = "sandbox/host_config.py", "sandbox/posture.py", "sandbox/collect.py"
+T_INSIDE, T_FLAGS = "tests/sandbox/test_confinement.py::", "tests/sandbox/test_host_config.py::"
+T_LIES = "tests/sandbox/test_lying_streams.py::"
+T_POSTURE, T_BORDER = "tests/sandbox/test_posture.py::", "tests/sandbox/test_border.py::"
+T_ENDINGS, T_CLOCK = "tests/sandbox/test_endings.py::", "tests/sandbox/test_wall_clock.py::"
+T_REAP, T_LEASE = "tests/sandbox/test_reaping.py::", "tests/sandbox/test_leases.py::"
+ROOT_WRITES = "test_the_root_and_the_inputs_cannot_be_written"
+TMPFS = "test_what_can_be_written_is_a_small_tmpfs_without_programs"
+CANARY = "tests/sandbox/test_prereqs.py::test_the_canaries_do_not_get_out_of_the_real_engine"
+FLAG = T_FLAGS + "test_the_flag_is_asked_for"
+
+FLAGS = [
+    ("no network", '"NetworkMode": "none"', '"NetworkMode": "host"', FLAG),
+    ("network disabled", '"NetworkDisabled": True', '"NetworkDisabled": False', T_FLAGS),
+    ("read-only root", '"ReadonlyRootfs": True', '"ReadonlyRootfs": False', CANARY),
+    ("not privileged", '"Privileged": False', '"Privileged": True', FLAG),
+    ("no capabilities", '"CapDrop": ["ALL"]', '"CapDrop": ["NET_RAW"]', CANARY),
+    ("no new privileges", '"no-new-privileges:true", ', "", CANARY),
+    ("seccomp profile", "seccomp={profile()}", "seccomp=unconfined", CANARY),
+    ("private IPC", '"IpcMode": "private"', '"IpcMode": "shareable"', FLAG),
+    ("private cgroup names", '"CgroupnsMode": "private"', '"CgroupnsMode": "host"', FLAG),
+    ("an init process", '"Init": True', '"Init": False', T_INSIDE + "test_it_sees_only_its_own_processes"),
+    ("process limit", '"PidsLimit": limits.pids', '"PidsLimit": 150', T_FLAGS + "test_processes_end_at_the_limit_and_not_later"),
+    ("memory limit", '"Memory": limits.memory_bytes', '"Memory": 2 * limits.memory_bytes', T_FLAGS + "test_memory_ends_at_the_limit_and_not_later"),
+    ("no swap", '"MemorySwap": limits.memory_bytes', '"MemorySwap": 2 * limits.memory_bytes', FLAG),
+    ("OOM killer on", '"OomKillDisable": False', '"OomKillDisable": True', FLAG),
+    ("first to go when memory is short", '"OomScoreAdj": 500', '"OomScoreAdj": 0', T_FLAGS + "test_what_can_be_seen_of_them_is_seen_inside"),
+    ("size of /dev/shm", '"ShmSize": limits.shm_bytes', '"ShmSize": 8 << 20', CANARY),
+    ("size of /tmp", "size={size},", "size=8m,", CANARY),
+    ("inodes of /tmp", ",nr_inodes={inodes}", ",nr_inodes=5000", T_FLAGS + "test_files_in_tmp_end_at_the_limit_while_there_is_room"),
+    ("/tmp: no programs", "rw,noexec,nosuid,nodev,mode", "rw,exec,nosuid,nodev,mode", T_INSIDE + TMPFS),
+    ("/tmp: no setuid", "rw,noexec,nosuid,nodev,mode", "rw,noexec,suid,nodev,mode", T_INSIDE + TMPFS),
+    ("/tmp: no devices", "rw,noexec,nosuid,nodev,mode", "rw,noexec,nosuid,dev,mode", T_INSIDE + TMPFS),
+    ("no core dumps", '"core", "Soft": 0, "Hard": 0', '"core", "Soft": 9, "Hard": 9', T_INSIDE + "test_the_process_limits_are_set"),
+    ("open files", '"Soft": limits.open_files, "Hard": limits.open_files', '"Soft": 9999, "Hard": 9999', T_INSIDE + "test_the_process_limits_are_set"),
+    ("file size", '{"Name": "fsize", "Soft": limits.out_bytes, "Hard": limits.out_bytes},', "", CANARY),
+    ("log rotates", '"max-size": str(half)', '"max-size": "64m"', T_FLAGS + "test_the_log_rotates_within_its_limit_and_never_blocks"),
+    ("log does not block", '{"mode": "non-blocking", "max-buffer-size": "4m"}', '{"mode": "blocking"}', T_FLAGS + "test_the_log_rotates_within_its_limit_and_never_blocks"),
+    ("never restarted", '{"Name": "no", "MaximumRetryCount": 0}', '{"Name": "on-failure", "MaximumRetryCount": 3}', FLAG),
+    ("kept until looked at", '"AutoRemove": False', '"AutoRemove": True', FLAG),
+    ("leased CPUs only", '",".join(str(cpu) for cpu in lease.cpus)', '""', T_INSIDE + "test_the_process_limits_are_set"),
+    ("CPU time", '"NanoCpus": len(lease.cpus) * 1_000_000_000', '"NanoCpus": 0', FLAG),
+    ("other users go first", '"CpuShares": 512', '"CpuShares": 1024', FLAG),
+    ("a user without rights", 'USER = "65532:65532"', 'USER = "0:0"', T_INSIDE + "test_it_is_nobody"),
+    ("no other environment", '[f"{name}={value}" for name, value in environment.items()]', '[*(f"{name}={value}" for name, value in environment.items()), "KEY=x"]', T_INSIDE + "test_its_environment_is_exactly_what_it_was_given"),
+    ("no health check", '"Healthcheck": {"Test": ["NONE"]}', '"Healthcheck": None', T_FLAGS),
+    ("stopped with SIGKILL", '"StopSignal": "SIGKILL"', '"StopSignal": "SIGTERM"', T_FLAGS),
+    ("inputs read-only", '"ReadOnly": True,', '"ReadOnly": False,', T_INSIDE + ROOT_WRITES),
+    ("mounts do not spread", '"Propagation": "rprivate"', '"Propagation": "rshared"', T_FLAGS + "test_a_mount_neither_follows_the_hosts_mounts_nor_brings_those_below_it"),
+    ("nothing below a mount", '"NonRecursive": True', '"NonRecursive": False', T_FLAGS + "test_a_mount_neither_follows_the_hosts_mounts_nor_brings_those_below_it"),
+    ("/out copies nothing", '"NoCopy": True', '"NoCopy": False', T_FLAGS + "test_nothing_is_copied_from_the_image_into_the_output"),
+    ("size of /out", "size={limits.out_bytes}", "size=64m", CANARY),
+    ("inodes of /out", "nr_inodes={limits.out_inodes}", "nr_inodes=999", CANARY),
+    ("/out: no setuid, devices, programs", "},nosuid,nodev,noexec", "}", T_INSIDE + TMPFS),
+    ("holder reads only", "_out(volume, read_only=True)", "_out(volume, read_only=False)", T_FLAGS + "test_the_holder_is_as_locked_and_has_no_input"),
+    ("GPU by UUID", '"DeviceIDs": [uuid]', '"Count": -1', T_POSTURE + "test_a_gpu_is_asked_for_by_uuid"),
+    ("GPU: compute only", '[["gpu", "compute", "utility"]]', '[["gpu", "graphics"]]', T_POSTURE + "test_a_gpu_gets_no_graphics"),
+]  # fmt: skip
+
+LIMIT, OTHER = (
+    T_POSTURE + "test_a_limit_that_was_dropped_refuses",
+    T_POSTURE + "test_any_other_difference_refuses",
+)
+COMPARISONS = [
+    ("every limit compared", "_plain(have.get(key)) != _plain(value)", "False", LIMIT),
+    ("nothing beyond what was asked", "for key in _MUST_BE_EMPTY if have.get(key)", "for key in _MUST_BE_EMPTY if False", OTHER),
+    ("capabilities compared", '!= ["ALL"]', "== 5", OTHER),
+    ("no-new-privileges compared", "if not any(option in {", "if False and any(option in {", OTHER),
+    ("seccomp profile compared", "if len(given) != 1 or not _same_json(given[0], asked)", "if False", OTHER),
+    ("nothing unconfined", 'if any("unconfined" in option', 'if False and any("unconfined" in option', OTHER),
+    ("/proc stays masked", "if have.get(key) == []", "if False", OTHER),
+    ("user and command compared", "if config.get(key) != asked[key]", "if False", OTHER),
+    ("image compared", 'if str(reported.get("Image", "")).removeprefix("sha256:") !=', 'if "" and asked["Image"] !=', OTHER),
+    ("labels compared", 'if not asked["Labels"].items() <=', 'if False and asked["Labels"].items() <=', OTHER),
+    ("mounts compared", 'if _mounts(reported.get("Mounts") or []) != _asked_mounts(want["Mounts"])', "if False", OTHER),
+    ("inputs compared as read-only", 'bool(m.get("RW")),', 'bool(m.get("RW")) and m.get("Type") == "volume",', OTHER),
+    ("environment compared", "if name not in _IMAGES_OWN_VARIABLES", "if False", OTHER),
+    ("environment whole", "for entry in asked if entry not in reported", "for entry in asked if False", OTHER),
+    ("ulimits compared", 'if _limits(have.get("Ulimits") or []) != _limits(want["Ulimits"])', "if False", OTHER),
+    ("log driver compared", 'if log.get("Type") != want["LogConfig"]["Type"] or', "if False and", OTHER),
+    ("devices compared", 'if _devices(have.get("DeviceRequests") or []) !=', 'if False and [] !=', OTHER),
+]  # fmt: skip
+
+COLLECTED = [
+    ("symlinks refused", "if stat.S_ISLNK(found.st_mode)", "if False", T_BORDER + "test_a_symlink_named_like_the_artifact_is_refused"),
+    ("only regular files", "stat.S_ISREG(", "bool(", T_BORDER + "test_a_fifo_named_like_the_artifact_is_refused_at_once"),
+    ("second names refused", "if opened.st_nlink != 1", "if False", T_BORDER + "test_a_file_with_a_second_name_is_refused"),
+    ("size cap in the holder", "if opened.st_size > cap", "if False", T_BORDER + "test_one_byte_too_many_is_refused"),
+    ("holes refused", "if opened.st_blocks * 512 < opened.st_size - 4096", "if False", T_BORDER + "test_a_file_of_holes_is_refused"),
+    ("only the asked name", 'if header.get("name") != output.name', "if False", T_LIES + "test_one_lie_is_enough"),
+    ("size cap on the host", "not 0 <= size <= output.max_bytes", "not 0 <= size", T_LIES + "test_one_lie_is_enough"),
+    ("header cap on the host", "if len(self._buffer) > _MAX_HEADER", "if False", T_LIES + "test_a_header_without_an_end_is_not_read_for_ever"),
+    ("nothing is replaced", "os.O_EXCL", "os.O_TRUNC", T_BORDER + "test_a_collected_file_never_replaces_another"),
+    ("half a file is removed", "        path.unlink()\n        raise", "        raise", T_BORDER + "test_a_broken_stream_is_refused_and_leaves_nothing"),
+]  # fmt: skip
+
+ENGINE = "sandbox/docker_engine.py"
+LIFE = [
+    ("killed at the deadline", "sandbox/deadline.py", "killed = self._sent_kill() or killed", "killed = killed", T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
+    ("with SIGKILL", "sandbox/deadline.py", 'signal="SIGKILL"', 'signal="SIGTERM"', T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
+    ("killed again while it lives", "sandbox/deadline.py", "if self.monotonic() >= end", "if True", T_CLOCK + "test_a_container_that_survives_sigkill_is_reported_and_was_killed_again_and_again"),
+    ("dead only when the engine says so", "sandbox/deadline.py", "if self._running():", "if False:", T_CLOCK + "test_processes_left_in_the_cgroup_count_as_alive"),
+    ("dead only when its cgroup is empty", "sandbox/deadline.py", "return self.local and cgroup.processes(self.container) > 0", "return False", T_CLOCK + "test_processes_left_in_the_cgroup_count_as_alive"),
+    ("an engine that is away is waited for", "sandbox/deadline.py", "while self.monotonic() < end:\n            self.sleep", "while False:\n            self.sleep", T_CLOCK + "test_a_container_that_lives_through_an_engine_restart_keeps_its_deadline"),
+    ("death while the engine was away is a loss", "sandbox/ending.py", "if death.interrupted", "if False", T_CLOCK + "test_a_death_while_the_engine_was_away_is_nobodys_fault"),
+    ("a stranger's kill is not the candidate's fault", "sandbox/ending.py", 'if happened & {"kill", "stop", "restart"}', "if False", T_ENDINGS + "test_a_container_that_somebody_kills_is_lost_and_not_the_candidates_fault"),
+    ("out of memory is told apart", "sandbox/ending.py", 'if state.get("OOMKilled"):\n        if code != 0', "if False:\n        if code != 0", T_ENDINGS + "test_a_child_that_ran_out_of_memory_is_noted_and_the_parents_answer_counts"),
+    ("refusal starts nothing (candidate)", ENGINE, "if found := self._differences(*container)", "if found := ''", T_POSTURE + "test_a_real_engine_that_drops_a_limit_of_the_candidate_alone_starts_it_not"),
+    ("refusal starts nothing (holder)", ENGINE, "if found := self._differences(*holder)", "if found := ''", T_POSTURE + "test_a_real_engine_that_drops_a_limit_starts_nothing"),
+    ("containers are removed", ENGINE, "self._remove(reaper.remove_container, name)", "pass", T_ENDINGS + "test_a_script_that_ends_well_is_collected"),
+    ("volumes are removed", ENGINE, "self._remove(reaper.remove_volume, name)", "pass", T_ENDINGS + "test_a_script_that_ends_well_is_collected"),
+    ("leftovers go before the next job", ENGINE, "        self._remove_what_is_left()\n        asked_at", "        asked_at", "tests/sandbox/test_outages.py::test_what_could_not_be_removed_is_removed_before_the_next_job"),
+    ("the log is made harmless", ENGINE, "log = sanitise(self.client.logs(container, tail=_LOG_ENTRIES))", "log = self.client.logs(container, tail=_LOG_ENTRIES).decode(errors='replace')", T_ENDINGS + "test_a_flood_of_output_is_cut_and_does_not_block"),
+    ("malformed jobs are refused", ENGINE, "refuse_malformed(job)\n", "pass\n", "tests/conformance/test_engines.py::test_a_tag_is_refused"),
+    ("tags are refused", "sandbox/validity.py", "if not _IMAGE_ID.fullmatch(job.image)", "if False", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("no mount over the container's own folders", "sandbox/validity.py", "or str(target) in _TAKEN", "", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("outputs are plain names", "sandbox/validity.py", 'and "/" not in name', "", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("no limit is zero", "sandbox/validity.py", "if not getattr(limits, name) > 0", "if False", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("only our user's containers", "sandbox/reaper.py", "and owner.uid == self.uid", "", T_REAP + "test_another_users_containers_are_never_touched"),
+    ("only containers with an owner", "sandbox/owner.py", "if len(parts) != 4 or not all(", "if len(parts) != 4 and not all(", T_REAP + "test_a_label_that_names_no_owner_is_not_ours"),
+    ("a living owner's container stays", "sandbox/reaper.py", "owner.dead(engine_is_local=self.local)", "True", T_REAP + "test_a_living_owner_before_the_deadline_is_left_alone"),
+    ("past the deadline it goes", "sandbox/reaper.py", "if item.deadline < now", "if False", T_REAP + "test_what_is_past_its_deadline_goes_though_the_owner_lives"),
+    ("a recycled process number is not the owner", "sandbox/owner.py", "return _start_time(self.pid) != self.start_time", "return _start_time(self.pid) is None", T_REAP + "test_what_a_dead_owner_left_goes_though_the_number_lives_on"),
+    ("a zombie is no owner", "sandbox/owner.py", 'None if fields[0] in {"Z", "X"} else', "", T_REAP + "test_a_zombie_owner_is_dead"),
+    ("an owner elsewhere is not judged", "sandbox/owner.py", "return engine_is_local", "return True", T_REAP + "test_an_owner_on_another_machine_has_until_the_deadline"),
+    ("one holder of a CPU", "sandbox/lease.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", T_LEASE + "test_two_processes_never_share_a_cpu"),
+    ("one holder of a GPU", "sandbox/lease.py", "                if lock is None:\n                    continue", "                if lock is None:\n                    lock = os.open('/dev/null', 0)", T_LEASE + "test_a_gpu_is_leased_to_one_at_a_time"),
+    ("locks are no links", "sandbox/lease.py", "| os.O_NOFOLLOW", "", T_LEASE + "test_a_symlink_in_the_lock_folder_is_not_followed"),
+    ("a stranger's GPU is waited for", "sandbox/lease.py", "if not self._probe.processes(uuid)", "if True", T_LEASE + "test_a_gpu_with_a_strangers_process_is_waited_for"),
+    ("a stranger beside us is seen", "sandbox/lease.py", "return replace(lease, contended=True)", "return lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
+    ("and is asked about", "runner/road.py", "self.leases.look(lease)", "lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
+    ("quarantine holds", "sandbox/lease.py", 'if path.with_suffix(".quarantined").exists()', "if False", T_LEASE + "test_what_a_container_would_not_let_go_of_is_not_leased_again"),
+    ("what survives SIGKILL is quarantined", "runner/road.py", "if outcome.ending is Ending.UNKILLABLE", "if False", "tests/faults/test_contention.py::test_what_survived_sigkill_keeps_its_gpu_and_its_cpus_out_of_use"),
+]  # fmt: skip
+
+WALK, T_PROGRAM = "judge/inside/walk.py", "tests/judge/test_program.py::"
+JUDGE = [
+    ("only data-flow", WALK, "if op.name not in ALLOWED_OPS", "if False", T_PROGRAM + "test_an_op_that_is_no_data_flow_is_refused"),
+    ("no custom call", WALK, "if op.name not in ALLOWED_OPS", 'if op.name not in ALLOWED_OPS | {"stablehlo.custom_call"}', T_PROGRAM + "test_a_custom_call_is_refused_whatever_its_name"),
+    ("no foreign composite", WALK, 'if not name.startswith("chlo.")', "if False", T_PROGRAM + "test_a_forbidden_op_is_found_wherever_it_hides"),
+    ("no word to the compiler", WALK, 'if "." in name and', 'if False and', T_PROGRAM + "test_an_attribute_that_talks_to_the_compiler_is_refused"),
+    ("ops capped", WALK, 'if count > limits["ops"] or', "if", T_PROGRAM + "test_ops_that_nothing_calls_are_counted_too"),
+    ("depth capped", WALK, ' or depth > limits["depth"]', "", T_PROGRAM + "test_regions_in_regions_are_counted"),
+    ("tensors capped", WALK, 'if size > limits["tensor_bytes"]', "if False", T_PROGRAM + "test_a_program_beyond_a_cap_is_refused"),
+    ("constants capped", WALK, 'if constants > limits["constant_bytes"]', "if False", T_PROGRAM + "test_a_program_beyond_a_cap_is_refused"),
+    ("calls written out are capped", WALK, 'if ops[name] > limits["ops"] or', "if", T_PROGRAM + "test_calls_that_double_at_every_level_are_counted_written_out"),
+    ("chains of calls are capped", WALK, 'or height[name] > limits["depth"]', "", T_PROGRAM + "test_a_long_chain_of_calls_is_refused"),
+    ("fixed shapes only", WALK, "if not kind.has_static_shape or", "if", T_PROGRAM + "test_what_is_no_tensor_of_a_fixed_shape_is_refused"),
+    ("the judge's own shapes", "judge/inside/program.py", "if logits.shape != (*shape, question[\"vocab_size\"]) or", "if", T_PROGRAM + "test_another_signature_is_refused"),
+    ("weights are the program's", "judge/inside/program.py", "if aval.shape != weights[name].shape or", "if", T_PROGRAM + "test_weights_that_are_not_the_programs_are_refused"),
+    ("no derivative, effect or device", "judge/inside/program.py", "or program.has_vjp()", "", T_PROGRAM + "test_a_program_that_brings_its_derivative_is_refused"),
+    ("the module is what its frame says", "judge/inside/program.py", "if inputs != [_tensor(aval) for aval in kept] or", "if", T_PROGRAM + "test_a_module_that_takes_other_weights_than_its_frame_says_is_refused"),
+    ("finite weights", "judge/inside/weights.py", "if dtype.kind not in \"iub\" and not np.isfinite(array).all()", "if False", "tests/judge/test_weights.py::test_weights_that_are_not_finite_are_refused"),
+    ("no duplicate names", "judge/inside/weights.py", "if len(dict(pairs)) != len(pairs)", "if False", "tests/judge/test_weights.py::test_a_malformed_file_is_refused"),
+    ("no hole or overlap", "judge/inside/weights.py", "if begin != at or", "if", "tests/judge/test_weights.py::test_a_malformed_file_is_refused"),
+    ("the same answer twice", "judge/inside/score.py", "if not np.array_equal(first, nats)", "if False", "tests/judge/test_score.py::test_a_program_that_answers_twice_differently_is_refused"),
+    ("no single position may differ", "judge/probe.py", "difference.max() <= MAX_NATS and", "", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("nor the mean", "judge/probe.py", "and difference.mean() <= MEAN_NATS", "", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("tolerance of one position", "judge/probe.py", "MAX_NATS = 0.01", "MAX_NATS = 10.0", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("tolerance of the mean", "judge/probe.py", "MEAN_NATS = 0.0005", "MEAN_NATS = 0.5", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("what follows a cut is hidden", "judge/probe.py", "(np.arange(length) <= cut[:, None])", "(np.arange(length) <= length)", "tests/judge/test_probe.py::test_what_follows_a_cut_is_not_in_its_batch"),
+    ("the two containers are compared", "judge/judge.py", "if not probe.agrees(", "if False and probe.agrees(", "tests/judge/test_judge.py::test_losses_that_were_forged_in_the_second_container_are_found"),
+    ("no negative loss", "judge/container.py", "if (nats < 0).any()", "if False", "tests/judge/test_judge.py::test_a_negative_loss_is_not_scored"),
+    ("exact size of the answer", "judge/container.py", "found.bytes != shape[0] * shape[1] * 4", "False", "tests/judge/test_judge.py::test_an_array_of_another_size_is_a_crash"),
+    ("finite answers", "judge/container.py", "return array if np.isfinite(array).all() else Verdict(reason=Reason.NOT_FINITE)", "return array", "tests/judge/test_judge.py::test_a_number_that_is_not_finite_is_not_scored"),
+    ("a closed answer", "judge/container.py", 'if set(answer) == {"schema", "reason"} and', "if", "tests/judge/test_judge.py::test_a_forged_result_is_a_crash"),
+    ("hidden text is removed", "judge/container.py", '(question / "rows.bin").unlink(missing_ok=True)', "pass", "tests/judge/test_judge.py::test_the_hidden_text_does_not_stay_on_disk"),
+]  # fmt: skip
+
+FORBIDDEN = """ptrace process_vm_readv process_vm_writev kcmp pidfd_getfd io_uring_setup io_uring_enter userfaultfd
+perf_event_open bpf keyctl add_key request_key mount umount2 pivot_root move_mount open_tree fsopen unshare setns
+init_module finit_module kexec_load reboot swapon settimeofday clock_settime chroot open_by_handle_at""".split()
+T_PROFILE = T_POSTURE + "test_the_seccomp_profile_is_an_allow_list_without_the_known_dangers"
+
+
+def _seccomp() -> list[Defence]:
+    """The same file with one thing more allowed in it."""
+    file = "sandbox/seccomp.json"
+    found = [
+        Defence(f"seccomp: no {name}", file, '"accept",', f'"accept", "{name}",', T_PROFILE)
+        for name in FORBIDDEN
+    ]
+    rules = json.loads((ROOT / file).read_text())["syscalls"]
+    namespaces = next(r["args"][0]["value"] for r in rules if r["names"] == ["clone"])
+    return [
+        *found,
+        Defence("seccomp: an allow-list", file, "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", CANARY),
+        Defence("seccomp: no new namespace", file, f'"value": {namespaces}', '"value": 0', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
+        Defence("seccomp: clone3 is unknown", file, '"clone3"],\n      "action": "SCMP_ACT_ERRNO"', '"clone3"],\n      "action": "SCMP_ACT_ALLOW"', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
+        Defence("seccomp: no netlink", file, '"value": 10,', '"value": 16,', T_INSIDE + "test_no_socket_family_but_unix_and_ip"),
+        Defence("seccomp: no vsock", file, '"value": 10,', '"value": 40,', T_INSIDE + "test_no_socket_family_but_unix_and_ip"),
+        Defence("seccomp: no crypto sockets", file, '"value": 10,', '"value": 38,', T_INSIDE + "test_no_socket_family_but_unix_and_ip"),
+    ]  # fmt: skip
+
+
+GROUPS: dict[str, list[Defence]] = {
+    "flags": [Defence(what, HOST, text, new, test) for what, text, new, test in FLAGS],
+    "posture": [Defence(what, POSTURE, text, new, test) for what, text, new, test in COMPARISONS],
+    "seccomp": _seccomp(),
+    "collector": [
+        Defence(what, COLLECT, text, new, test, every=what == "only regular files")
+        for what, text, new, test in COLLECTED
+    ],
+    "life": [Defence(*row) for row in LIFE],
+    "judge": [Defence(*row) for row in JUDGE],
+}
