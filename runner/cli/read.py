@@ -32,6 +32,7 @@ def status(run: RunId = None, json: Json = False) -> None:
     kept = [e for e in experiments if e.status == "keep"]
     running = locked(workspace.state) and found.finished_at is None
     now = next((e for e in experiments if e.status == "open"), None)
+    money = ledger.spent(found.id)
     if json:
         envelope(
             "status",
@@ -40,6 +41,9 @@ def status(run: RunId = None, json: Json = False) -> None:
             finished_at=found.finished_at,
             stop_reason=found.stop_reason,
             spent_s=found.spent_s,
+            cost_usd=round(money.usd, 6),
+            tokens=money.tokens,
+            calls=money.calls,
             best=_row(kept[-1]) if kept else None,
             current={"number": now.number, "state": str(now.state), "attempt": len(now.attempts)}
             if now
@@ -55,6 +59,8 @@ def status(run: RunId = None, json: Json = False) -> None:
         else "not running; --resume goes on"
     )
     print(f"run {found.id}  {one_line(state)}  {found.spent_s:.0f} s spent")
+    if money.calls:
+        print(f"cost {money.usd:.2f} dollars at most, {money.tokens} tokens in {money.calls} calls")
     if kept:
         print(f"best {number(kept[-1].val_bpb)} (experiment {kept[-1].number}: {one_line(kept[-1].title)})")
     if now:
@@ -169,6 +175,11 @@ def _row(e: Experiment) -> dict[str, Any]:
         "state": str(e.state),
         "title": one_line(e.title),
         "category": one_line(e.category),
+        "author": one_line(e.author),
+        "hypothesis": one_line(e.hypothesis, max_chars=600),
+        "expected_gain": e.expected_gain,
+        "risk": e.risk,
+        "constants_only": bool(e.constants_only),
         "parent": e.parent,
         "val_bpb": e.val_bpb,
         "delta": e.delta,

@@ -1,0 +1,90 @@
+"""A whole session with a model, on a fake engine: what the command line does between the lock and the exit code."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runner.assemble import Rooms
+from runner.build import Images
+from runner.cli.failures import guarded
+from runner.errors import UsageError
+from runner.ledger import Ledger
+from runner.session import Options, session
+from runner.workspace import Config
+from tests.proposers.provider import IN, OUT, Error, Provider, edit, serving
+from tests.runner.night import Night
+
+OPTIONS = Options(budget_s=3600.0, max_experiments=30, resume=False, seed=1, judge_guess_s=15.0)
+STEPS = [edit("a = [1, 2, 3]", f"a = [1, 2, 3]\nidea{number} = 1") for number in range(1, 40)]
+
+
+def night_files(night: Night) -> list[Path]:
+    return list(night.workspace.state.glob("ledger.db*"))
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-1234567890")
+    made = Night(tmp_path, [])
+    road = made.loop().road
+    made.ledger.close()
+    for path in night_files(made):
+        path.unlink()
+    rooms = Rooms(made.engine, Images(made.base, made.base, "cpu"), made.data, road)
+    monkeypatch.setattr("runner.assemble.assemble", lambda _: rooms)
+    return made
+
+
+def config(provider: Provider) -> Config:
+    return Config(
+        proposer="llm", model="openai/x", api_base=provider.base, price_in=f"{IN}", price_out=f"{OUT}",
+        max_output_tokens=1000,
+    )  # fmt: skip
+
+
+def test_when_the_money_is_gone_the_code_is_seven_and_more_money_goes_on(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(STEPS) as provider:
+        go = replace(OPTIONS, max_usd=0.05)
+        code = guarded(lambda: session(night.workspace, config(provider), go, display="none"), [])
+        assert code == 7
+        assert "--max-cost" in capsys.readouterr().err
+        ledger = Ledger(night.workspace.ledger)
+        first = ledger.spent(ledger.run().id)
+        assert 0 < first.usd <= 0.05
+        again = replace(go, resume=True, max_usd=None)
+        code = guarded(lambda: session(night.workspace, Config(), again, display="none"), [])
+        assert code == 7, "a resumed run has the limit it had"
+        assert ledger.spent(ledger.run().id) == first
+        more = replace(go, resume=True, max_usd=0.1)
+        guarded(lambda: session(night.workspace, Config(), more, display="none"), [])
+        spent = ledger.spent(ledger.run().id)
+        assert first.usd < spent.usd <= 0.1
+        assert spent.usd >= provider.usd - 1e-12
+        done = [data for _, kind, data in ledger.events(ledger.run().id) if kind == "done"][-1]
+        assert done["cost_usd"] == pytest.approx(spent.usd, abs=1e-6)
+        ledger.close()
+
+
+def test_a_run_that_could_not_be_paid_for_is_not_even_begun(night: Night) -> None:
+    unknown = replace(config(Provider([])), price_in="", price_out="")
+    with pytest.raises(UsageError, match="--price-in"):
+        session(night.workspace, unknown, OPTIONS, display="none")
+    ledger = Ledger(night.workspace.ledger)
+    assert [run.id for run in ledger.runs()] == []
+    ledger.close()
+
+
+def test_events_of_a_model_in_trouble_are_lines_for_programs(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    with serving([Error(401)]) as provider:
+        session(night.workspace, config(provider), replace(OPTIONS, max_experiments=1), display="json")
+    kinds = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+    assert kinds.index("call_failed") < kinds.index("llm_paused") < kinds.index("proposed")
