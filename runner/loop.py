@@ -101,7 +101,7 @@ class Loop:
         self.road.engine.reap(now=self.clock.time(), everything_of_run=self.run_id)
         for number, attempt, _ in self.ledger.lose_open_attempts(self.run_id, now=self.clock.time()):
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
-            self.budget.charge(self.road.limits.wall_clock_s)
+            self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
         for experiment in self._all():
             if experiment.status == "keep" and not self.keeper.complete(experiment):

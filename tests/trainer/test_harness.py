@@ -79,6 +79,14 @@ def test_the_same_tape_gives_the_same_weights_byte_for_byte(dataset: Path, tmp_p
     ).read_bytes()
 
 
+def test_a_compile_check_takes_two_steps_exports_and_saves(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = train(dataset, out, AUTORESEARCH_WALL_CLOCK="3600", AUTORESEARCH_COMPILE_CHECK="1")
+    assert "done: 2 steps" in said
+    assert {path.name for path in out.iterdir()} >= {"model.stablehlo", "params.safetensors"}
+    assert '"device_memory_bytes": null' in (out / "telemetry.jsonl").read_text(), "a CPU does not count"
+
+
 def test_a_half_written_file_never_has_the_artifacts_name(tmp_path: Path) -> None:
     """Killed between two writes, the newest complete weights are there under their name."""
     program = (
