@@ -80,6 +80,8 @@ def ls(run: RunId = None, json: Json = False) -> None:
 
 def show(experiment: Number, run: RunId = None, json: Json = False) -> None:
     """One experiment: what was tried, every attempt, the decision."""
+    from runner.compile_check import report_in, sentence
+
     _, ledger, found = _open(run)
     item = ledger.experiment(found.id, experiment)
     if json:
@@ -99,6 +101,9 @@ def show(experiment: Number, run: RunId = None, json: Json = False) -> None:
         for a in item.attempts
     ]
     print(table(rows, ("attempt", "outcome", "val_bpb", "seconds", "seed", "reason")))
+    for a in item.attempts:
+        if (check := report_in(a.folder)) is not None:
+            print(f"attempt {a.attempt}: {sentence(check)}")
 
 
 def logs(
@@ -193,6 +198,8 @@ def _row(e: Experiment) -> dict[str, Any]:
 
 
 def _attempt(a: Attempt) -> dict[str, Any]:
+    from runner.compile_check import report_in
+
     return {
         "attempt": a.attempt,
         "outcome": a.outcome,
@@ -203,6 +210,7 @@ def _attempt(a: Attempt) -> dict[str, Any]:
         "contended": a.contended,
         "params_sha256": a.params_sha256,
         "memory_bytes": a.memory_bytes,
+        "compile_check": report_in(a.folder),
         "folder": str(a.folder),
     }
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runner.cli import main
 from runner.compile_check import CheckedRoad, checked, report_in, sentence
 from runner.errors import UsageError
 from runner.loop import Loop
@@ -181,7 +182,9 @@ def test_a_runner_that_dies_in_the_check_pays_for_check_and_training(night: Chec
 
 
 # -- the report ---------------------------------------------------------------------------------------------------
-def test_the_report_says_what_it_took(night: CheckedNight) -> None:
+def test_the_report_says_what_it_took(
+    night: CheckedNight, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     propose(night, "TELEMETRY = '{\"device_memory_bytes\": 2147483648}\\n'\n")
     night.checked_loop(max_experiments=1).go()
     report = report_in(night.ledger.experiments("night")[1].attempts[0].folder)
@@ -190,6 +193,14 @@ def test_the_report_says_what_it_took(night: CheckedNight) -> None:
     }  # fmt: skip
     assert sentence(report) == "compile check: ok after 10s, 1.00 GiB of memory, 2.00 GiB on the device"
     assert report_in(night.ledger.experiments("night")[0].attempts[1].folder) is None
+    (night.workspace.folder / "autoresearch.toml").touch()
+    monkeypatch.chdir(night.workspace.folder)
+    with pytest.raises(SystemExit, match="0"):
+        main(["show", "1"])
+    assert sentence(report) in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["show", "1", "--json"])
+    assert json.loads(capsys.readouterr().out)["attempts"][0]["compile_check"] == report
 
 
 @pytest.mark.parametrize(
