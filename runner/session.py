@@ -15,7 +15,7 @@ from runner import report
 from runner.budget import Budget
 from runner.clock import SystemClock
 from runner.durations import format_duration, parse_duration
-from runner.errors import MoneyGone, UsageError
+from runner.errors import MoneyGone, PrerequisiteMissing, UsageError
 from runner.ledger import Ledger, Run, lock
 from runner.loop import Loop, Settings
 from runner.protocols import MONEY_GONE, Event, Proposer
@@ -35,6 +35,8 @@ class Options:
     max_usd: float | None = None
     """What an LLM may cost in the whole run; of a resumed run, None leaves the limit it had."""
     max_tokens: int | None = None
+    unheld_limits: bool = False
+    """Run even where the engine does not hold the limits that were asked of it."""
 
 
 def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> None:
@@ -91,6 +93,9 @@ def _search(
             f"a budget of {format_duration(options.budget_s)} is too small: the baseline runs {config.baseline_repeats} "
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
+    if not options.unheld_limits and (why := rooms.unheld()):
+        ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
+        raise PrerequisiteMissing(f"{why}; --unsafe-unheld-limits runs all the same")
     budget = Budget(
         options.budget_s,
         spent_s=run.spent_s,
