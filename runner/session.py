@@ -6,6 +6,7 @@ import json
 import random
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,7 @@ from runner.loop import Loop, Settings
 from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps
 from runner.workspace import Config, Workspace, config_from, open_state
+from sandbox.engine import SandboxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ def _search(
         raise
     finally:
         budget.charge(0.0)
+        with suppress(SandboxError):  # what the engine could not remove while it was away
+            rooms.engine.reap(now=clock.time(), everything_of_run=run_id)
         ledger.finish_run(run_id, now=clock.time(), reason=reason)
         written = report.write(workspace, ledger, run_id)
         spent = ledger.spent(run_id)
