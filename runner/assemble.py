@@ -81,6 +81,10 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
         limits=limits,
         preset="gpu" if config.gpus else "cpu",
     )
+    if config.compile_check != "off":
+        from runner.compile_check import checked
+
+        road = checked(road, parse_duration(config.compile_check))
     return Rooms(engine, images, folder, road, lambda: unheld(engine, images.candidate.id))
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.protocols import State, Trip
 from runner.schema import MIGRATIONS
-from runner.spending import Call, Spent
+from runner.spending import Call, Spent, Unread
 
 _NETWORK_FILE_SYSTEMS = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "lustre", "fuse.sshfs", "9p", "ceph", "beegfs", "gpfs"}
@@ -251,7 +251,7 @@ class Ledger:
     ) -> int | None:
         """Set the worst case of a call aside before it is made: its id, or None when the limits do not allow it.
 
-        `columns`: purpose, model, prompt_sha256, reserved_tokens, reserved_usd (dollars).
+        `columns`: purpose, model, prompt_sha256, about_sha256, reserved_tokens, reserved_usd (dollars).
         """
         columns = {"run": run, "number": number, "started_at": now, **columns}
         with self._write() as db:
@@ -268,8 +268,8 @@ class Ledger:
         return int(row[0])
 
     def settle_call(self, call: int, state: str, *, now: float, **columns: Any) -> None:
-        """What came of a reserved call: its state, and for an answer prompt_tokens, cached_tokens,
-        completion_tokens and cost_usd."""
+        """What came of a reserved call: its state, and for an answer its text and finish, prompt_tokens,
+        cached_tokens, completion_tokens and cost_usd."""
         columns = {"state": state, "finished_at": now, **columns}
         assignments = ", ".join(f"{name} = ?" for name in columns)
         with self._write() as db:
@@ -283,6 +283,15 @@ class Ledger:
         """Every call of a model, in order."""
         rows = self._read("SELECT * FROM calls WHERE run = ? ORDER BY id", (run,))
         return [Call(**{name: row[name] for name in Call.__dataclass_fields__}) for row in rows]
+
+    def unread(self, run: str) -> list[Unread]:
+        """Answers to which no experiment belongs, in order."""
+        rows = self._read(
+            f"SELECT {', '.join(Unread.__dataclass_fields__)} FROM calls WHERE run = ? AND answer IS NOT NULL AND"
+            " number NOT IN (SELECT number FROM experiments WHERE run = calls.run) ORDER BY id",
+            (run,),
+        )
+        return [Unread(**dict(row)) for row in rows]
 
     def spent(self, run: str) -> Spent:
         """Summed over all sessions of the run."""

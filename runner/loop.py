@@ -102,7 +102,7 @@ class Loop:
         for number, attempt in self.ledger.lose_open_attempts(self.run_id, now=self.clock.time()):
             clear_lost(self.workspace.attempts(self.run_id, number) / str(attempt))
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
-            self.budget.charge(self.road.limits.wall_clock_s)
+            self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
         for experiment in self._all():
             if experiment.status == "keep" and not self.keeper.complete(experiment):

@@ -72,6 +72,11 @@ class Road:
     eval_batch: int = 16
     preset: str = "cpu"
 
+    @property
+    def longest_training_s(self) -> float:
+        """Seconds that container A may take, all in all."""
+        return self.limits.wall_clock_s
+
     def travel(
         self,
         source: bytes,
@@ -93,13 +98,13 @@ class Road:
         script.chmod(0o444)
         with self.leases.acquire() as lease:
             progress(State.TRAINING)
-            outcome = self.engine.run(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
+            outcome = self._train(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
             afterwards = self.leases.look(lease)  # a stranger beside us took time from the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
-            found, reason = _artifact(outcome)
+            found, reason = artifact(outcome)
             verdict = None
             if found is None:
                 progress(State.COLLECTED)
@@ -122,6 +127,9 @@ class Road:
             contended=afterwards.contended,
             detail=outcome.detail or (verdict.infrastructure if verdict else ""),
         )
+
+    def _train(self, job: Job) -> Outcome:
+        return self.engine.run(job)
 
     def judged(self, folder: Path, ids: Ids, lease: Lease, split: str = "val") -> Verdict:
         """Judge the artifact in `folder`; its per-document losses stay there as document_nats.npy (val only)."""
@@ -194,7 +202,7 @@ def clear_lost(folder: Path) -> None:
         (folder / output.name).unlink(missing_ok=True)
 
 
-def _artifact(outcome: Outcome) -> tuple[TripOutcome | None, str | None]:
+def artifact(outcome: Outcome) -> tuple[TripOutcome | None, str | None]:
     """None when there is an artifact to judge. An exit code decides nothing while a good artifact is there, and
     a kill at the wall clock is no failure by itself."""
     if outcome.fault is Fault.INFRASTRUCTURE:

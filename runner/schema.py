@@ -95,4 +95,9 @@ MIGRATIONS = (
         detail TEXT NOT NULL DEFAULT ''
     ) STRICT;
     """,
+    """
+    ALTER TABLE calls ADD COLUMN about_sha256 TEXT NOT NULL DEFAULT '';
+    ALTER TABLE calls ADD COLUMN answer TEXT;
+    ALTER TABLE calls ADD COLUMN finish TEXT NOT NULL DEFAULT '';
+    """,
 )

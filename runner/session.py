@@ -151,13 +151,15 @@ def _caps(options: Options, settings: Mapping[str, Any]) -> Caps:
 
 
 def _refuse_early(config: Config, caps: Caps) -> None:
-    """What a model needs and is not there is said before a run is begun. Raises UsageError, PrerequisiteMissing."""
-    from runner.proposers import MODELS
+    """What a proposer needs and is not there is said before a run is begun. Raises UsageError, PrerequisiteMissing."""
+    from runner.proposers import MODELS, make_proposer
 
     if config.proposer in MODELS:
         from runner.proposers.terms import client_for, terms_for
 
         terms_for(config, caps, client_for(config))
+    else:
+        make_proposer(config.proposer, seed=0)
 
 
 def _proposer(config: Config, caps: Caps, ledger: Ledger, run: Run, clock: SystemClock) -> Proposer:

@@ -26,6 +26,20 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """An answer that was paid for, and that a crash kept from becoming an experiment. `about_sha256` is the hash of the
+    stable part of its prompt: the rules, the memo and the script that it changes."""
+
+    id: int
+    number: int
+    purpose: str
+    model: str
+    about_sha256: str
+    answer: str
+    finish: str
+
+
+@dataclass(frozen=True, slots=True)
 class Spent:
     """What a run's calls have cost at most: where no bill was seen, the whole reservation counts."""
 

@@ -28,6 +28,8 @@ class Config:
     """OCI runtime of the engine, for example "runsc"; empty means the engine's default."""
     wall_clock: str = "5m"
     """Hard limit of one training, from container start to SIGKILL; imports and compilation count."""
+    compile_check: str = "off"
+    """Longest time that two steps of a new script may take before its wall clock begins, or "off" for no such check."""
     cpus: int = 0
     """CPUs per experiment; 0 means all that this process may use."""
     gpus: str = ""
@@ -65,6 +67,8 @@ class Config:
     def __post_init__(self) -> None:
         parse_duration(self.wall_clock)
         parse_duration(self.judge_wall_clock)
+        if self.compile_check != "off":
+            parse_duration(self.compile_check)
         if self.baseline_repeats < 2:
             raise UsageError(f"{CONFIG}: baseline_repeats must be at least 2, or there is no noise floor")
         parse_duration(self.llm_timeout)

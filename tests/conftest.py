@@ -71,3 +71,13 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     yield
     left = [r for r in engine.remnants() if r.id not in before and r.run.startswith("try-")]
     assert left == []
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes is left out unless it is asked for."""
+    if "slow" in config.getoption("markexpr"):
+        return
+    for item in items:
+        if item.get_closest_marker("slow"):
+            where = item.path.parent.relative_to(config.rootpath)
+            item.add_marker(pytest.mark.skip(reason=f"minutes long: `pytest -m slow {where}` runs it"))

@@ -62,6 +62,7 @@ _keep_memory()
 _one_device_a_core()
 seed = int(os.environ.get("AUTORESEARCH_SEED", "0"))
 eval_batch = int(os.environ.get("AUTORESEARCH_EVAL_BATCH", "16"))
+checking = os.environ.get("AUTORESEARCH_COMPILE_CHECK") == "1"  # two steps, to see whether it runs at all
 clock = WallClock(
     float(os.environ.get("AUTORESEARCH_WALL_CLOCK", "300")),
     tape=OUT / "clock.f64",
@@ -93,7 +94,16 @@ def batches(batch_size: int, seq_len: int | None = None, *, prefetch: int = 8) -
     meta = _meta()
     tokens = np.memmap(DATA / "tokens.bin", dtype="<u2", mode="r")
     _stage("batches")
-    return Rows(tokens, meta["bos_id"], seq_len or meta["seq_len"], seed).batches(batch_size, prefetch)
+    rows = Rows(tokens, meta["bos_id"], seq_len or meta["seq_len"], seed).batches(batch_size, prefetch)
+    return _two_steps(rows) if checking else rows
+
+
+def _two_steps(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
+    """With the second batch the time is over: a step has been compiled, and may take its own output."""
+    for number, row in enumerate(rows, 1):
+        if number == 2:
+            clock.end()
+        yield row
 
 
 def export_model(forward: Callable[..., Any], params: Any) -> None:
@@ -128,6 +138,9 @@ def save_params(params: Any) -> None:
     )
     clock.note_save(time.monotonic() - started)
     _stage("first_save")
+    if checking:
+        stats = jax.local_devices()[0].memory_stats() or {}  # None on a CPU
+        _telemetry({"device_memory_bytes": stats.get("peak_bytes_in_use")})
 
 
 def log(*, step: int, loss: float, tokens: int) -> None:

@@ -27,6 +27,9 @@ _JUDGE_GUESS_S = 15.0
 def run(
     budget: Annotated[str, typer.Option(help="Wall clock of the whole search: 8h, 90m.")] = "8h",
     wall_clock: Annotated[str | None, typer.Option(help="Wall clock of one training: 5m, 40s.")] = None,
+    compile_check: Annotated[
+        str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
+    ] = None,
     max_experiments: Annotated[int | None, typer.Option(help="End after this many proposals.", min=1)] = None,
     model: Annotated[
         str | None, typer.Option(help="Of the llm proposer, as litellm names it: provider/name.")
@@ -72,6 +75,7 @@ def run(
     config = assemble.override(
         workspace.config(),
         wall_clock=wall_clock,
+        compile_check=compile_check,
         gpus=gpus,
         proposer=proposer or ("llm" if model else None),
         data=str(data.resolve()) if data else None,
@@ -100,12 +104,16 @@ def run(
 def try_(
     file: Annotated[Path, typer.Argument(help="Any training script.")],
     wall_clock: Annotated[str | None, typer.Option(help="Wall clock of the training: 30s, 5m.")] = None,
+    compile_check: Annotated[
+        str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
+    ] = None,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
     gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
     seed: Annotated[int, typer.Option(help="What harness.seed will be.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Send any script down the same road (check, sandbox, collect, judge), without an agent or a run."""
+    from runner.compile_check import report_in, sentence
     from runner.trial import attempt
 
     try:
@@ -117,11 +125,16 @@ def try_(
     except RunnerError:
         config = Config()
     config = assemble.override(
-        config, wall_clock=wall_clock, gpus=gpus, data=str(data.resolve()) if data else None
+        config,
+        wall_clock=wall_clock,
+        compile_check=compile_check,
+        gpus=gpus,
+        data=str(data.resolve()) if data else None,
     )
     with tempfile.TemporaryDirectory(prefix="autoresearch-try-") as folder, _signals():
         Path(folder).chmod(0o755)
         trip = attempt(source, config, seed=seed, folder=Path(folder) / "trip", progress=say)
+        check = report_in(trip.folder)
     if json:
         envelope(
             "try",
@@ -131,9 +144,12 @@ def try_(
             seconds=round(trip.seconds, 3),
             train_sha256=trip.train_sha256,
             params_sha256=trip.params_sha256,
+            compile_check=check,
             log_tail=trip.log_tail,
         )
     else:
+        if check is not None:
+            say(sentence(check))
         reason = f" ({trip.reason})" if trip.reason else ""
         print(
             f"{trip.outcome}{reason}  val_bpb {number(trip.val_bpb, 6)}  after {format_duration(trip.seconds)}"

@@ -61,6 +61,8 @@ def sentence(event: Event) -> str:
     if event.kind == "call_failed":
         wait = "" if data.get("wait_s") is None else f"; again in {data['wait_s']:.0f} s"
         return f"{one_line(str(data['model']))}: {data['cause']}{wait}"
+    if event.kind == "answer_saved":
+        return f"{what}: the answer of {one_line(str(data['model']))} from before the crash is used"
     if event.kind == "llm_paused":
         return f"{one_line(str(data['reason']))}: the optimiser stands in for {data['seconds']} s"
     if event.kind == "dropped":

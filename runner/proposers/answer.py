@@ -54,9 +54,14 @@ def read(completion: Completion, parent: str) -> Read:
         raise BadAnswer("the answer was cut off at the limit of output tokens", repairable=False)
     if completion.finish in {"content_filter", "refusal"}:
         raise BadAnswer("the model refused to answer", repairable=False)
-    text = completion.text.encode("utf-8", errors="replace").decode().replace("\r\n", "\n")
-    if not text.strip():
+    if not completion.text.strip():
         raise BadAnswer("the answer is empty", repairable=False)
+    return read_text(completion.text, parent)
+
+
+def read_text(text: str, parent: str) -> Read:
+    """The same of an answer that is complete. Raises BadAnswer."""
+    text = text.encode("utf-8", errors="replace").decode().replace("\r\n", "\n")
     try:
         edits, others = find_blocks(text)
         fences, others = _fences(others)

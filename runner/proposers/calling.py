@@ -1,8 +1,9 @@
 """Calls that are paid for: reserved before, settled after, repeated with patience, then made elsewhere.
 
-Both halves of the bill are on disk before anything reads the answer. A call that a crash cut off stays reserved and
-counts whole, and so does one without an answer, because the provider may have worked; only what was refused (4xx) or
-never left this machine counts nothing.
+Both halves of the bill and the answer itself are on disk before anything reads it. A call that a crash cut off stays
+reserved and counts whole, and so does one without an answer, because the provider may have worked; only what was refused
+(4xx) or never left this machine counts nothing. An answer that a crash kept from being read is read after --resume,
+if the same is asked for again: the same experiment, for the same purpose, of the same script.
 """
 
 from __future__ import annotations
@@ -64,11 +65,14 @@ class Caller:
     ) -> None:
         self.client, self._ledger, self._run, self.terms = client, ledger, run, terms
         self._clock, self._rng = clock, rng
+        self._unread = ledger.unread(run)  # of earlier sessions: within one, nothing is read twice
         self.notices: list[Notice] = []
 
     def ask(self, messages: Sequence[Message], *, number: int, purpose: str, deadline: float) -> Answer:
         """An answer for experiment `number`, from the first model that gives one before `deadline` (monotonic
         seconds). Raises NoMoney, Unavailable."""
+        if (saved := self._saved(messages, number, purpose)) is not None:
+            return saved
         failed, unaffordable, wait_s = [], 0, 0.0
         for model in self.terms.models:
             try:
@@ -87,6 +91,16 @@ class Caller:
         if self.terms.max_usd is None:
             return None
         return max(self.terms.max_usd - self._ledger.spent(self._run).usd, 0.0)
+
+    def _saved(self, messages: Sequence[Message], number: int, purpose: str) -> Answer | None:
+        """The answer that was paid for already, once."""
+        wanted = (number, purpose, about_sha256(messages))
+        for unread in self._unread:
+            if (unread.number, unread.purpose, unread.about_sha256) == wanted:
+                self._unread.remove(unread)
+                self.notices.append(Notice("answer_saved", {"model": unread.model, "number": number}))
+                return Answer(unread.model, Completion(unread.answer, unread.finish, None))
+        return None
 
     def _ask(
         self, model: str, messages: Sequence[Message], number: int, purpose: str, deadline: float
@@ -121,6 +135,7 @@ class Caller:
             purpose=purpose,
             model=model,
             prompt_sha256=prompt_sha256(messages),
+            about_sha256=about_sha256(messages),
             reserved_tokens=prompt_tokens + most,
             reserved_usd=price.worst(prompt_tokens, most),
         )
@@ -133,19 +148,21 @@ class Caller:
             state = "unknown" if error.sent else "refused"
             self._ledger.settle_call(call, state, now=self._clock.time(), detail=str(error.cause))
             raise
-        usage = completion.usage
+        usage, now = completion.usage, self._clock.time()
+        said: dict[str, str] = {"answer": _plain(completion.text), "finish": _plain(completion.finish)}
         if usage is None:
-            self._ledger.settle_call(call, "unknown", now=self._clock.time(), detail="no usage in the answer")
+            self._ledger.settle_call(call, "unknown", now=now, detail="no usage in the answer", **said)
         else:
             self._ledger.settle_call(
                 call,
                 "answered",
-                now=self._clock.time(),
+                now=now,
                 prompt_tokens=usage.prompt,
                 cached_tokens=usage.cached,
                 completion_tokens=usage.completion,
                 cost_usd=price.of(usage),
-                detail=completion.finish,
+                detail=said["finish"],
+                **said,
             )
         return Answer(model, completion)
 
@@ -174,6 +191,16 @@ class Caller:
 def prompt_sha256(messages: Sequence[Message]) -> str:
     """The hash by which the ledger knows a prompt."""
     return hashlib.sha256(json.dumps([[m.role, m.text] for m in messages]).encode()).hexdigest()
+
+
+def about_sha256(messages: Sequence[Message]) -> str:
+    """The hash of what a prompt is about: its stable part, without the time and the money left."""
+    return prompt_sha256([message for message in messages if message.stable])
+
+
+def _plain(text: str) -> str:
+    """Without lone surrogates, which a database does not take."""
+    return text.encode("utf-8", errors="replace").decode()
 
 
 def _notice(model: str, error: CallFailed, wait: float | None) -> Notice:

@@ -354,6 +354,100 @@ def test_killed_anywhere_in_a_call_the_spend_is_never_under_counted(
         assert len(statuses(night)) == 3
 
 
+IDEAS = [edit("a = [1, 2, 3]", f"a = [1, 2, 3]\nidea{number} = 1") for number in range(1, 9)]
+NOT_ON_DISK = {"after complete", "before settle_call"}
+NEVER_SENT = {"after reserve_call", "before complete"}
+
+
+def killed_once(
+    night: Night,
+    provider: Provider,
+    monkeypatch: pytest.MonkeyPatch,
+    point: str,
+    nth: int,
+    ahead: bool = False,
+) -> None:
+    """A night of two proposals that dies at the nth passing of `point`."""
+    when, _, what = point.partition(" ")
+    night.proposals = researcher(night, provider, ahead=ahead)  # type: ignore[assignment]
+    night.loop(max_experiments=0).go()
+    owner = LitellmClient if what == "complete" else Ledger
+    original, seen = getattr(owner, what), 0
+
+    def dying(*args: Any, **kwargs: Any) -> Any:
+        nonlocal seen
+        seen += 1
+        if seen == nth and when == "before":
+            raise Killed
+        result = original(*args, **kwargs)
+        if seen == nth and when == "after":
+            raise Killed
+        return result
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, what, dying)
+        with pytest.raises(Killed):
+            night.loop(max_experiments=2).go()
+
+
+@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("nth", [1, 2])
+def test_an_answer_on_disk_is_never_paid_for_again(
+    point: str, nth: int, night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(IDEAS) as provider:
+        killed_once(night, provider, monkeypatch, point, nth)
+        night.proposals = researcher(night, provider)  # type: ignore[assignment]
+        night.loop(max_experiments=2).go()
+        assert len(provider.requests) == 2 + (point in NOT_ON_DISK)
+        if point not in NOT_ON_DISK | NEVER_SENT:
+            assert night.ledger.spent("night").usd == pytest.approx(provider.usd)
+    assert statuses(night) == ["discard", "discard"]
+    authors = {e.author for e in night.ledger.experiments("night")[1:]}
+    assert authors == {"llm openai/scripted"}
+    saved = [data for _, kind, data in night.ledger.events("night") if kind == "answer_saved"]
+    assert len(saved) == (point in {"after settle_call", "before add_experiment"})
+
+
+def test_a_correction_on_disk_is_not_paid_for_again(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving([PROSE, *IDEAS]) as provider:
+        killed_once(night, provider, monkeypatch, "after settle_call", 2)
+        night.proposals = researcher(night, provider)  # type: ignore[assignment]
+        night.loop(max_experiments=1).go()
+        assert len(provider.requests) == 2
+    assert statuses(night) == ["discard"]
+    assert "idea1" in night.ledger.experiments("night")[1].source
+
+
+def test_an_answer_asked_for_early_is_not_paid_for_again(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(IDEAS) as provider:
+        killed_once(night, provider, monkeypatch, "after settle_call", 2, ahead=True)
+        night.proposals = researcher(night, provider, ahead=True)  # type: ignore[assignment]
+        night.loop(max_experiments=2).go()
+        assert len(provider.requests) == 2
+    assert statuses(night) == ["discard", "discard"]
+
+
+def test_an_answer_to_another_memo_is_not_taken_for_one_to_this(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(IDEAS) as provider:
+        killed_once(night, provider, monkeypatch, "after settle_call", 1)
+        night.workspace.memo.write_text("Something else is wanted now.")
+        night.proposals = researcher(night, provider)  # type: ignore[assignment]
+        night.loop(max_experiments=1).go()
+        assert len(provider.requests) == 2
+    assert "idea2" in night.ledger.experiments("night")[1].source
+
+
+def test_an_answer_with_half_a_character_is_written_down(night: Night) -> None:
+    with serving([Say(GOOD.text + "\ud800")]) as provider:
+        go(night, provider, 1)
+    assert statuses(night) == ["keep"]
+
+
 def _child(folder: Path, base: str, ahead: bool) -> None:
     """A run of its own process, to be killed for real."""
     night = Night(folder, [])

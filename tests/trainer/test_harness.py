@@ -99,6 +99,14 @@ def test_a_short_text_ends_before_it_is_learned_by_heart(dataset: Path, tmp_path
     assert f"done: {math.ceil(0.02 * tokens / (8 * 64))} steps" in said
 
 
+def test_a_compile_check_takes_two_steps_exports_and_saves(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    said = train(dataset, out, AUTORESEARCH_WALL_CLOCK="3600", AUTORESEARCH_COMPILE_CHECK="1")
+    assert "done: 2 steps" in said
+    assert {path.name for path in out.iterdir()} >= {"model.stablehlo", "params.safetensors"}
+    assert '"device_memory_bytes": null' in (out / "telemetry.jsonl").read_text(), "a CPU does not count"
+
+
 def test_a_half_written_file_never_has_the_artifacts_name(tmp_path: Path) -> None:
     """Killed between two writes, the newest complete weights are there under their name."""
     program = (
