@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,8 @@ class Rooms:
     images: Images
     data: Path
     road: Road
+    unheld: Callable[[], str]
+    """Tries the limits on the real engine, some seconds: why a run must not be left alone on it; empty when all hold."""
 
 
 def default_data(variant: str) -> Path:
@@ -53,6 +56,7 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
     from runner.build import find_images
     from runner.data.manifest import load_manifest
     from runner.road import Road
+    from sandbox.prereqs import unheld
 
     folder = data or (Path(config.data) if config.data else default_data(config.variant))
     load_manifest(folder)
@@ -81,7 +85,7 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
         from runner.compile_check import checked
 
         road = checked(road, parse_duration(config.compile_check))
-    return Rooms(engine, images, folder, road)
+    return Rooms(engine, images, folder, road, lambda: unheld(engine, images.candidate.id))
 
 
 def leases(config: Config) -> Leases:

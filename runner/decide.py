@@ -39,8 +39,7 @@ class Noise:
     @property
     def quantile(self) -> float:
         """How many standard errors a difference must exceed to be believed (99.95 %, one-sided)."""
-        known = [freedom for freedom in _T if freedom <= self.freedom]
-        return _T[max(known)] if known and self.freedom <= 240 else _Z
+        return _quantile(self.freedom)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,8 +95,10 @@ def decide(
     if not math.isfinite(delta):
         return Judgement(Decision.DISCARD, "not a number", 0.0, 0.0)
     training = noise.sigma * math.sqrt(1 / runs + 1 / len(incumbent.scores))
-    error = math.hypot(training, _paired_error(candidate, incumbent, document_bytes))
-    margin = noise.quantile * error
+    sampling = _paired_error(candidate, incumbent, document_bytes)
+    error = math.hypot(training, sampling)
+    # each source by what is known of it: three baseline repeats say little of their spread, hundreds of documents a lot
+    margin = math.hypot(noise.quantile * training, _quantile(len(document_bytes) - 1) * sampling)
     simpler = candidate.nodes <= (1 - simpler_share) * incumbent.nodes and delta <= error
     promising = delta < -_PROMISING * error
     if delta < -margin and (runs > 1 or retests_left == 0):
@@ -108,6 +109,11 @@ def decide(
         return Judgement(Decision.KEEP, "as good and simpler", delta, margin)
     reason = "not better beyond the noise" if delta < 0 else "not better"
     return Judgement(Decision.DISCARD, reason, delta, margin)
+
+
+def _quantile(freedom: int) -> float:
+    known = [tabled for tabled in _T if tabled <= freedom]
+    return _T[max(known)] if known and freedom <= 240 else _Z
 
 
 def _paired_error(a: Measured, b: Measured, document_bytes: NDArray[np.int64]) -> float:

@@ -13,7 +13,9 @@ from runner.decide import Noise
 from runner.ledger import Experiment
 from runner.road import Ids, Road
 from runner.snapshot import Kept, freeze, tag_of
-from sandbox.engine import Image, ImageMissing
+from sandbox.engine import Image, ImageMissing, SandboxError
+
+_TRIES, _PAUSE_S = 3, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,18 @@ class Keeper:
             return False
 
     def keep(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
-        """The ledger's columns for a kept experiment. Raises SandboxError or PrerequisiteMissing."""
+        """The ledger's columns for a kept experiment. An engine that fails is asked again, twice, after a pause.
+
+        Raises SandboxError or PrerequisiteMissing; a resumed run then keeps it again.
+        """
+        for _ in range(_TRIES - 1):
+            try:
+                return self._keep(experiment, noise)
+            except SandboxError:
+                self.clock.sleep(_PAUSE_S)
+        return self._keep(experiment, noise)
+
+    def _keep(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
         first = experiment.measured[0]
         scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
         assert first.val_bpb is not None
@@ -43,7 +56,10 @@ class Keeper:
         if test_bpb is None:  # sealed: asked once, and only of what is kept
             with self.road.leases.acquire() as lease:
                 ids = Ids(experiment.run, str(experiment.number), first.attempt)
-                test_bpb = self.road.judged(first.folder, ids, lease, split="test").val_bpb
+                verdict = self.road.judged(first.folder, ids, lease, split="test")
+            if verdict.infrastructure:
+                raise SandboxError(f"the test score could not be had: {verdict.infrastructure}")
+            test_bpb = verdict.val_bpb
         now = self.clock.time()
         kept = Kept(
             run=experiment.run,

@@ -215,18 +215,18 @@ class Ledger:
                 ),
             )
 
-    def lose_open_attempts(self, run: str, *, now: float) -> list[tuple[int, int, float]]:
-        """Attempts that a dead runner left open become infrastructure failures: (number, attempt, started_at)."""
+    def lose_open_attempts(self, run: str, *, now: float) -> list[tuple[int, int]]:
+        """Attempts that a dead runner left open become infrastructure failures: (number, attempt)."""
         with self._write() as db:
             rows = db.execute(
-                "SELECT number, attempt, started_at FROM attempts WHERE run = ? AND outcome IS NULL", (run,)
+                "SELECT number, attempt FROM attempts WHERE run = ? AND outcome IS NULL", (run,)
             ).fetchall()
             db.execute(
                 "UPDATE attempts SET outcome = 'infrastructure', reason = 'runner_died', finished_at = ?"
                 " WHERE run = ? AND outcome IS NULL",
                 (now, run),
             )
-        return [tuple(row) for row in rows]
+        return [(row["number"], row["attempt"]) for row in rows]
 
     def add_event(self, run: str, kind: str, data: Mapping[str, Any], *, now: float) -> None:
         with self._write() as db:
@@ -305,8 +305,8 @@ class Ledger:
         return Spent(float(row[0]), int(row[1]), int(row[2]))
 
     def runs(self) -> list[Run]:
-        """Oldest first."""
-        rows = self._read("SELECT * FROM runs ORDER BY created_at, id")
+        """In the order they were begun, whatever the clock said."""
+        rows = self._read("SELECT * FROM runs ORDER BY rowid")
         return [Run(**{**dict(row), "settings": json.loads(row["settings"])}) for row in rows]
 
     def run(self, run: str | None = None) -> Run:

@@ -32,7 +32,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
-from runner.road import MODEL, PARAMS, Ids, Road
+from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
 from runner.workspace import Workspace
 
 NOTHING_MORE = "the proposer has nothing more to propose"
@@ -99,7 +99,8 @@ class Loop:
     def _recover(self) -> None:
         """Nothing of an earlier runner of this run is left running, and what it had begun is written off."""
         self.road.engine.reap(now=self.clock.time(), everything_of_run=self.run_id)
-        for number, attempt, _ in self.ledger.lose_open_attempts(self.run_id, now=self.clock.time()):
+        for number, attempt in self.ledger.lose_open_attempts(self.run_id, now=self.clock.time()):
+            clear_lost(self.workspace.attempts(self.run_id, number) / str(attempt))
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)

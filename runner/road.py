@@ -136,6 +136,7 @@ class Road:
         import numpy as np
 
         artifact, scratch = folder / f"artifact-{split}", folder / f"judge-{split}"
+        clear_judging(folder)  # of a runner that was killed here
         artifact.mkdir(mode=0o755)
         scratch.mkdir(mode=0o755)
         try:
@@ -185,6 +186,20 @@ class Road:
             outputs=OUTPUTS,
             environment=environment,
         )
+
+
+def clear_judging(folder: Path) -> None:
+    """Remove what judging writes into an attempt's folder and a killed runner leaves there: hidden text among it."""
+    for split in ("val", "test"):
+        for name in ("artifact", "judge"):
+            shutil.rmtree(folder / f"{name}-{split}", ignore_errors=True)
+
+
+def clear_lost(folder: Path) -> None:
+    """Remove all that an attempt nobody can finish has left, but for its script and its log."""
+    clear_judging(folder)
+    for output in OUTPUTS:
+        (folder / output.name).unlink(missing_ok=True)
 
 
 def artifact(outcome: Outcome) -> tuple[TripOutcome | None, str | None]:

@@ -6,6 +6,7 @@ import json
 import random
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,12 +16,13 @@ from runner import report
 from runner.budget import Budget
 from runner.clock import SystemClock
 from runner.durations import format_duration, parse_duration
-from runner.errors import MoneyGone, UsageError
+from runner.errors import MoneyGone, PrerequisiteMissing, UsageError
 from runner.ledger import Ledger, Run, lock
 from runner.loop import Loop, Settings
 from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps
 from runner.workspace import Config, Workspace, config_from, open_state
+from sandbox.engine import SandboxError
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Options:
     max_usd: float | None = None
     """What an LLM may cost in the whole run; of a resumed run, None leaves the limit it had."""
     max_tokens: int | None = None
+    unheld_limits: bool = False
+    """Run even where the engine does not hold the limits that were asked of it."""
 
 
 def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> None:
@@ -91,6 +95,9 @@ def _search(
             f"a budget of {format_duration(options.budget_s)} is too small: the baseline runs {config.baseline_repeats} "
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
+    if not options.unheld_limits and (why := rooms.unheld()):
+        ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
+        raise PrerequisiteMissing(f"{why}; --unsafe-unheld-limits runs all the same")
     budget = Budget(
         options.budget_s,
         spent_s=run.spent_s,
@@ -124,6 +131,8 @@ def _search(
         raise
     finally:
         budget.charge(0.0)
+        with suppress(SandboxError):  # what the engine could not remove while it was away
+            rooms.engine.reap(now=clock.time(), everything_of_run=run_id)
         ledger.finish_run(run_id, now=clock.time(), reason=reason)
         written = report.write(workspace, ledger, run_id)
         spent = ledger.spent(run_id)

@@ -2,6 +2,7 @@
 
     from trainer_jax import harness
     harness.seed, harness.vocab_size, harness.seq_len, harness.bos_id    # ints, chosen by the host
+    harness.train_tokens                                                # of all training documents together
     harness.clock.progress() -> float in [0, 1]                         # share of the usable budget gone
     harness.clock.seconds_left() -> float
     harness.batches(batch_size, seq_len=None) -> iterator of int32[B, T+1]
@@ -76,9 +77,11 @@ def _meta() -> Mapping[str, int]:
 
 
 def __getattr__(name: str) -> int:
-    """vocab_size, seq_len and bos_id come with the data, so importing the harness needs none."""
+    """What comes with the data is read when it is asked for, so importing the harness needs none."""
     if name in {"vocab_size", "seq_len", "bos_id"}:
         return _meta()[name]
+    if name == "train_tokens":
+        return _meta()["tokens"]
     raise AttributeError(name)
 
 

@@ -57,6 +57,12 @@ def run(
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run.")] = False,
     seed: Annotated[int | None, typer.Option(help="Of the run; training seeds follow from it.")] = None,
+    unsafe_unheld_limits: Annotated[
+        bool,
+        typer.Option(
+            "--unsafe-unheld-limits", help="Run where the engine ignores limits: it may harm this machine."
+        ),
+    ] = False,
     display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
@@ -89,6 +95,7 @@ def run(
         judge_guess_s=_JUDGE_GUESS_S,
         max_usd=max_cost,
         max_tokens=max_tokens,
+        unheld_limits=unsafe_unheld_limits,
     )
     with _signals():
         session(workspace, config, options, display="json" if json else display)

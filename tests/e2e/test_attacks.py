@@ -1,85 +1,132 @@
-"""Every script in tests/attacks goes down the same road as any candidate, through `autoresearch try`.
+"""Every script in tests/attacks goes down the same road as any candidate, and leaves nothing.
 
-The first line of each file says what must come of it. Afterwards nothing of it may remain, and the next
-honest candidate must be unaffected.
+The first line of each file says what must come of it; docs/attacks.md says which attack of the catalogue it is. After each
+group an honest candidate finds no trace and scores what it must.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
-import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from corpus import ATTACKS, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts
 
-ATTACKS = Path(__file__).parents[1] / "attacks"
-SCRIPTS = sorted(path for path in ATTACKS.glob("*.py") if path.name != "__init__.py")
+pytestmark = pytest.mark.engine
 
-pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("images", "nothing_left")]
-
-
-def expectation(script: Path) -> dict[str, str]:
-    first = script.read_text().splitlines()[0]
-    assert first.startswith("# EXPECT: "), f"{script.name} does not say what must come of it"
-    return dict(word.split("=", 1) for word in first.removeprefix("# EXPECT: ").split())
+CANARY = "canary-of-the-host-" + "5d1f7c"
+ALL = [
+    pytest.param(script, id=f"{group}-{script.stem if script != HONEST else 'then-an-honest-one'}")
+    for group in GROUPS
+    for script in (*scripts(group), HONEST)
+]
 
 
-def attempt(script: Path, dataset: Path, folder: Path, wall_clock: str = "15s") -> dict[str, object]:
-    """The answer of `autoresearch try`, as a user gets it."""
+@pytest.fixture(scope="module")
+def arena(images: object, dataset: Path) -> Arena:
+    return Arena.open(dataset)
+
+
+@pytest.mark.parametrize("script", ALL)
+def test_an_attack_gets_its_outcome_and_leaves_nothing(
+    script: Path, arena: Arena, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OPENAI_API_KEY", "HTTPS_PROXY", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, CANARY)
+    expectation = expected(script)
+    source = script.read_bytes().replace(b"NEEDLES = []", f"NEEDLES = {arena.passages()}".encode())
+    folder = tmp_path / "trip"
+
+    with arena.nothing_left():
+        trip = arena.travel(source, expectation, folder)
+
+    log = trip.log_tail
+    assert str(trip.outcome) in expectation.outcomes, (trip.outcome, trip.reason, trip.detail, log[-2000:])
+    assert "ESCAPED" not in log, log
+    assert [word for word in expectation.says if word not in log] == [], log
+    assert not CONTROLS.search(log)
+    assert CANARY not in log + trip.detail
+    if expectation.reason:
+        assert trip.reason == expectation.reason
+    if expectation.exact:
+        assert trip.val_bpb == pytest.approx(arena.uniform_bpb(), abs=1e-6)
+    assert (trip.val_bpb is not None) == (trip.outcome == "ok")
+    assert (trip.val_bpb or 99.0) > expectation.worse_than
+    if trip.outcome == "timeout_no_artifact":
+        assert expectation.wall is not None
+        assert expectation.wall <= trip.seconds < expectation.wall + 3.0
+    assert trip.seconds <= expectation.at_most
+    if trip.outcome != "rejected":
+        assert (folder / "train.py").read_bytes() == source
+        left = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+        assert set(left) <= KEPT
+        assert all(path.is_file() and not path.is_symlink() for path in left.values())
+
+
+def test_every_group_has_scripts_and_no_script_is_in_no_group() -> None:
+    found = {path for group in GROUPS for path in scripts(group)} | {HONEST}
+    assert found == set(ATTACKS.rglob("*.py"))
+    assert all(scripts(group) for group in GROUPS)
+
+
+def test_it_is_noticed_when_something_is_left(arena: Arena) -> None:
+    """Else the checks after every attack could be blind."""
+    marks = {"dev.autoresearch.role": "test"}
+    with pytest.raises(AssertionError, match="a volume is left"), arena.nothing_left():
+        arena.client.create_volume("attack-test-left-over", labels=marks)
+    arena.client.remove_volume("attack-test-left-over")
+    image = arena.rooms.images.candidate.id
+    config = {
+        "Image": image,
+        "Entrypoint": ["/opt/venv/bin/python"],
+        "Cmd": ["-c", "import time; time.sleep(30)"],
+    }
+    config |= {"Labels": marks, "HostConfig": {"NetworkMode": "none"}}
+    try:
+        with pytest.raises(AssertionError, match="a container is left"), arena.nothing_left():
+            arena.client.create_container_from_config(config, "attack-test-left-over")
+    finally:
+        arena.client.remove_container("attack-test-left-over", force=True)
+
+
+# ---- the same by the command ---------------------------------------------------------------------------------
+@pytest.mark.usefixtures("images", "nothing_left")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "honest",
+        "metric/prints_its_own_val_bpb",
+        "lifecycle/ignores_sigterm",
+        "files/symlinked_weights",
+        "llm/crashes",
+        "llm/does_not_parse",
+    ],
+)
+def test_the_command_says_the_same(name: str, dataset: Path, tmp_path: Path) -> None:
+    script = ATTACKS / f"{name}.py"
+    expectation = expected(script)
+    wall_clock = f"{expectation.wall or 25:g}s"
     command = [sys.executable, "-m", "runner.cli", "try", str(script), "--json", "--wall-clock", wall_clock]
+    started = time.monotonic()
     result = subprocess.run(
         [*command, "--data", str(dataset)],
-        cwd=folder,
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
         timeout=180,
     )
+
     assert "Traceback" not in result.stderr, result.stderr
-    assert result.stdout.strip(), f"no answer; exit {result.returncode}: {result.stderr[-2000:]}"
+    assert result.returncode == 0, result.stderr
     answer = json.loads(result.stdout)
     assert answer["schema"] == "autoresearch/try/1"
-    assert result.returncode == 0, result.stderr
-    return answer
-
-
-def sandboxed_processes() -> set[str]:
-    """Host processes of the user that containers run as."""
-    found = set()
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            if folder.stat().st_uid == 65532:
-                found.add(folder.name)
-    return found
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_an_attack_gets_its_outcome_and_leaves_nothing(script: Path, dataset: Path, tmp_path: Path) -> None:
-    expected = expectation(script)
-    before = sandboxed_processes()
-    wall_clock = "8s" if expected["outcome"] == "timeout_no_artifact" else "25s"
-
-    answer = attempt(script, dataset, tmp_path, wall_clock)
-
-    assert answer["outcome"] == expected["outcome"], answer
-    if "reason" in expected:
-        assert answer["reason"] == expected["reason"], answer
-    if answer["outcome"] == "timeout_no_artifact":
-        assert 8.0 <= float(str(answer["seconds"])) < 12.0
-    if "worse_than" in expected:
-        assert float(str(answer["val_bpb"])) > float(expected["worse_than"])
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", str(answer["log_tail"]))
-    assert sandboxed_processes() <= before
-
-
-def test_constant_logits_score_exactly_what_the_manifest_says(dataset: Path, tmp_path: Path) -> None:
-    answer = attempt(ATTACKS / "constant_logits.py", dataset, tmp_path, "25s")
-
-    manifest = json.loads((dataset / "manifest.json").read_text())
-    val = manifest["splits"]["val"]
-    exact = math.log2(manifest["vocab_size"]) * (val["tokens"] - val["documents"]) / val["bytes"]
-    assert answer["val_bpb"] == pytest.approx(exact, abs=1e-6)
+    assert {answer["outcome"]} == expectation.outcomes, answer
+    assert answer["reason"] == expectation.reason or expectation.reason is None
+    assert float(answer["seconds"]) <= time.monotonic() - started
+    assert not CONTROLS.search(answer["log_tail"])
+    if expectation.worse_than:
+        assert answer["val_bpb"] > expectation.worse_than

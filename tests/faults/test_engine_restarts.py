@@ -158,3 +158,6 @@ def test_the_deadline_holds_while_the_engine_is_away(seat: Seat, dockerd: Privat
     thread.join()
     assert outcome.ending in {Ending.TIMED_OUT, Ending.LOST}
     assert time.monotonic() - started < 25
+    assert seat.run(SAVED.format(0)).exit_code == 0, (
+        "what could not be removed then is removed before the next job"
+    )

@@ -62,12 +62,14 @@ def test_two_runs_on_one_host_never_share_a_cpu(
 ) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("this machine gives us one CPU: a second run would wait for the first")
-    write_workspace(tmp_path / "other", dataset, BASELINE, [BETTER])
+    long = BASELINE.replace("sleep(1.5)", "sleep(20)")
+    assert long != BASELINE
+    write_workspace(tmp_path / "other", dataset, long, [BETTER])
     other = Search(tmp_path / "other", search.engine)
-    first = in_training()
     second = other.start("--budget", "1h")
-    second.until(lambda event: event.get("state") == "training")
     search.started.append(second)
+    second.until(lambda event: event.get("state") == "training")
+    first = in_training()
     inspect = search.engine.client.inspect_container
     used = [inspect(s.container("train"))["HostConfig"]["CpusetCpus"] for s in (search, other)]
     second.signal(15)

@@ -174,7 +174,7 @@ def test_a_cheaper_model_stands_in_when_the_first_does_not_fit_into_what_is_left
     broke = replace(terms, models=("dear",))
     caller = Caller(FakeClient(good()), ledger(tmp_path), "r", broke, clock=Clock(), rng=random.Random(1))
     with pytest.raises(NoMoney):
-        caller.ask(said, number=1, purpose="propose", deadline=2e9)
+        caller.ask(said, number=2, purpose="propose", deadline=2e9)
 
 
 def test_no_money_for_the_stand_in_of_a_broken_model_is_no_answer_not_the_end(tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ class Night:
         self.clock = Clock()
         self.train_s = 60.0
         self.crash_log = "Traceback: it broke"
+        self.unheld = ""
         self.noise = noise or (lambda seed: (seed % 7 - 3) * 1e-4)
         folder.mkdir(exist_ok=True)
         self.workspace = Workspace(folder)

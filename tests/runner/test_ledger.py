@@ -23,6 +23,14 @@ def test_events_can_be_neither_changed_nor_removed(tmp_path: Path) -> None:
         ledger._db.execute("DELETE FROM events")
 
 
+def test_the_newest_run_is_the_one_begun_last_even_when_the_clock_was_set_back(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    for name, now in (("first", 2000.0), ("second", 1000.0)):
+        ledger.start_run(name, now=now, seed=1, settings={})
+    assert ledger.run().id == "second"
+    ledger.close()
+
+
 def test_a_damaged_ledger_is_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     path.write_bytes(b"SQLite format 3\0" + b"garbage" * 1000)

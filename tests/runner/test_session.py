@@ -11,7 +11,7 @@ import pytest
 from runner.assemble import Rooms
 from runner.build import Images
 from runner.cli.failures import guarded
-from runner.errors import UsageError
+from runner.errors import PrerequisiteMissing, UsageError
 from runner.ledger import Ledger
 from runner.session import Options, session
 from runner.workspace import Config
@@ -34,7 +34,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     made.ledger.close()
     for path in night_files(made):
         path.unlink()
-    rooms = Rooms(made.engine, Images(made.base, made.base, "cpu"), made.data, road)
+    rooms = Rooms(made.engine, Images(made.base, made.base, "cpu"), made.data, road, lambda: made.unheld)
     monkeypatch.setattr("runner.assemble.assemble", lambda _: rooms)
     return made
 
@@ -88,3 +88,17 @@ def test_events_of_a_model_in_trouble_are_lines_for_programs(
         session(night.workspace, config(provider), replace(OPTIONS, max_experiments=1), display="json")
     kinds = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
     assert kinds.index("call_failed") < kinds.index("llm_paused") < kinds.index("proposed")
+
+
+def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(night: Night) -> None:
+    night.unheld = "this engine does not enforce what it was asked (memory)"
+    with pytest.raises(PrerequisiteMissing, match=r"memory.*--unsafe-unheld-limits"):
+        session(night.workspace, Config(), OPTIONS, display="none")
+    assert night.engine.jobs == [], "a candidate was started"
+
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    go = replace(OPTIONS, max_experiments=1, resume=True, unheld_limits=True)
+    session(night.workspace, Config(), go, display="none")
+    ledger = Ledger(night.workspace.ledger)
+    assert len(ledger.experiments(ledger.run().id)) == 2
+    ledger.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,20 @@ def test_a_real_engine_that_holds_may_be_left_alone_and_one_that_does_not_is_nam
     sentence = prereqs.unheld(engine, candidate_image)
     assert "(memory)" in sentence
     assert "doctor" in sentence
+
+
+@pytest.mark.engine
+def test_what_only_linux_can_show_is_no_failure_of_gvisor(
+    engine: DockerEngine, candidate_image: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gvisor = DockerEngine(engine.client, dialect=replace(engine.dialect, runtime="runsc"))
+    seen = [canary.Trial(name, False, "0") for name in ("seccomp", "namespace")]
+    monkeypatch.setattr(prereqs, "trials", lambda *_: seen)
+    assert prereqs.unheld(gvisor, candidate_image) == ""
+    assert "seccomp" in prereqs.unheld(engine, candidate_image)
+    assert [f.level for f in prereqs.canary(gvisor, candidate_image)] == [Level.OK, Level.WARN]
+    seen.append(canary.Trial("memory", False, "exited"))
+    assert "(memory)" in prereqs.unheld(gvisor, candidate_image)
 
 
 @pytest.mark.engine

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import re
 import subprocess
@@ -51,7 +53,7 @@ def test_rows_are_never_overfull(lengths: list[int]) -> None:
     assert all(sum(lengths[piece] + 1 for piece in row) <= 17 for row in rows)
 
 
-def train(dataset: Path, out: Path, **environment: str) -> str:
+def train(dataset: Path, out: Path, *, script: Path = TRAIN, **environment: str) -> str:
     out.mkdir()
     env = {
         **os.environ,
@@ -59,7 +61,7 @@ def train(dataset: Path, out: Path, **environment: str) -> str:
         "AUTORESEARCH_OUT": str(out),
         **environment,
     }
-    command = [sys.executable, str(TRAIN)]
+    command = [sys.executable, str(script)]
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
@@ -77,6 +79,24 @@ def test_the_same_tape_gives_the_same_weights_byte_for_byte(dataset: Path, tmp_p
     assert (first / "params.safetensors").read_bytes() != (
         tmp_path / "third" / "params.safetensors"
     ).read_bytes()
+
+
+def test_a_short_text_ends_before_it_is_learned_by_heart(dataset: Path, tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    source, count = re.subn(r"^MAX_EPOCHS = 4.0", "MAX_EPOCHS = 0.02", TRAIN.read_text(), flags=re.MULTILINE)
+    assert count == 1
+    script.write_text(source)
+    np.zeros(1000).tofile(tmp_path / "no_time_passes.f64")
+    tokens = json.loads((dataset / "train" / "meta.json").read_text())["tokens"]
+
+    said = train(
+        dataset,
+        tmp_path / "out",
+        script=script,
+        AUTORESEARCH_CLOCK_REPLAY=str(tmp_path / "no_time_passes.f64"),
+    )
+
+    assert f"done: {math.ceil(0.02 * tokens / (8 * 64))} steps" in said
 
 
 def test_a_compile_check_takes_two_steps_exports_and_saves(dataset: Path, tmp_path: Path) -> None:

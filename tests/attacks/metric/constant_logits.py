@@ -1,4 +1,4 @@
-# EXPECT: outcome=ok
+# EXPECT: outcome=ok exact=yes
 # The same logits everywhere: must score exactly log2(V) * tokens / bytes, by the manifest.
 import jax.numpy as jnp
 

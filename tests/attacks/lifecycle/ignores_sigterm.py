@@ -1,4 +1,4 @@
-# EXPECT: outcome=timeout_no_artifact
+# EXPECT: outcome=timeout_no_artifact wall=3
 import contextlib
 import signal
 import time

@@ -1,0 +1,8 @@
+# EXPECT: outcome=bad_artifact reason=not_regular
+import os
+
+from trainer_jax import harness
+
+harness._write("model.stablehlo", b"x")
+os.mkdir("/out/params.safetensors")
+open("/out/params.safetensors/params.safetensors", "x").close()

@@ -1,8 +1,0 @@
-# EXPECT: outcome=timeout_no_artifact
-import os
-
-while True:
-    try:
-        os.fork()
-    except OSError:
-        pass

@@ -1,0 +1,4 @@
+# EXPECT: outcome=rejected reason=unknown_import
+import torch
+
+torch.save({}, "/out/params.safetensors")

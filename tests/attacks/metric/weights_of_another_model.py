@@ -1,0 +1,8 @@
+# EXPECT: outcome=invalid_model reason=params_mismatch
+import jax.numpy as jnp
+
+from trainer_jax import harness
+
+params = {"logits": jnp.zeros((harness.vocab_size,), jnp.float32)}
+harness.export_model(lambda p, t: jnp.broadcast_to(p["logits"], (*t.shape, harness.vocab_size)), params)
+harness.save_params({"logits": params["logits"], "more": jnp.ones(3)})

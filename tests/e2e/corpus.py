@@ -1,0 +1,213 @@
+"""The attack corpus: what each script says must come of it, and the one road that all of them travel.
+
+The road is the one of `autoresearch try` (check, sandbox, collect, judge), driven in this process over one connection:
+a command for each script would spend most of its time on imports. The limits are a small machine's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from docker.errors import NotFound
+
+from runner.assemble import Rooms, assemble
+from runner.check import check
+from runner.protocols import Trip, TripOutcome
+from runner.road import OUTPUTS, Ids, Road
+from runner.workspace import Config
+from sandbox.docker_engine import DockerEngine
+from sandbox.spec import MIB, Limits
+
+ATTACKS = Path(__file__).parents[1] / "attacks"
+GROUPS = ("resources", "lifecycle", "files", "metric", "escape", "llm")
+HONEST = ATTACKS / "honest.py"
+WALL_CLOCK_S, JUDGE_S = 25.0, 60.0
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+KEPT = {
+    "train.py",
+    "log.txt",
+    "document_nats.npy",
+    "document_bytes.npy",
+    *(output.name for output in OUTPUTS),
+}
+_DISK_BYTES, _PROCESSES = 256 * MIB, 60
+_SETTLING_S = 10.0
+
+
+def scripts(group: str) -> list[Path]:
+    return sorted((ATTACKS / group).glob("*.py"))
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The words of a script's first line: `# EXPECT: outcome=... [reason=] [wall=] [judge=] [says=] [exact=yes] ...`."""
+
+    outcomes: frozenset[str]
+    """Usually one; more only where the kernel decides which."""
+    reason: str | None = None
+    wall: float | None = None
+    judge: float = JUDGE_S
+    says: tuple[str, ...] = ()
+    """What must be in the log: that the attack was made, and held. `_` stands for a space."""
+    exact: bool = False
+    """The score is that of constant logits, to the last digit that the manifest gives."""
+    worse_than: float = 0.0
+    at_most: float = math.inf
+    """Seconds of training."""
+
+
+def expected(script: Path) -> Expected:
+    first = script.read_text().splitlines()[0]
+    assert first.startswith("# EXPECT: "), f"{script.name} does not say what must come of it"
+    words = dict(word.split("=", 1) for word in first.removeprefix("# EXPECT: ").split())
+    found = Expected(
+        outcomes=frozenset(words.pop("outcome").split(",")),
+        reason=words.pop("reason", None),
+        wall=float(words.pop("wall")) if "wall" in words else None,
+        judge=float(words.pop("judge", JUDGE_S)),
+        says=tuple(word.replace("_", " ") for word in words.pop("says", "").split(",") if word),
+        exact=words.pop("exact", "no") == "yes",
+        worse_than=float(words.pop("worse_than", 0.0)),
+        at_most=float(words.pop("at_most", math.inf)),
+    )
+    assert not words, f"{script.name} says what nobody reads: {words}"
+    assert found.outcomes <= {str(outcome) for outcome in TripOutcome}, found
+    return found
+
+
+@dataclass
+class Arena:
+    """One road, and the names of everything that the engine made for it."""
+
+    rooms: Rooms
+    dataset: Path
+    containers: list[str] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, dataset: Path) -> Arena:
+        config = Config(cpus=1, memory_gb=1.0, pids=128, judge_wall_clock=f"{JUDGE_S:.0f}s")
+        arena = cls(assemble(config, data=dataset, wall_clock_s=WALL_CLOCK_S), dataset)
+        engine = arena.rooms.engine
+        assert isinstance(engine, DockerEngine)
+        create_container, create_volume = (
+            engine.client.create_container_from_config,
+            engine.client.create_volume,
+        )
+
+        def container(config: Any, name: str) -> Any:
+            answer = create_container(config, name)
+            arena.containers.append(answer["Id"])
+            return answer
+
+        def volume(name: str, **options: Any) -> Any:
+            arena.volumes.append(name)
+            return create_volume(name, **options)
+
+        engine.client.create_container_from_config = container
+        engine.client.create_volume = volume
+        return arena
+
+    @property
+    def client(self) -> Any:
+        return self.rooms.engine.client  # type: ignore[attr-defined]
+
+    def travel(self, source: bytes, expectation: Expected, folder: Path) -> Trip:
+        checked = check(source)
+        if checked.rejection is not None:
+            return Trip(TripOutcome.REJECTED, str(checked.rejection), None, 0.0, 0, "", None, "", folder)
+        limits = Limits(
+            wall_clock_s=expectation.wall or WALL_CLOCK_S,
+            memory_bytes=1024 * MIB,
+            pids=128,
+            out_bytes=64 * MIB,
+            tmp_bytes=64 * MIB,
+            shm_bytes=64 * MIB,
+        )
+        road = replace(self.rooms.road, limits=limits, judge=_with_clock(self.rooms.road, expectation.judge))
+        return road.travel(source, Ids(f"attack-{secrets.token_hex(4)}", "0", 1), seed=0, folder=folder)
+
+    def uniform_bpb(self) -> float:
+        manifest = json.loads((self.dataset / "manifest.json").read_text())
+        val = manifest["splits"]["val"]
+        return math.log2(manifest["vocab_size"]) * (val["tokens"] - val["documents"]) / val["bytes"]
+
+    def passages(self) -> list[str]:
+        """Hexadecimal: one of the training tokens, then hidden ones as tokens and the hidden documents' own list."""
+        train = (self.dataset / "train" / "tokens.bin").read_bytes()
+        found = [train[2000:2064]]
+        for split in ("val", "test"):
+            folder = self.dataset / "heldout" / split
+            tokens = (folder / "tokens.bin").read_bytes()
+            found += [tokens[at : at + 64] for at in (2, len(tokens) // 4 * 2, len(tokens) - 64)]
+            found.append(np.load(folder / "document_bytes.npy").tobytes()[:64])
+        return [passage.hex() for passage in found]
+
+    @contextlib.contextmanager
+    def nothing_left(self) -> Iterator[None]:
+        """No container, volume or process of what was made inside the `with`; disk and process table as before."""
+        containers, volumes = len(self.containers), len(self.volumes)
+        disk, processes = self._free(), _process_count()
+        yield
+        made = self.containers[containers:]
+        for kind, names, look in (
+            ("container", made, self.client.inspect_container),
+            ("volume", self.volumes[volumes:], self.client.inspect_volume),
+        ):
+            for name in names:
+                with contextlib.suppress(NotFound):
+                    raise AssertionError(f"a {kind} is left: {look(name)}")
+        assert _in_cgroups_of(made) == []
+        end = time.monotonic() + _SETTLING_S
+        while time.monotonic() < end:
+            lost, more = disk - self._free(), _process_count() - processes
+            if lost < _DISK_BYTES and more < _PROCESSES:
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"{lost} bytes of the host's disk and {more} processes are not back")
+
+    def _free(self) -> int:
+        root = Path(self.client.info()["DockerRootDir"])
+        found = os.statvfs(root if root.is_dir() else "/")
+        return found.f_bavail * found.f_frsize
+
+
+def _with_clock(road: Road, seconds: float) -> Any:
+    judge = road.judge
+    if seconds == JUDGE_S:
+        return judge
+    from judge.judge import Judge, JudgeLimits
+
+    assert isinstance(judge, Judge)
+    return Judge(
+        judge._container.engine,
+        judge._container.image,
+        judge._heldout,
+        limits=JudgeLimits(wall_clock_s=seconds, memory_bytes=judge._limits.memory_bytes),
+    )
+
+
+def _process_count() -> int:
+    return sum(name.isdigit() for name in os.listdir("/proc"))
+
+
+def _in_cgroups_of(containers: list[str]) -> list[str]:
+    """Host processes in a cgroup of one of these containers, alive or not."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            groups = (folder / "cgroup").read_text()
+            if any(container in groups for container in containers):
+                found.append(f"{folder.name}: {(folder / 'cmdline').read_bytes()[:200]!r}")
+    return found
