@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,10 @@ import pytest
 from runner.build import Images, find_images
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import Engine, SandboxError
+
+# the modules that the tests of a folder share; last, so that they hide nothing
+TESTS = Path(__file__).parent
+sys.path += [str(TESTS), *(str(folder) for folder in sorted(TESTS.iterdir()) if folder.is_dir())]
 
 NO_ENGINE = "run script/bootstrap first: it starts a container engine and builds the images"
 

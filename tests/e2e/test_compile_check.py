@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -29,8 +30,9 @@ def attempt(script: str, dataset: Path, folder: Path) -> dict[str, Any]:
 def test_the_shipped_train_py_passes_after_two_steps_and_is_trained(dataset: Path, tmp_path: Path) -> None:
     answer = attempt(TRAIN.read_text(), dataset, tmp_path)
     assert answer["outcome"] == "ok", answer
-    assert 30.0 < answer["seconds"] < 40.0, "the training had its whole wall clock"
-    assert "done: 2 steps" not in answer["log_tail"]
+    steps = re.search(r"done: (\d+) steps", answer["log_tail"])
+    assert steps is not None
+    assert int(steps.group(1)) > 10, "the training had its whole wall clock"
     check = answer["compile_check"]
     assert check["outcome"] == "ok"
     assert check["seconds"] < 28.0, "it ended by itself"
