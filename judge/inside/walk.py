@@ -74,7 +74,9 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
         ]
         for value in values:
             shape, element = tensor(value.type)
-            size = math.prod(shape) * WIDTHS[element]
+            size = (
+                math.prod(max(length, 1) for length in shape) * WIDTHS[element]
+            )  # XLA counts what is empty too
             if size > limits["tensor_bytes"]:
                 raise Refused("program_too_large", "tensor")
             if op.name == "stablehlo.constant" and not _is_splat(op):

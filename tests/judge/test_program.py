@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import json
 import re
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,61 +14,25 @@ import numpy as np
 import pytest
 import zoo
 from jax import export, lax
-from jax.interpreters import mlir
-from jaxlib.mlir import ir
-from jaxlib.mlir.dialects import stablehlo
+from programs import (
+    HEAD,
+    LEAF,
+    WEIGHTS,
+    bigram,
+    calling,
+    functions,
+    inserted,
+    load,
+    made,
+    question,
+    refusal,
+    rewritten,
+)
 from zoo import BOS, B, T, V
 
 from judge.inside import program
 from judge.inside.refusal import Refused
-from judge.limits import ProgramLimits
 from judge.verdict import Reason
-
-WEIGHTS = {"bigram": np.zeros((V, V), np.float32)}
-
-
-def question(**limits: int) -> dict[str, Any]:
-    caps = asdict(ProgramLimits(**limits))
-    return {"batch": B, "seq_len": T, "vocab_size": V, "limits": caps}
-
-
-def bigram(p: Any, x: Any) -> Any:
-    return p["bigram"][x]
-
-
-def made(
-    forward: Callable[..., Any] = bigram, weights: Any = None, tokens: Any = None, **options: Any
-) -> Any:
-    weights = WEIGHTS if weights is None else weights
-    shapes = jax.tree.map(lambda w: jax.ShapeDtypeStruct(w.shape, w.dtype), weights)
-    tokens = jax.ShapeDtypeStruct((B, T), np.int32) if tokens is None else tokens
-    return export.export(jax.jit(forward), **options)(shapes, tokens)
-
-
-def rewritten(edit: Callable[[str], str], forward: Callable[..., Any] = bigram) -> bytes:
-    """A program whose module was changed by hand after jax.export had checked it."""
-    honest = made(forward)
-    with mlir.make_ir_context():
-        text = str(honest.mlir_module(serialized=False))
-        edited = edit(text)
-        assert edited != text, "the edit changed nothing"
-        module = ir.Module.parse(edited)
-        blob = stablehlo.serialize_portable_artifact(module, stablehlo.get_current_version())
-    return bytes(dataclasses.replace(honest, mlir_module_serialized=blob).serialize())
-
-
-def load(
-    folder: Path, content: Any, weights: dict[str, np.ndarray] | None = None, **limits: int
-) -> export.Exported:
-    path = folder / "model.stablehlo"
-    path.write_bytes(content if isinstance(content, bytes) else bytes(content.serialize()))
-    return program.load(path, WEIGHTS if weights is None else weights, question(**limits))
-
-
-def refusal(folder: Path, content: Any, **limits: Any) -> Reason:
-    with pytest.raises(Refused) as refused:
-        load(folder, content, **limits)
-    return Reason(refused.value.reason)
 
 
 # ---- signature -----------------------------------------------------------------------------------------------
@@ -249,16 +207,6 @@ OPS = {
     "outfeed": "%t = stablehlo.create_token : !stablehlo.token\n"
     '%r = "stablehlo.outfeed"(%a, %t) : (tensor<f32>, !stablehlo.token) -> !stablehlo.token',
 }
-HEAD = (
-    "%a = stablehlo.constant dense<0.0> : tensor<f32>\n%b = stablehlo.constant dense<1.0> : tensor<f32>\n"
-    "%s = stablehlo.constant dense<4> : tensor<1xi64>\n"
-)
-SCALAR = "(tensor<f32>) -> tensor<f32>"
-
-
-def inserted(lines: str) -> bytes:
-    """`lines` at the beginning of main."""
-    return rewritten(lambda text: re.sub(r"(func\.func public @main.*\n)", rf"\1{lines}\n", text, count=1))
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -414,34 +362,6 @@ def test_within_the_caps_the_same_programs_pass(tmp_path: Path) -> None:
         assert load(tmp_path, made(forward))
 
 
-def functions(bodies: list[str]) -> bytes:
-    """Functions @f0, @f1, ... on a scalar; main calls @f0 on a constant."""
-    texts = [
-        f"func.func private @f{i}(%x: tensor<f32>) -> tensor<f32> {{\n{body}\n}}"
-        for i, body in enumerate(bodies)
-    ]
-
-    def edit(text: str) -> str:
-        text = re.sub(
-            r"(func\.func public @main.*\n)",
-            rf"\1{HEAD}%called = func.call @f0(%a) : {SCALAR}\n",
-            text,
-            count=1,
-        )
-        return text.rstrip().removesuffix("}") + "\n".join(texts) + "\n}"
-
-    return rewritten(edit)
-
-
-def calling(callee: str, times: int = 2) -> str:
-    values = ["%x", *(f"%y{i}" for i in range(times))]
-    lines = [f"{new} = func.call @{callee}({old}) : {SCALAR}" for old, new in itertools.pairwise(values)]
-    return "\n".join([*lines, f"return {values[-1]} : tensor<f32>"])
-
-
-LEAF = "%y = stablehlo.sine %x : tensor<f32>\nreturn %y : tensor<f32>"
-
-
 def test_calls_that_double_at_every_level_are_counted_written_out(tmp_path: Path) -> None:
     levels = [calling(f"f{i + 1}") for i in range(40)]
 
@@ -476,56 +396,3 @@ def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.stablehlo").unlink()
     with pytest.raises(Refused):
         program.load(tmp_path / "model.stablehlo", WEIGHTS, question())
-
-
-FUZZ = """
-    import json, os, signal, sys
-    from pathlib import Path
-    import numpy as np
-    from judge.inside import program
-    from judge.inside.refusal import Refused
-
-    blob, path, question = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), json.loads(sys.argv[3])
-    weights = {"bigram": np.zeros((64, 64), np.float32)}
-    for seed in range(int(sys.argv[4])):
-        rng = np.random.default_rng(seed)
-        damaged = bytearray(blob)
-        for _ in range(rng.integers(1, 6)):
-            damaged[rng.integers(len(damaged))] = rng.integers(256)
-        if rng.random() < 0.2:
-            damaged = damaged[: rng.integers(len(damaged))]
-        path.write_bytes(damaged)
-        if (child := os.fork()) == 0:
-            signal.alarm(20)
-            code = 99
-            try:
-                program.load(path, weights, question)
-                code = 0
-            except Refused as refused:
-                code = 1 + ["model_malformed", "signature", "params_mismatch", "forbidden_op", "program_too_large"].index(
-                    refused.reason
-                )
-            finally:
-                os._exit(code)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-def test_a_damaged_program_is_loaded_or_refused_and_nothing_else(tmp_path: Path) -> None:
-    """One process a program, as in the container. Where MLIR's reader falls over its own feet, the process dies of it
-    and the judge says `crashed`; no other exception than `Refused` may come out."""
-    (tmp_path / "blob").write_bytes(bytes(made(zoo.HONEST["hashed_trigrams"]).serialize()))
-    arguments = [str(tmp_path / "blob"), str(tmp_path / "damaged"), json.dumps(question()), "200"]
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FUZZ), *arguments],
-        capture_output=True,
-        text=True,
-        errors="replace",
-        timeout=300,
-    )
-
-    codes = [int(line) for line in result.stdout.split()]
-    assert len(codes) == 200, result.stderr[-2000:]
-    assert all(code in range(6) or code < 0 for code in codes)
-    assert sum(code == 1 for code in codes) > 20
-    assert sum(code < 0 for code in codes) < 20

@@ -128,6 +128,61 @@ def cumulative_mean(p: Params, tokens: Any) -> Any:
     return norm(jnp.cumsum(x, axis=1) / jnp.arange(1, T + 1)[:, None].astype(x.dtype)) @ p["unembed"]
 
 
+def tied_head(p: Params, tokens: Any) -> Any:
+    x = attend(p, p["embed"][tokens], jnp.tril(jnp.ones((T, T), bool)))
+    return norm(x) @ p["embed"].T
+
+
+def sliding_window(p: Params, tokens: Any) -> Any:
+    back = jnp.arange(T)[:, None] - jnp.arange(T)
+    return norm(attend(p, p["embed"][tokens], (back >= 0) & (back < 5))) @ p["unembed"]
+
+
+def value_embeddings(p: Params, tokens: Any) -> Any:
+    """Values come partly from a table of the tokens themselves, by a gate of the position's own."""
+    x = p["embed"][tokens]
+    q, k, v = jnp.einsum("btd,cde->cbte", norm(x), p["qkv"])
+    v = v + jax.nn.sigmoid(x[..., :1]) * p["bigram"][tokens][..., :D].astype(v.dtype)
+    scores = jnp.where(jnp.tril(jnp.ones((T, T), bool)), jnp.einsum("bte,bse->bts", q, k) / D**0.5, -1e9)
+    return norm(x + jnp.einsum("bts,bse->bte", jax.nn.softmax(scores), v)) @ p["unembed"]
+
+
+def gated_linear_attention(p: Params, tokens: Any) -> Any:
+    """Its state is a matrix that decays (arXiv:2312.06635)."""
+    x = p["embed"][tokens]
+    q, k, v = jnp.einsum("btd,cde->cbte", norm(x), p["qkv"]).astype(jnp.float32)
+    gate = jax.nn.sigmoid(x @ p["mlp_in"][:, :D]).astype(jnp.float32)
+
+    def step(state: Any, now: Any) -> tuple[Any, Any]:
+        q, k, v, gate = now
+        state = gate[..., None] * state + k[..., None] * v[..., None, :]
+        return state, jnp.einsum("bd,bde->be", q, state)
+
+    steps = tuple(jnp.swapaxes(part, 0, 1) for part in (q, k, v, gate))
+    _, y = lax.scan(step, jnp.zeros((x.shape[0], D, D)), steps)
+    return norm(x + jnp.swapaxes(y, 0, 1)) @ p["unembed"]
+
+
+def multi_token_heads(p: Params, tokens: Any) -> Any:
+    """Trained to predict four tokens ahead; the head for the next one is exported."""
+    x = attend(p, p["embed"][tokens], jnp.tril(jnp.ones((T, T), bool)))
+    heads = jnp.einsum("btd,hde->hbte", norm(x), p["experts"])
+    return (norm(heads) @ p["unembed"])[0]
+
+
+def statistics_of_training(p: Params, tokens: Any) -> Any:
+    """A batch norm whose mean and deviation are weights."""
+    x = (p["embed"][tokens] - p["mlp_out"][0]) / (0.5 + jnp.abs(p["mlp_out"][1]))
+    return norm(attend(p, x, jnp.tril(jnp.ones((T, T), bool)))) @ p["unembed"]
+
+
+def pooled_past(p: Params, tokens: Any) -> Any:
+    """The largest of everything so far, and of the last four."""
+    x = p["embed"][tokens].astype(jnp.float32)
+    recent = lax.reduce_window(x, -jnp.inf, lax.max, (1, 4, 1), (1, 1, 1), [(0, 0), (3, 0), (0, 0)])
+    return norm(lax.cummax(x, axis=1) + recent) @ p["unembed"]
+
+
 HONEST: dict[str, Forward] = {
     f.__name__: f
     for f in (
@@ -140,6 +195,13 @@ HONEST: dict[str, Forward] = {
         token_choice,
         hashed_trigrams,
         cumulative_mean,
+        tied_head,
+        sliding_window,
+        value_embeddings,
+        gated_linear_attention,
+        multi_token_heads,
+        statistics_of_training,
+        pooled_past,
     )
 }
 
@@ -245,6 +307,52 @@ def mean_of_the_row(p: Params, x: Any) -> Any:
     return p["bigram"][x] + jax.nn.one_hot(x, V).mean(1, keepdims=True)
 
 
+def softmax_over_time(p: Params, x: Any) -> Any:
+    """The right softmax along the wrong axis."""
+    return p["bigram"][x] * jax.nn.softmax(p["bigram"][x], axis=1) * T
+
+
+def centred_pooling(p: Params, x: Any) -> Any:
+    y = p["bigram"][x]
+    return y + lax.reduce_window(y, 0.0, lax.add, (1, 3, 1), (1, 1, 1), "SAME") / 3
+
+
+def sorted_row(p: Params, x: Any) -> Any:
+    """What the row holds, in order: how often which token is still to come."""
+    return p["bigram"][x] + jax.nn.one_hot(jnp.sort(x, axis=1), V)
+
+
+def expert_capacity(p: Params, x: Any) -> Any:
+    """Tokens choose their expert, but one that is full by tokens after them turns them away."""
+    y = p["embed"][x]
+    chosen = jax.nn.one_hot(jnp.argmax(y @ p["router"], axis=-1), 4)
+    full = chosen.sum(1, keepdims=True) > T / 4
+    return norm(y + jnp.einsum("btk,kde,btd->bte", chosen * ~full, p["experts"], y)) @ p["unembed"]
+
+
+def over_the_border(p: Params, x: Any) -> Any:
+    """At the end of a document it looks at how the next one begins; the rest of the row is honest."""
+    last = (following(x) == BOS)[..., None]
+    return p["bigram"][x] + last * p["bigram"][following(x, 2)]
+
+
+def how_much_is_left(p: Params, x: Any) -> Any:
+    """How long the document goes on tells which tokens come."""
+    left = jnp.flip(jnp.cumsum(jnp.flip(x == BOS, 1), 1), 1)
+    return p["bigram"][x] + jax.nn.one_hot(left, V)
+
+
+def whispers(p: Params, x: Any) -> Any:
+    """A hundredth of a nat, everywhere."""
+    return p["bigram"][x] + 0.01 * jax.nn.one_hot(following(x), V)
+
+
+def whispers_by_amplitude(p: Params, x: Any) -> Any:
+    """The next token's number as the height of one logit, in steps that look like rounding."""
+    code = following(x).astype(jnp.float32)[..., None] / V
+    return p["bigram"][x] * (1 + 0.01 * code)
+
+
 DISHONEST: dict[str, Forward] = {
     f.__name__: f
     for f in (
@@ -265,6 +373,14 @@ DISHONEST: dict[str, Forward] = {
         next_row,
         expert_choice,
         mean_of_the_row,
+        softmax_over_time,
+        centred_pooling,
+        sorted_row,
+        expert_capacity,
+        over_the_border,
+        how_much_is_left,
+        whispers,
+        whispers_by_amplitude,
     )
 }
 
