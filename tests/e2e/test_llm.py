@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runner import report
+from runner.compile_check import checked
 from runner.ledger import Ledger
 from runner.proposers.llm import LlmProposer
 from runner.proposers.llm_client import LitellmClient
@@ -175,6 +176,21 @@ def test_an_answer_that_obeys_an_injected_log_line_can_still_only_propose_text(n
     assert [path.name for path in outside.iterdir()] == ["w"], "nothing was written outside the workspace"
     assert {p.name for p in night.workspace.folder.iterdir()} <= {".autoresearch", ".git", "data", "train.py"}
     assert provider.requests[1].get("tools") is None
+
+
+def test_a_crash_in_the_compile_check_is_given_back_to_be_mended(night: Night) -> None:
+    steps = [edit("SCORE = 2.0", "SCORE = 2.0\nCRASH = True"), edit("CRASH = True", "mended = 1")]
+    with serving(steps) as provider:
+        night.proposals = researcher(night, provider)  # type: ignore[assignment]
+        loop = night.loop(max_experiments=2)
+        loop.road = checked(loop.road, 10.0)
+        loop.go()
+        assert "| Traceback: it broke" in provider.prompts()[1]
+    broken, mended = night.ledger.experiments("night")[1:]
+    assert (broken.reason, mended.status) == ("crash", "discard")
+    assert mended.title.startswith("repair 1 of #1")
+    jobs = [job for job in night.engine.jobs if job.experiment == "1"]
+    assert [job.limits.wall_clock_s for job in jobs] == [10.0], "its minutes never began"
 
 
 def test_a_broken_model_is_followed_by_the_fallback(night: Night) -> None:
