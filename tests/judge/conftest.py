@@ -26,24 +26,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="minutes long: `pytest -m slow tests/judge` runs it"))
 
 
-def text(documents: int, seed: int = 0) -> np.ndarray:
-    """uint16[M]: documents in which a token depends on the one before it, of 1 to 100 tokens each."""
-    rng = np.random.default_rng(seed)
-    parts = []
-    for _ in range(documents):
-        steps = rng.integers(0, 24, size=rng.integers(1, 100))
-        token, body = int(rng.integers(zoo.V - 1)), []
-        for step in steps:
-            token = (5 * token + int(step)) % (zoo.V - 1)
-            body.append(token)
-        parts.append(np.array([zoo.BOS, *body], np.uint16))
-    return np.concatenate(parts)
-
-
 @pytest.fixture(scope="session")
 def heldout() -> HeldOut:
     """About 60 rows of 32 tokens. Token i has i % 4 + 1 bytes."""
-    tokens = text(40)
+    tokens = zoo.text(40)
     starts = np.flatnonzero(tokens == zoo.BOS)
     token_bytes = np.append(np.arange(zoo.V - 1) % 4 + 1, 0)
     document_bytes = np.add.reduceat(token_bytes[tokens], starts)

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import zoo
-from conftest import text
 
 from judge import probe
 from judge.heldout import HeldOut
@@ -86,7 +85,7 @@ def test_the_whole_judge_says_so_too(name: str, judged: Callable[..., Verdict], 
 @pytest.fixture(scope="module")
 def long_text() -> tuple[Rows, int]:
     """About 20,000 positions, and how many bytes their targets have."""
-    tokens = text(450, seed=3)
+    tokens = zoo.text(450, seed=3)
     return pack(tokens, zoo.BOS, zoo.T), int((np.arange(zoo.V - 1) % 4 + 1)[tokens[tokens != zoo.BOS]].sum())
 
 

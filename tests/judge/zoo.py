@@ -403,3 +403,17 @@ def write(folder: Path, program: export.Exported | bytes, params: Params) -> Pat
 def artifact(folder: Path, forward: Forward, seed: int = 0, dtype: Any = jnp.float32) -> Path:
     params = init(seed, dtype)
     return write(folder, exported(forward, params), params)
+
+
+def text(documents: int, seed: int = 0) -> np.ndarray:
+    """uint16[M]: documents in which a token depends on the one before it, of 1 to 100 tokens each."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for _ in range(documents):
+        steps = rng.integers(0, 24, size=rng.integers(1, 100))
+        token, body = int(rng.integers(V - 1)), []
+        for step in steps:
+            token = (5 * token + int(step)) % (V - 1)
+            body.append(token)
+        parts.append(np.array([BOS, *body], np.uint16))
+    return np.concatenate(parts)
