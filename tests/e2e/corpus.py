@@ -21,10 +21,12 @@ from typing import Any
 import numpy as np
 from docker.errors import NotFound
 
+from judge.heldout import load
+from judge.judge import Judge, JudgeLimits
 from runner.assemble import Rooms, assemble
 from runner.check import check
 from runner.protocols import Trip, TripOutcome
-from runner.road import OUTPUTS, Ids, Road
+from runner.road import OUTPUTS, Ids
 from runner.workspace import Config
 from sandbox.docker_engine import DockerEngine
 from sandbox.spec import MIB, Limits
@@ -33,6 +35,7 @@ ATTACKS = Path(__file__).parents[1] / "attacks"
 GROUPS = ("resources", "lifecycle", "files", "metric", "escape", "llm")
 HONEST = ATTACKS / "honest.py"
 WALL_CLOCK_S, JUDGE_S = 25.0, 60.0
+MEMORY, PIDS = 1024 * MIB, 128
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 KEPT = {
     "train.py",
@@ -97,7 +100,7 @@ class Arena:
 
     @classmethod
     def open(cls, dataset: Path) -> Arena:
-        config = Config(cpus=1, memory_gb=1.0, pids=128, judge_wall_clock=f"{JUDGE_S:.0f}s")
+        config = Config(cpus=1)
         arena = cls(assemble(config, data=dataset, wall_clock_s=WALL_CLOCK_S), dataset)
         engine = arena.rooms.engine
         assert isinstance(engine, DockerEngine)
@@ -129,13 +132,19 @@ class Arena:
             return Trip(TripOutcome.REJECTED, str(checked.rejection), None, 0.0, 0, "", None, "", folder)
         limits = Limits(
             wall_clock_s=expectation.wall or WALL_CLOCK_S,
-            memory_bytes=1024 * MIB,
-            pids=128,
+            memory_bytes=MEMORY,
+            pids=PIDS,
             out_bytes=64 * MIB,
             tmp_bytes=64 * MIB,
             shm_bytes=64 * MIB,
         )
-        road = replace(self.rooms.road, limits=limits, judge=_with_clock(self.rooms.road, expectation.judge))
+        judge = Judge(
+            self.rooms.engine,
+            self.rooms.images.judge.id,
+            {"val": load(self.dataset, "val")},
+            limits=JudgeLimits(wall_clock_s=expectation.judge, memory_bytes=MEMORY),
+        )
+        road = replace(self.rooms.road, limits=limits, judge=judge)
         return road.travel(source, Ids(f"attack-{secrets.token_hex(4)}", "0", 1), seed=0, folder=folder)
 
     def uniform_bpb(self) -> float:
@@ -181,21 +190,6 @@ class Arena:
         root = Path(self.client.info()["DockerRootDir"])
         found = os.statvfs(root if root.is_dir() else "/")
         return found.f_bavail * found.f_frsize
-
-
-def _with_clock(road: Road, seconds: float) -> Any:
-    judge = road.judge
-    if seconds == JUDGE_S:
-        return judge
-    from judge.judge import Judge, JudgeLimits
-
-    assert isinstance(judge, Judge)
-    return Judge(
-        judge._container.engine,
-        judge._container.image,
-        judge._heldout,
-        limits=JudgeLimits(wall_clock_s=seconds, memory_bytes=judge._limits.memory_bytes),
-    )
 
 
 def _process_count() -> int:
