@@ -15,8 +15,8 @@ from sandbox.engine import SandboxError
 from sandbox.text import one_line
 
 
-class Stopped(Exception):
-    """A signal asked us to stop. `number` is the signal's."""
+class Stopped(BaseException):
+    """A signal asked us to stop; no library's `except Exception` may take that for its own. `number` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by signal {number}")

@@ -33,7 +33,7 @@ def reproduce(
     json: Json = False,
 ) -> None:
     """Run a kept image again under the same limits and the same judge: PASS or FAIL."""
-    from runner.cli.search import _signals
+    from runner.cli.signals import signals
     from runner.reproduce import reproduce as again
 
     try:
@@ -47,7 +47,7 @@ def reproduce(
         return replace(rooms.road, image=image, limits=replace(rooms.road.limits, wall_clock_s=wall_clock_s))
 
     say(f"running {tag} again under the same limits")
-    with tempfile.TemporaryDirectory(prefix="autoresearch-reproduce-") as folder, _signals():
+    with tempfile.TemporaryDirectory(prefix="autoresearch-reproduce-") as folder, signals():
         Path(folder).chmod(0o755)
         found = again(
             rooms.engine,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import secrets
-import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from runner import assemble
 from runner import workspace as workspaces
-from runner.cli.failures import Stopped
 from runner.cli.output import envelope, number, say
+from runner.cli.signals import signals
 from runner.durations import format_duration, parse_duration
 from runner.errors import RunnerError, UsageError
 from runner.workspace import Config
@@ -97,7 +93,7 @@ def run(
         max_tokens=max_tokens,
         unheld_limits=unsafe_unheld_limits,
     )
-    with _signals():
+    with signals():
         session(workspace, config, options, display="json" if json else display)
 
 
@@ -131,7 +127,7 @@ def try_(
         gpus=gpus,
         data=str(data.resolve()) if data else None,
     )
-    with tempfile.TemporaryDirectory(prefix="autoresearch-try-") as folder, _signals():
+    with tempfile.TemporaryDirectory(prefix="autoresearch-try-") as folder, signals():
         Path(folder).chmod(0o755)
         trip = attempt(source, config, seed=seed, folder=Path(folder) / "trip", progress=say)
         check = report_in(trip.folder)
@@ -162,20 +158,3 @@ def try_(
         raise PrerequisiteMissing(
             f"the engine failed: {trip.detail or trip.reason}; `autoresearch doctor` may know why"
         )
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """SIGINT, SIGTERM and SIGHUP end the current container, are written down, and give 130, 143 or 129. A second one
-    ends at once; what is then left behind, the next start removes."""
-
-    def stop(received: int, _: FrameType | None) -> None:
-        signal.signal(received, signal.SIG_DFL)
-        raise Stopped(received)
-
-    before = {name: signal.signal(name, stop) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

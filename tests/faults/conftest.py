@@ -19,15 +19,6 @@ from sandbox.engine import SandboxError
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long forms are for before a release: `pytest -m slow tests/faults`."""
-    if "slow" in config.getoption("markexpr"):
-        return
-    for item in items:
-        if item.get_closest_marker("slow") and HERE in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="minutes long: `pytest -m slow tests/faults` runs it"))
-
-
 @pytest.fixture(scope="session")
 def template(
     engine: DockerEngine, images: object, dataset: Path, tmp_path_factory: pytest.TempPathFactory

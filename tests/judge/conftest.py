@@ -14,17 +14,6 @@ from judge.rows import pack
 from judge.verdict import Verdict
 from sandbox.spec import Lease
 
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The long forms are for before a release: `pytest -m slow tests/judge`."""
-    if "slow" in config.getoption("markexpr"):
-        return
-    for item in items:
-        if item.get_closest_marker("slow") and HERE in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason="minutes long: `pytest -m slow tests/judge` runs it"))
-
 
 @pytest.fixture(scope="session")
 def heldout() -> HeldOut:
