@@ -167,6 +167,7 @@ JUDGE = [
     ("depth capped", WALK, ' or depth > limits["depth"]', "", T_PROGRAM + "test_regions_in_regions_are_counted"),
     ("tensors capped", WALK, 'if size > limits["tensor_bytes"]', "if False", T_PROGRAM + "test_a_program_beyond_a_cap_is_refused"),
     ("constants capped", WALK, 'if constants > limits["constant_bytes"]', "if False", T_PROGRAM + "test_a_program_beyond_a_cap_is_refused"),
+    ("a reader that never ends is ended", "judge/inside/program.py", "signal.setitimer(signal.ITIMER_PROF, READ_CPU_S)", "signal.setitimer(signal.ITIMER_PROF, 0)", "tests/judge/test_fuzz_program.py::test_a_reader_that_never_ends_is_ended"),
     ("what is empty is capped too", WALK, "math.prod(max(length, 1) for length in shape)", "math.prod(shape)", "tests/judge/test_bombs.py::test_a_bomb_is_refused_at_little_cost"),
     ("calls written out are capped", WALK, 'if ops[name] > limits["ops"] or', "if", T_PROGRAM + "test_calls_that_double_at_every_level_are_counted_written_out"),
     ("chains of calls are capped", WALK, 'or height[name] > limits["depth"]', "", T_PROGRAM + "test_a_long_chain_of_calls_is_refused"),
