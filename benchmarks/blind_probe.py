@@ -1,6 +1,6 @@
 """How large a leak must be for the blind probe to find it: simulated verdicts, printed as a table.
 
-    .venv/bin/python -m benchmarks.blind_probe [--plans 200] [--probes 3072] [--suspects 1024] [--rows 800] [--seq-len 256]
+    .venv/bin/python -m benchmarks.blind_probe [--plans 200] [--probes 2560] [--suspects 512] [--rows 800] [--seq-len 256]
 
 The plans are the judge's own (`judge.probe.plan` and `suspects`), and so is the comparison (`judge.probe.agrees`); the default
 size is that of the default data for CPUs: 800 rows of 256 tokens of 2,048 kinds, 2.5 bytes a token. How rare a token is

@@ -30,6 +30,6 @@ class JudgeLimits:
 
     wall_clock_s: float = 120.0
     memory_bytes: int = 6 * GIB
-    probes: int = 3072
-    suspects: int = 1024
+    probes: int = 2560
+    suspects: int = 512
     program: ProgramLimits = ProgramLimits()

@@ -47,7 +47,7 @@ def test_what_is_promised_of_leaks_beyond_two_thousandths_of_a_bit() -> None:
             assert rate == 0
         if worth >= 0.002:
             assert twice[worth, shape] >= 95
-            assert rate >= (80 if shape == "half of them" else 95)
+            assert rate >= (75 if shape == "half of them" else 95)
 
 
 @pytest.mark.parametrize("shape", blind_probe.SHAPES)
