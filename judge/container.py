@@ -55,11 +55,18 @@ class JudgeContainer:
     limits: JudgeLimits
 
     def blind(
-        self, case: Case, data: HeldOut, inputs: NDArray[np.int32], cuts: NDArray[np.int64]
+        self,
+        case: Case,
+        data: HeldOut,
+        inputs: NDArray[np.int32],
+        cuts: NDArray[np.int64],
+        question: str = "blind",
     ) -> NDArray[np.float32] | Verdict:
-        """float32[M, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int64[M]), or why there are none."""
+        """float32[M, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int64[M]), or why there are none. `question`
+        names its folder."""
         content = inputs.astype("<i4").tobytes() + cuts.astype("<i4").tobytes()
-        return self._ask(case, data, Role.JUDGE_BLIND, content, "logits.f32", (len(inputs), data.vocab_size))
+        shape = (len(inputs), data.vocab_size)
+        return self._ask(case, data, Role.JUDGE_BLIND, question, content, "logits.f32", shape)
 
     def score(self, case: Case, data: HeldOut) -> NDArray[np.float32] | Verdict:
         """float32[N, T]: the cross-entropy (nats) of every target of the split, or why there is none."""
@@ -67,7 +74,8 @@ class JudgeContainer:
         filler = np.repeat(rows[:1], -len(rows) % self.batch, axis=0)  # completes the last batch; not counted
         padded = np.concatenate([rows, filler])
         shape = (len(padded), data.seq_len)
-        nats = self._ask(case, data, Role.JUDGE_SCORE, padded.astype("<i4").tobytes(), "nats.f32", shape)
+        content = padded.astype("<i4").tobytes()
+        nats = self._ask(case, data, Role.JUDGE_SCORE, "score", content, "nats.f32", shape)
         if isinstance(nats, Verdict):
             return nats
         if (nats < 0).any():  # no normalised distribution has a negative cross-entropy
@@ -75,9 +83,16 @@ class JudgeContainer:
         return nats[: len(rows)]
 
     def _ask(
-        self, case: Case, data: HeldOut, role: Role, rows: bytes, name: str, shape: tuple[int, int]
+        self,
+        case: Case,
+        data: HeldOut,
+        role: Role,
+        folder: str,
+        rows: bytes,
+        name: str,
+        shape: tuple[int, int],
     ) -> NDArray[np.float32] | Verdict:
-        question, answer = case.scratch / f"{role}-question", case.scratch / f"{role}-answer"
+        question, answer = case.scratch / f"{folder}-question", case.scratch / f"{folder}-answer"
         question.mkdir(mode=0o755)
         answer.mkdir(mode=0o755)
         request = {

@@ -1,7 +1,8 @@
-"""The host half of the judge: what to ask the two containers, and what their answers are worth.
+"""The host half of the judge: what to ask its containers, and what their answers are worth.
 
-Container B gets the blind probe, a fresh container C the whole text. Neither ever runs a line of the candidate's
-Python; the only thing of the candidate's that runs is the data-flow of its exported program.
+Container B gets the blind probe, a fresh container C the whole text, and a fresh container D the blind probe once more,
+where C's answers look too good. None ever runs a line of the candidate's Python; the only thing of the candidate's
+that runs is the data-flow of its exported program.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from sandbox.spec import Lease
 
 __all__ = ["JUDGE_VERSION", "Judge", "JudgeLimits", "ProgramLimits"]
 
-JUDGE_VERSION = "2"
+JUDGE_VERSION = "3"
 """Raised by hand whenever a score or a refusal could come out differently: rows, normalisation, probe, caps, ops."""
 
 
@@ -71,19 +72,29 @@ class Judge:
         return replace(verdict, seconds=self._monotonic() - started, judge_version=JUDGE_VERSION)
 
     def _verdict(self, case: Case, data: HeldOut) -> Verdict:
-        plan = probe.plan(data.rows, self._limits.probes, self._container.batch, self._rng())
+        rng = self._rng()
+        plan = probe.plan(data.rows, self._limits.probes, self._container.batch, rng)
         logits = self._container.blind(case, data, plan.inputs, plan.cut)
         if isinstance(logits, Verdict):
             return logits
-        at = plan.probed
-        blind = probe.blind_nats(logits[at], plan.target[at])
-        del logits
         nats = self._container.score(case, data)
         if isinstance(nats, Verdict):
             return nats
-        if not probe.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64)):
+        if not _agree(plan, logits, nats):
+            return Verdict(reason=Reason.NOT_CAUSAL)
+        plan = probe.suspects(data.rows, nats, self._limits.suspects, self._container.batch, rng)
+        logits = self._container.blind(case, data, plan.inputs, plan.cut, "suspects")
+        if isinstance(logits, Verdict):
+            return logits
+        if not _agree(plan, logits, nats):
             return Verdict(reason=Reason.NOT_CAUSAL)
         return _scored(data, nats)
+
+
+def _agree(plan: probe.Plan, logits: NDArray[np.float32], nats: NDArray[np.float32]) -> bool:
+    at = plan.probed
+    blind = probe.blind_nats(logits[at], plan.target[at])
+    return probe.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64))
 
 
 def _scored(data: HeldOut, nats: NDArray[np.float32]) -> Verdict:

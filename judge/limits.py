@@ -25,10 +25,11 @@ class ProgramLimits:
 
 @dataclass(frozen=True, slots=True)
 class JudgeLimits:
-    """`wall_clock_s` and `memory_bytes` are for each of the two containers; `probes` is how many blind positions are
-    asked (docs/judge.md says what that number finds)."""
+    """`wall_clock_s` and `memory_bytes` are for each of the containers; `probes` is how many blind positions are asked,
+    `suspects` how many more where the score looks too good (docs/judge.md says what these numbers find)."""
 
     wall_clock_s: float = 120.0
     memory_bytes: int = 6 * GIB
-    probes: int = 3072
+    probes: int = 2560
+    suspects: int = 512
     program: ProgramLimits = ProgramLimits()

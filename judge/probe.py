@@ -8,6 +8,9 @@ Real text, because a leak can be switched on by natural-looking rows only; rando
 leaks nothing at its own border (karpathy/nanochat #844); other neighbours in the batch than in the full score, because
 of batch statistics and expert choice.
 
+Afterwards the same is asked again, in a third container, where the full score looks too good for the rarity of its
+targets: a leak gathered at the dearest positions, too few to be met at random, is found there.
+
 Half of the rows are cut once: what follows their cut is nowhere in the blind container, so that even a program that
 broke out of XLA would not find it. The other half lends the text after the cuts and is cut as often as it takes to
 reach `count`; there, the text after a cut is in the container but never in the same batch as the cut (but for data of
@@ -50,12 +53,45 @@ class Plan:
 
 def plan(rows: Rows, count: int, batch: int, rng: np.random.Generator) -> Plan:
     """`count` probes, or as many as there are positions that may be cut at. `rows` must have four rows or more."""
+    order = rng.permutation(len(rows.tokens))
+    once, lenders = order[: len(order) // 2], order[len(order) // 2 :]
+    return _shown(rows, _batches(rows.scored, once, lenders, count, batch, rng), lenders, batch, rng)
+
+
+def suspects(rows: Rows, nats: NDArray[np.float32], count: int, batch: int, rng: np.random.Generator) -> Plan:
+    """Probes at the `count` positions where the model did best for how rare the target is. `nats` is its full score,
+    float[N, T]. A leak that is gathered at the few positions where it pays most is there, however few they are."""
+    target = rows.tokens[:, 1:]
+    counts = np.bincount(target[rows.scored], minlength=int(target.max()) + 1)
+    surprise = -np.log(np.maximum(counts, 1) / counts.sum())
+    gain = np.where(rows.scored, surprise[target] - nats, -np.inf).ravel()
+    best = np.argsort(-gain, kind="stable")[: min(count, int(rows.scored.sum()))]
+    row, cut = np.divmod(np.sort(best), target.shape[1])
+    nth = np.arange(len(row)) - np.searchsorted(row, row)  # of its row: no row twice in a batch
+    everyone = np.arange(len(rows.tokens))
+    return _shown(rows, _in_batches(row, cut, nth, batch), everyone, batch, rng)
+
+
+def _in_batches(
+    row: NDArray[np.int64], cut: NDArray[np.int64], nth: NDArray[np.int64], batch: int
+) -> Iterator[NDArray[np.int64]]:
+    for depth in range(int(nth.max(initial=-1)) + 1):
+        probes = np.stack([row[nth == depth], cut[nth == depth]], axis=1)
+        yield from (probes[start : start + batch] for start in range(0, len(probes), batch))
+
+
+def _shown(
+    rows: Rows,
+    probed: Iterator[NDArray[np.int64]],
+    lenders: NDArray[np.int64],
+    batch: int,
+    rng: np.random.Generator,
+) -> Plan:
+    """Every batch of (row, cut) with what may be seen of its rows, and text of the lenders after the cuts."""
     x, y = rows.tokens[:, :-1], rows.tokens[:, 1:]
     length = x.shape[1]
-    order = rng.permutation(len(x))
-    once, lenders = order[: len(x) // 2], order[len(x) // 2 :]
     batches = []
-    for probes in _batches(rows.scored, once, lenders, count, batch, rng):
+    for probes in probed:
         fillers = np.tile([[-1, 0]], (batch - len(probes), 1))
         row, cut = np.concatenate([probes, fillers]).T
         # the lender's text from a random offset, so that it is other text also at the same position

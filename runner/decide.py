@@ -21,9 +21,22 @@ from runner.protocols import Decision
 # Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
 # looks below, a script that changes nothing is kept in about 0.15 % of the cases, and a gain of three standard deviations in
 # three of four (benchmarks/decisions.py).
-_T = {1: 636.6, 2: 31.60, 3: 12.92, 4: 8.610, 5: 6.869, 6: 5.959, 7: 5.408, 8: 5.041, 9: 4.781, 10: 4.587}
-_T |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373}
-_Z = 3.291
+_KEEP = {1: 636.6, 2: 31.60, 3: 12.92, 4: 8.610, 5: 6.869, 6: 5.959, 7: 5.408, 8: 5.041, 9: 4.781, 10: 4.587}
+_KEEP |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
+# The same, 99.5 %: two-sided 99 %.
+_REPEAT = {
+    1: 63.66,
+    2: 9.925,
+    3: 5.841,
+    4: 4.604,
+    5: 4.032,
+    6: 3.707,
+    7: 3.499,
+    8: 3.355,
+    9: 3.250,
+    10: 3.169,
+}
+_REPEAT |= {12: 3.055, 15: 2.947, 20: 2.845, 30: 2.750, 60: 2.660, 120: 2.617, 241: 2.576}
 _PROMISING = 1.0
 """Standard errors by which a script must look better to be worth another run: what lies below never gets clear."""
 _SIMPLER_RUNS = 3
@@ -39,7 +52,12 @@ class Noise:
     @property
     def quantile(self) -> float:
         """How many standard errors a difference must exceed to be believed (99.95 %, one-sided)."""
-        return _quantile(self.freedom)
+        return _tabled(_KEEP, self.freedom)
+
+    @property
+    def repeat_quantile(self) -> float:
+        """Within how many standard errors a repetition lies (99 %, two-sided)."""
+        return _tabled(_REPEAT, self.freedom)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +116,7 @@ def decide(
     sampling = _paired_error(candidate, incumbent, document_bytes)
     error = math.hypot(training, sampling)
     # each source by what is known of it: three baseline repeats say little of their spread, hundreds of documents a lot
-    margin = math.hypot(noise.quantile * training, _quantile(len(document_bytes) - 1) * sampling)
+    margin = math.hypot(noise.quantile * training, _tabled(_KEEP, len(document_bytes) - 1) * sampling)
     simpler = candidate.nodes <= (1 - simpler_share) * incumbent.nodes and delta <= error
     promising = delta < -_PROMISING * error
     if delta < -margin and (runs > 1 or retests_left == 0):
@@ -111,9 +129,8 @@ def decide(
     return Judgement(Decision.DISCARD, reason, delta, margin)
 
 
-def _quantile(freedom: int) -> float:
-    known = [tabled for tabled in _T if tabled <= freedom]
-    return _T[max(known)] if known and freedom <= 240 else _Z
+def _tabled(table: dict[int, float], freedom: int) -> float:
+    return table[max((known for known in table if known <= freedom), default=1)]
 
 
 def _paired_error(a: Measured, b: Measured, document_bytes: NDArray[np.int64]) -> float:

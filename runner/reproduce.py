@@ -68,7 +68,7 @@ def reproduce(
     if trip.outcome is TripOutcome.INFRASTRUCTURE:
         raise CannotReproduce(f"the engine failed before there was a result: {trip.detail or trip.reason}")
     noise = Noise(float(facts["sigma"]), int(facts["freedom"]))
-    band = max(MIN_BAND, noise.quantile * noise.sigma * math.sqrt(1 + 1 / int(facts["repeats"])))
+    band = max(MIN_BAND, noise.repeat_quantile * noise.sigma * math.sqrt(1 + 1 / int(facts["repeats"])))
     recorded = float(facts["val-bpb"] if exact else facts["mean-val-bpb"])
     within = trip.val_bpb is not None and abs(trip.val_bpb - recorded) <= band
     equal = trip.params_sha256 == facts["params-sha256"] if exact else None

@@ -7,6 +7,7 @@ are separate parts of the file and may contradict each other, so they are also h
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from judge.inside import walk
 from judge.inside.refusal import Refused
 
 LOGITS = {"float32", "bfloat16", "float16"}
+READ_CPU_S = 30.0
+"""MLIR's reader never ends on one damaged file in a thousand, and nothing but a signal ends it: SIGPROF kills the process,
+which is `crashed`, long before the container's wall clock would. The largest program allowed takes a few seconds."""
 
 
 def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -> export.Exported:
@@ -28,6 +32,7 @@ def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -
         raise Refused("model_malformed", "empty")
     if path.stat().st_size > limits["model_bytes"]:
         raise Refused("program_too_large", "file size")
+    signal.setitimer(signal.ITIMER_PROF, READ_CPU_S)
     try:
         program = export.deserialize(bytearray(path.read_bytes()))
         # The context and the reader of Exported.call: what is walked is what runs.
@@ -40,6 +45,8 @@ def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -
         raise
     except Exception as error:  # any at all: these readers were not written for hostile input
         raise Refused("model_malformed", f"{type(error).__name__}: {error}") from error
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
     kept = [program.in_avals[index] for index in program.module_kept_var_idx]
     if inputs != [_tensor(aval) for aval in kept] or results != [_tensor(aval) for aval in program.out_avals]:
         raise Refused("signature", "the module is not what its frame says")

@@ -29,13 +29,13 @@ class LocalEngine:
     tamper: Callable[[Job, Path], None] = lambda job, out: None
     endings: Mapping[str, Outcome] = field(default_factory=dict)
     jobs: list[Job] = field(default_factory=list)
-    questions: dict[str, bytes] = field(default_factory=dict)
+    questions: list[bytes] = field(default_factory=list)
     log: str = ""
 
     def run(self, job: Job) -> Outcome:
         self.jobs.append(job)
         mounts = {mount.target: mount.source for mount in job.mounts}
-        self.questions[job.role] = (mounts["/judge"] / "rows.bin").read_bytes()
+        self.questions.append((mounts["/judge"] / "rows.bin").read_bytes())
         if job.role in self.endings:
             return self.endings[job.role]
         out = Path(tempfile.mkdtemp(dir=job.destination.parent))

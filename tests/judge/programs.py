@@ -49,6 +49,15 @@ def made(
     return export.export(jax.jit(forward), **options)(shapes, tokens)
 
 
+def unlocated(forward: Callable[..., Any], weights: Any) -> bytes:
+    """Without the source locations that jax.export writes: the same bytes wherever the tree lies."""
+    program = made(forward, weights)
+    with mlir.make_ir_context():
+        module = ir.Module.parse(str(program.mlir_module(serialized=False)))
+        blob = stablehlo.serialize_portable_artifact(module, stablehlo.get_current_version())
+    return bytes(dataclasses.replace(program, mlir_module_serialized=blob).serialize())
+
+
 def rewritten(edit: Callable[[str], str], forward: Callable[..., Any] = bigram) -> bytes:
     """A program whose module was changed by hand after jax.export had checked it."""
     honest = made(forward)

@@ -1,7 +1,7 @@
 """Mutated programs: loaded, or refused with a closed reason; no other exception, no memory beyond the limit.
 
-MLIR's own reader falls over some of them, and for a very few it never ends. The process that reads is alone in a container:
-the verdicts are `crashed` and `too_slow`, and nothing of the host's waits for it but the judge's own wall clock.
+MLIR's own reader falls over some of them, and on one in a thousand it would never end: a timer ends its process. That process
+is alone in a container, and the verdict is `crashed`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import zoo
-from programs import made, one_by_one
+from programs import one_by_one, unlocated
 
 from judge.verdict import Reason
 
@@ -20,22 +20,32 @@ DEATHS = {"signal 11", "signal 6", "signal 7", "signal 4", "signal 8"}
 KIB = 1 << 20
 
 
+def bases(folder: Path) -> list[Path]:
+    paths = []
+    for name in ("hashed_trigrams", "attention", "gated_recurrence", "token_choice"):
+        weights = {"bigram": zoo.init(0)["bigram"]} if name == "hashed_trigrams" else zoo.init(0)
+        paths.append(folder / name)
+        paths[-1].write_bytes(unlocated(zoo.HONEST[name], weights))
+    return paths
+
+
 @pytest.mark.parametrize("count", [600, pytest.param(12_000, marks=pytest.mark.slow)])
 def test_a_mutated_program_is_loaded_or_refused_with_a_closed_reason(count: int, tmp_path: Path) -> None:
-    bases = []
-    for name in ("hashed_trigrams", "attention", "gated_recurrence", "token_choice"):
-        bases.append(tmp_path / name)
-        weights = {"bigram": zoo.init(0)["bigram"]} if name == "hashed_trigrams" else zoo.init(0)
-        bases[-1].write_bytes(bytes(made(zoo.HONEST[name], weights).serialize()))
-
-    found = one_by_one(tmp_path, "--mutate", "0", str(count), *bases, timeout=1800)
+    found = one_by_one(tmp_path, "--mutate", "0", str(count), *bases(tmp_path), timeout=150 + count / 10)
 
     came = Counter(item["came"] for item in found)
-    print(came)
+    print(came, [item["name"] for item in found if item["came"] == "hang"])
     assert len(found) == count
     assert set(came) <= CLOSED | DEATHS | {"hang"}, came
     assert sum(came[death] for death in DEATHS) < count / 50
-    assert came["hang"] <= 3 + count / 1000
+    assert came["hang"] <= 3 + count / 400
     assert came["model_malformed"] > count / 10
     assert max(item["seconds"] for item in found if item["came"] != "hang") < 20
     assert max(item["kib"] for item in found) < 2 * KIB
+
+
+def test_a_reader_that_never_ends_is_ended(tmp_path: Path) -> None:
+    """With another version of jaxlib it may be another file: the long form above finds one, `hang` is its name."""
+    (found,) = one_by_one(tmp_path, "--mutate", "4089", "4090", *bases(tmp_path), timeout=60)
+
+    assert found["came"] == "hang"

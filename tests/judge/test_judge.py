@@ -31,14 +31,14 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # ---- what is asked -------------------------------------------------------------------------------------------
-def test_the_blind_container_comes_first_and_the_second_is_a_fresh_one(
+def test_the_blind_container_comes_first_and_every_question_has_a_fresh_one(
     artifact: Path, judged: Judged
 ) -> None:
     engine = LocalEngine()
     verdict = judged(artifact, engine)
 
     assert verdict.valid
-    assert [job.role for job in engine.jobs] == [B_ROLE, C_ROLE]
+    assert [job.role for job in engine.jobs] == [B_ROLE, C_ROLE, B_ROLE]
     assert verdict.judge_version == JUDGE_VERSION
     assert verdict.seconds > 0
 
@@ -62,11 +62,11 @@ def test_the_blind_container_is_given_no_row_whole_and_the_second_all_of_them(
     engine = LocalEngine()
     judged(artifact, engine, probes=len(heldout.rows.tokens) // 2)
 
-    given = np.frombuffer(engine.questions[B_ROLE], "<i4")
+    given = np.frombuffer(engine.questions[0], "<i4")
     inputs = given[: len(given) // (zoo.T + 1) * zoo.T].reshape(-1, zoo.T)
     whole = {row.tobytes() for row in heldout.rows.tokens[:, :-1]}
     assert sum(row.tobytes() in whole for row in inputs) <= 2  # a cut at the very end hides the target only
-    scored = np.frombuffer(engine.questions[C_ROLE], "<i4").reshape(-1, zoo.T + 1)
+    scored = np.frombuffer(engine.questions[1], "<i4").reshape(-1, zoo.T + 1)
     assert np.array_equal(scored[: len(heldout.rows.tokens)], heldout.rows.tokens)
 
 
@@ -260,6 +260,23 @@ def test_losses_that_were_forged_in_the_second_container_are_found(artifact: Pat
 
     verdict = judged(artifact, LocalEngine(tamper=array("nats.f32", forge)))
     assert verdict.reason is Reason.NOT_CAUSAL
+
+
+def test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container(
+    artifact: Path, judged: Judged, heldout: HeldOut
+) -> None:
+    """Two of about 2,000 positions, the dearest: four random probes do not meet them."""
+
+    def forge(content: bytes) -> bytes:
+        nats = np.frombuffer(content, "<f4").reshape(-1, zoo.T).copy()
+        scored = heldout.rows.scored
+        cost = np.where(scored, nats[: len(scored)], -1.0)
+        nats.reshape(-1)[np.argsort(cost, axis=None)[-2:]] = 0.0
+        return nats.tobytes()
+
+    engine = LocalEngine(tamper=array("nats.f32", forge))
+    assert judged(artifact, engine, probes=4, suspects=60).reason is Reason.NOT_CAUSAL
+    assert len(engine.jobs) == 3
 
 
 # ---- the real command ----------------------------------------------------------------------------------------

@@ -138,3 +138,42 @@ def test_the_blind_loss_is_normalised_whatever_the_logits() -> None:
     assert probe.blind_nats(logits, target) == pytest.approx(exact, rel=1e-12)
     flat = np.full((3, 50), 1e30, np.float32)
     assert probe.blind_nats(flat, np.zeros(3, np.int64)) == pytest.approx(np.log(50), rel=1e-12)
+
+
+# ---- where the score looks too good ----------------------------------------------------------------------------
+@settings(max_examples=60)
+@given(**sizes, asked=st.integers(1, 300), seed=st.integers(0, 99))
+def test_a_suspect_is_shown_as_any_probe_is(
+    count: int, length: int, batch: int, asked: int, seed: int
+) -> None:
+    rows = distinct(count, length)
+    rng = np.random.default_rng(seed)
+    nats = rng.random((count, length)).astype(np.float32)
+    plan = probe.suspects(rows, nats, asked, batch, rng)
+
+    assert plan.probed.sum() == min(asked, rows.scored.sum())
+    positions = set(zip(plan.row[plan.probed].tolist(), plan.cut[plan.probed].tolist(), strict=True))
+    assert len(positions) == plan.probed.sum()
+    for start in range(0, len(plan.inputs), batch):
+        block = slice(start, start + batch)
+        members = plan.row[block][plan.probed[block]]
+        assert len(set(members)) == len(members)
+        for inputs, cut, row in zip(plan.inputs[block], plan.cut[block], plan.row[block], strict=True):
+            if row >= 0:
+                assert rows.scored[row, cut]
+                assert np.array_equal(inputs[: cut + 1], rows.tokens[row, : cut + 1])
+                assert not set(inputs[cut + 1 :]) & set(rows.tokens[row])
+                if count > batch:
+                    assert not set(plan.inputs[block].ravel()) & set(rows.tokens[row, cut + 1 :])
+
+
+def test_suspects_are_where_a_rare_target_cost_little() -> None:
+    tokens = np.zeros((20, 17), np.int32)
+    tokens[:, 5], tokens[3, 9] = 1, 2
+    rows = Rows(tokens, np.zeros((20, 16), np.int32))
+    nats = np.full((20, 16), 0.5, np.float32)
+    nats[:, 4] = 2.5  # a rare target that cost what it should
+    nats[7, 4] = nats[3, 8] = 0.0
+    plan = probe.suspects(rows, nats, 2, 4, np.random.default_rng(0))
+    found = set(zip(plan.row[plan.probed].tolist(), plan.cut[plan.probed].tolist(), strict=True))
+    assert found == {(3, 8), (7, 4)}

@@ -1,5 +1,5 @@
-# EXPECT: outcome=ok says=the_end
-# 200 MB on both streams. The log rotates, only its tail is read, and the candidate is not held up.
+# EXPECT: outcome=ok exact=yes
+# 200 MB on both streams. The log rotates, only its tail is read, what is too much is dropped, and nobody is held up by it.
 import os
 
 import jax.numpy as jnp
@@ -12,4 +12,3 @@ harness.save_params(params)
 for _ in range(1600):
     os.write(1, b"all is well\n" * 5461)
     os.write(2, b"\x1b[2J\x1b]0;x\x07" * 5461)
-os.write(1, b"\nthe end\n")
