@@ -1,6 +1,7 @@
 """Upstream's own ideas go through the real loop on the real engine, and every one of them gets a verdict.
 
-By default a sample of two on a short clock: a change of structure, and the seed, which must be turned away. The whole set takes about twenty minutes: `pytest -m slow tests/e2e`.
+By default a sample of two on a short clock: a change of structure, and the seed, which must be turned away. The
+whole set takes about twenty minutes: `pytest -m slow tests/e2e`.
 """
 
 from __future__ import annotations
