@@ -126,6 +126,10 @@ class TorchAlone:
         self.pipe.send(batches)
         return float(self.pipe.recv())
 
+    def close(self) -> None:
+        self.pipe.send(None)
+        self.process.join(10)
+
 
 def _torch_alone(pipe: Any, plain: dict[str, Any], params: Any, device: str, compiled: bool) -> None:
     spans, scale = plain["spans"], plain["scale"]
@@ -134,8 +138,8 @@ def _torch_alone(pipe: Any, plain: dict[str, Any], params: Any, device: str, com
     train.harness = types.SimpleNamespace(bos_id=plain["bos_id"])
     train.learning_rate_scale = lambda _: scale
     contestant = Torch(train, params, device, compiled=compiled)
-    while True:
-        pipe.send(contestant.steps(pipe.recv()))
+    while (batches := pipe.recv()) is not None:
+        pipe.send(contestant.steps(batches))
 
 
 def equality(ours: Jax, theirs: Torch, batch: Any) -> None:
@@ -211,10 +215,11 @@ def main() -> None:
     ours = Jax(train)
     if not options.gpu:
         equality(ours, Torch(train, ours.initial, device, compiled=False), next(batches))
-    contestants: dict[str, Callable[[list[Any]], float]] = {"train.py": ours.steps}
-    contestants["torch eager"] = TorchAlone(train, ours.initial, device, compiled=False).steps
+    alone = {"torch eager": TorchAlone(train, ours.initial, device, compiled=False)}
     if not options.no_compile:
-        contestants["torch.compile"] = TorchAlone(train, ours.initial, device, compiled=True).steps
+        alone["torch.compile"] = TorchAlone(train, ours.initial, device, compiled=True)
+    contestants: dict[str, Callable[[list[Any]], float]] = {"train.py": ours.steps}
+    contestants |= {name: torch.steps for name, torch in alone.items()}
     for name, steps in contestants.items():
         started = time.perf_counter()
         steps([next(batches), next(batches)])
@@ -232,6 +237,8 @@ def main() -> None:
     median = functools.reduce(lambda d, n: {**d, n: statistics.median(speeds[n])}, speeds, {})
     for name, speed in median.items():
         print(f"{name:14s} {speed:12,.0f} tokens/s   train.py is {median['train.py'] / speed:5.2f} x")
+    for torch in alone.values():
+        torch.close()
     if options.gpu:
         peak = matmul_peak()
         used = median["train.py"] * flops_per_token(train, ours.initial)
