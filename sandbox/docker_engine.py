@@ -134,7 +134,7 @@ class DockerEngine:
                 return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
             how, note = ending(self.client, container, state, death)
             log = sanitise(self.client.logs(container, tail=_LOG_ENTRIES))
-        except requests.exceptions.ConnectionError:
+        except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
             if death.killed:
                 raise
             # an engine that shuts down kills its containers, says so, and is gone

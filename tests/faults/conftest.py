@@ -16,8 +16,6 @@ from night_on_disk import BASELINE, BETTER, Runner, Search, write_workspace
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import SandboxError
 
-HERE = Path(__file__).parent
-
 
 @pytest.fixture(scope="session")
 def template(

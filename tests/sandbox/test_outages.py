@@ -117,17 +117,24 @@ def test_what_could_not_be_removed_is_removed_before_the_next_job(
 
 
 @pytest.mark.engine
+@pytest.mark.parametrize(
+    "gone",
+    [
+        requests.exceptions.ConnectionError("Connection aborted."),
+        requests.exceptions.ChunkedEncodingError("Connection broken: IncompleteRead"),
+    ],
+    ids=["before its answer", "in the middle of it"],
+)
 def test_an_engine_that_shuts_down_takes_the_container_with_it_and_that_is_a_loss(
-    sandboxed: Any, monkeypatch: pytest.MonkeyPatch
+    gone: Exception, sandboxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def logs(*_: object, **__: object) -> None:
+        raise gone
+
     dying = DockerEngine.connect()
-    monkeypatch.setattr(dying.client, "logs", _gone)
+    monkeypatch.setattr(dying.client, "logs", logs)
     outcome = dying.run(sandboxed.job("raise SystemExit(137)"))
     assert (outcome.ending, outcome.fault) == (Ending.LOST, Fault.INFRASTRUCTURE)
-
-
-def _gone(*_: object, **__: object) -> None:
-    raise requests.exceptions.ConnectionError("Connection aborted.")
 
 
 @pytest.mark.engine
