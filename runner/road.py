@@ -197,9 +197,9 @@ def clear_judging(folder: Path) -> None:
 
 def clear_lost(folder: Path) -> None:
     """Remove all that an attempt nobody can finish has left, but for its script and its log."""
-    clear_judging(folder)
-    for output in OUTPUTS:
-        (folder / output.name).unlink(missing_ok=True)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in {"train.py", "log.txt"}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def artifact(outcome: Outcome) -> tuple[TripOutcome | None, str | None]:
