@@ -60,7 +60,7 @@ class JudgeContainer:
         data: HeldOut,
         inputs: NDArray[np.int32],
         cuts: NDArray[np.int64],
-        question: str = "blind",
+        question: str,
     ) -> NDArray[np.float32] | Verdict:
         """float32[M, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int64[M]), or why there are none. `question`
         names its folder."""

@@ -72,28 +72,36 @@ class Judge:
         return replace(verdict, seconds=self._monotonic() - started, judge_version=JUDGE_VERSION)
 
     def _verdict(self, case: Case, data: HeldOut) -> Verdict:
-        rng = self._rng()
-        plan = probe.plan(data.rows, self._limits.probes, self._container.batch, rng)
-        logits = self._container.blind(case, data, plan.inputs, plan.cut)
-        if isinstance(logits, Verdict):
-            return logits
+        rng, batch = self._rng(), self._container.batch
+        plan = probe.plan(data.rows, self._limits.probes, batch, rng)
+        blind = self._blind(case, data, plan, "blind")
+        if isinstance(blind, Verdict):
+            return blind
         nats = self._container.score(case, data)
         if isinstance(nats, Verdict):
             return nats
-        if not _agree(plan, logits, nats):
+        if not _agree(plan, blind, nats):
             return Verdict(reason=Reason.NOT_CAUSAL)
-        plan = probe.suspects(data.rows, nats, self._limits.suspects, self._container.batch, rng)
-        logits = self._container.blind(case, data, plan.inputs, plan.cut, "suspects")
-        if isinstance(logits, Verdict):
-            return logits
-        if not _agree(plan, logits, nats):
+        plan = probe.suspects(data.rows, nats, self._limits.suspects, batch, rng)
+        blind = self._blind(case, data, plan, "suspects")
+        if isinstance(blind, Verdict):
+            return blind
+        if not _agree(plan, blind, nats):
             return Verdict(reason=Reason.NOT_CAUSAL)
         return _scored(data, nats)
 
+    def _blind(
+        self, case: Case, data: HeldOut, plan: probe.Plan, question: str
+    ) -> NDArray[np.float64] | Verdict:
+        """The loss (nats) at every probe of `plan`, or why there is none."""
+        logits = self._container.blind(case, data, plan.inputs, plan.cut, question)
+        if isinstance(logits, Verdict):
+            return logits
+        return probe.blind_nats(logits[plan.probed], plan.target[plan.probed])
 
-def _agree(plan: probe.Plan, logits: NDArray[np.float32], nats: NDArray[np.float32]) -> bool:
+
+def _agree(plan: probe.Plan, blind: NDArray[np.float64], nats: NDArray[np.float32]) -> bool:
     at = plan.probed
-    blind = probe.blind_nats(logits[at], plan.target[at])
     return probe.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64))
 
 

@@ -8,14 +8,14 @@ Real text, because a leak can be switched on by natural-looking rows only; rando
 leaks nothing at its own border (karpathy/nanochat #844); other neighbours in the batch than in the full score, because
 of batch statistics and expert choice.
 
-Afterwards the same is asked again, in a third container, where the full score looks too good for the rarity of its
-targets: a leak gathered at the dearest positions, too few to be met at random, is found there.
-
 Half of the rows are cut once: what follows their cut is nowhere in the blind container, so that even a program that
 broke out of XLA would not find it. The other half lends the text after the cuts and is cut as often as it takes to
 reach `count`; there, the text after a cut is in the container but never in the same batch as the cut (but for data of
 fewer rows than a batch). Sparse leaks are found by number: a leak at a share f of the scored positions is missed with
 probability (1 - f)^count. See docs/judge.md for what that means in bits per byte.
+
+Afterwards the same is asked again, in a third container, where the full score looks too good for the rarity of its
+targets: a leak gathered at the dearest positions, too few to be met at random, is found there.
 """
 
 from __future__ import annotations
@@ -69,15 +69,14 @@ def suspects(rows: Rows, nats: NDArray[np.float32], count: int, batch: int, rng:
     row, cut = np.divmod(np.sort(best), target.shape[1])
     nth = np.arange(len(row)) - np.searchsorted(row, row)  # of its row: no row twice in a batch
     everyone = np.arange(len(rows.tokens))
-    return _shown(rows, _in_batches(row, cut, nth, batch), everyone, batch, rng)
+    probes = np.stack([row, cut], axis=1)
+    layers = (probes[nth == depth] for depth in range(int(nth.max(initial=-1)) + 1))
+    split = (part for layer in layers for part in _split(layer, batch))
+    return _shown(rows, split, everyone, batch, rng)
 
 
-def _in_batches(
-    row: NDArray[np.int64], cut: NDArray[np.int64], nth: NDArray[np.int64], batch: int
-) -> Iterator[NDArray[np.int64]]:
-    for depth in range(int(nth.max(initial=-1)) + 1):
-        probes = np.stack([row[nth == depth], cut[nth == depth]], axis=1)
-        yield from (probes[start : start + batch] for start in range(0, len(probes), batch))
+def _split(probes: NDArray[np.int64], batch: int) -> Iterator[NDArray[np.int64]]:
+    return (probes[start : start + batch] for start in range(0, len(probes), batch))
 
 
 def _shown(
@@ -115,8 +114,7 @@ def _batches(
     cuts = {int(row): rng.permutation(np.flatnonzero(scored[row])) for row in (*once, *lenders)}
 
     def batched(rows: NDArray[np.int64], depth: int) -> Iterator[NDArray[np.int64]]:
-        probes = np.array([(row, cuts[int(row)][depth]) for row in rows], np.int64)
-        yield from (probes[start : start + batch] for start in range(0, len(probes), batch))
+        yield from _split(np.array([(row, cuts[int(row)][depth]) for row in rows], np.int64), batch)
 
     once = once[:count]
     yield from batched(once, 0)

@@ -90,11 +90,9 @@ def canary(engine: DockerEngine, image: str) -> list[Finding]:
     own_kernel = (engine.dialect.runtime or "").startswith("runsc")
     foreign = [trial for trial in broken if own_kernel and trial.name in _OF_LINUX]
     broken = [trial for trial in broken if trial not in foreign]
-    found = (
-        [Finding("canary", Level.OK, f"{len(tried) - len(foreign)} limits hold when tried")]
-        if not broken
-        else []
-    )
+    found = []
+    if not broken:
+        found.append(Finding("canary", Level.OK, f"{len(tried) - len(foreign)} limits hold when tried"))
     if foreign:
         names = ", ".join(trial.name for trial in foreign)
         found.append(

@@ -74,9 +74,8 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
         ]
         for value in values:
             shape, element = tensor(value.type)
-            size = (
-                math.prod(max(length, 1) for length in shape) * WIDTHS[element]
-            )  # XLA counts what is empty too
+            # a length of 0 as 1: XLA counts what is empty, too
+            size = math.prod(max(length, 1) for length in shape) * WIDTHS[element]
             if size > limits["tensor_bytes"]:
                 raise Refused("program_too_large", "tensor")
             if op.name == "stablehlo.constant" and not _is_splat(op):

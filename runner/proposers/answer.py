@@ -34,6 +34,11 @@ class BadAnswer(Exception):
         self.repairable = repairable
 
 
+def brief(reason: str) -> str:
+    """The sentence of a reason, without the lines that its author is shown."""
+    return reason.partition(" The nearest lines")[0].partition("\n")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     """An answer that can be tried. `edits` is empty for a whole file."""

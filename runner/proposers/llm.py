@@ -13,7 +13,7 @@ from dataclasses import replace
 from runner.check import check
 from runner.clock import Clock
 from runner.proposers import prompt
-from runner.proposers.answer import BadAnswer, Read, read
+from runner.proposers.answer import BadAnswer, Read, brief, read
 from runner.proposers.calling import Caller, NoMoney, Unavailable
 from runner.proposers.model import Completion, Message
 from runner.proposers.prompt import Task
@@ -114,9 +114,8 @@ class LlmProposer:
         )
 
     def _failed(self, reason: str, model: str) -> Proposal:
-        first = reason.partition(" The nearest lines")[0].partition("\n")[0]
         return Proposal(
-            None, "no usable answer", failure=first, author=f"llm {model}", notices=self._noticed()
+            None, "no usable answer", failure=brief(reason), author=f"llm {model}", notices=self._noticed()
         )
 
     def _task(self, context: Context) -> Task:

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from runner.errors import UsageError
-from runner.proposers.answer import BadAnswer, read_text
+from runner.proposers.answer import BadAnswer, brief, read_text
 from runner.protocols import USED_UP, Context, Proposal
 from sandbox.text import one_line
 
@@ -49,12 +49,11 @@ def edited(text: str, parent: str, name: str) -> Proposal:
         found = read_text(text, parent)
     except BadAnswer as error:
         title = re.search(r"^TITLE: *(.+)$", text, re.MULTILINE)
-        reason = str(error).partition(" The nearest lines")[0].partition("\n")[0]
         return Proposal(
             None,
             one_line(title.group(1)) if title else name,
             category="scripted",
-            failure=f"{name} does not fit: {reason}",
+            failure=f"{name} does not fit: {brief(str(error))}",
         )
     return Proposal(
         found.source,

@@ -337,28 +337,8 @@ POINTS = [
 def test_killed_anywhere_in_a_call_the_spend_is_never_under_counted(
     point: str, nth: int, night: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    when, _, what = point.partition(" ")
     with serving([edit("SCORE = 2.0", "SCORE = 1.9"), edit("SCORE = 1.9", "SCORE = 1.8"), PROSE]) as provider:
-        night.proposals = researcher(night, provider)  # type: ignore[assignment]
-        night.loop(max_experiments=0).go()
-        owner = LitellmClient if what == "complete" else Ledger
-        original, seen = getattr(owner, what), 0
-
-        def dying(*args: Any, **kwargs: Any) -> Any:
-            nonlocal seen
-            seen += 1
-            if seen == nth and when == "before":
-                raise Killed
-            result = original(*args, **kwargs)
-            if seen == nth and when == "after":
-                raise Killed
-            return result
-
-        monkeypatch.setattr(owner, what, dying)
-        with pytest.raises(Killed):
-            night.loop(max_experiments=2).go()
-        monkeypatch.undo()
-        monkeypatch.setenv("OPENAI_API_KEY", CANARY)
+        killed_once(night, provider, monkeypatch, point, nth)
         reopened = Ledger(night.workspace.ledger)
         assert reopened.spent("night").usd >= provider.usd - 1e-12
         reopened.close()
