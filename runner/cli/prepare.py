@@ -104,7 +104,12 @@ def data_verify(folder: Annotated[Path, typer.Argument(help="A prepared data set
     print("every file is what was prepared")
 
 
-def doctor(json: Json = False) -> None:
+def doctor(
+    runtime: Annotated[
+        str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Is this machine ready to be left alone? Exit code 3 if something is missing."""
     from runner.errors import PrerequisiteMissing, RunnerError
 
@@ -112,7 +117,7 @@ def doctor(json: Json = False) -> None:
         config = workspaces.find(Path.cwd()).config()
     except RunnerError:
         config = Config()
-    findings = _findings(config)
+    findings = _findings(assemble.override(config, runtime=runtime))
     if json:
         envelope("doctor", findings=[{"name": n, "level": level, "sentence": s} for n, level, s in findings])
     else:

@@ -30,6 +30,9 @@ def reproduce(
         bool, typer.Option("--exact", help="Play back the clock: the weights must be the same bytes.")
     ] = False,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run a kept image again under the same limits and the same judge: PASS or FAIL."""
@@ -40,7 +43,7 @@ def reproduce(
         config = workspaces.find(Path.cwd()).config()
     except RunnerError:
         config = Config()
-    config = assemble.override(config, data=str(data.resolve()) if data else None)
+    config = assemble.override(config, data=str(data.resolve()) if data else None, runtime=runtime)
     rooms = assemble.assemble(config)
 
     def road_for(image: str, wall_clock_s: float) -> Road:

@@ -46,6 +46,9 @@ def run(
     cost_tracking: Annotated[str | None, typer.Option(help="on, or off when nothing is to be paid.")] = None,
     llm_timeout: Annotated[str | None, typer.Option(help="Longest wait for one answer: 3m.")] = None,
     gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
+    ] = None,
     proposer: Annotated[
         str | None,
         typer.Option(help="tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm, hybrid."),
@@ -73,6 +76,7 @@ def run(
         wall_clock=wall_clock,
         compile_check=compile_check,
         gpus=gpus,
+        runtime=runtime,
         proposer=proposer or ("llm" if model else None),
         data=str(data.resolve()) if data else None,
         model=model,
@@ -105,6 +109,9 @@ def try_(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
     gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="What harness.seed will be.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
@@ -125,6 +132,7 @@ def try_(
         wall_clock=wall_clock,
         compile_check=compile_check,
         gpus=gpus,
+        runtime=runtime,
         data=str(data.resolve()) if data else None,
     )
     with tempfile.TemporaryDirectory(prefix="autoresearch-try-") as folder, signals():
