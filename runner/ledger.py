@@ -6,9 +6,7 @@ systems, so those are refused. Readers need no lock and import nothing heavy.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -348,29 +346,6 @@ def _experiment(row: sqlite3.Row, attempts: Sequence[Attempt]) -> Experiment:
     values["source"] = (row["source"] or b"").decode("utf-8", errors="replace")
     values["fingerprint"] = row["fingerprint"] or ""
     return Experiment(**{**values, "state": State(values["state"]), "attempts": tuple(attempts)})
-
-
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """One runner per workspace; the kernel lets go if we die. Raises UsageError."""
-    descriptor = os.open(folder / "run.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError("another `autoresearch run` is at work in this workspace") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def locked(folder: Path) -> bool:
-    """Whether a runner is alive in this workspace."""
-    try:
-        with lock(folder):
-            return False
-    except (UsageError, OSError):
-        return True
 
 
 def file_system(folder: Path) -> str:

@@ -17,7 +17,8 @@ from runner.budget import Budget
 from runner.clock import SystemClock
 from runner.durations import format_duration, parse_duration
 from runner.errors import MoneyGone, PrerequisiteMissing, UsageError
-from runner.ledger import Ledger, Run, lock
+from runner.ledger import Ledger, Run
+from runner.lock import lock
 from runner.loop import Loop, Settings
 from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps

@@ -10,7 +10,8 @@ import typer
 from runner import workspace as workspaces
 from runner.cli.output import envelope, number, table
 from runner.errors import NothingEvaluated
-from runner.ledger import Attempt, Experiment, Ledger, Run, locked
+from runner.ledger import Attempt, Experiment, Ledger, Run
+from runner.lock import locked
 from sandbox.text import one_line
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

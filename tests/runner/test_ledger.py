@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from runner.durations import format_duration, parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
-from runner.ledger import Ledger, lock, locked
+from runner.ledger import Ledger
 from runner.schema import MIGRATIONS
 from runner.workspace import config_from
 
@@ -60,26 +59,6 @@ def test_an_old_ledger_is_opened_and_nothing_in_it_is_lost(tmp_path: Path) -> No
     assert [e.title for e in ledger.experiments("old")] == ["t"]
     assert ledger.spent("old").usd == 0
     assert ledger.calls("old") == []
-
-
-def _hold(folder: Path, held: object, release: object) -> None:
-    with lock(folder):
-        held.set()  # type: ignore[attr-defined]
-        release.wait(30)  # type: ignore[attr-defined]
-
-
-def test_two_runners_in_one_workspace_is_refused_and_kill_nine_frees_it(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    held, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, held, release))
-    other.start()
-    assert held.wait(30)
-    assert locked(tmp_path)
-    with pytest.raises(UsageError, match="another"), lock(tmp_path):
-        pass
-    other.kill()
-    other.join()
-    assert not locked(tmp_path)
 
 
 @pytest.mark.parametrize(
