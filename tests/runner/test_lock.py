@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -76,24 +76,11 @@ def test_a_stranger_with_the_same_process_number_is_not_taken_for_the_runner(
 
 
 def test_whoever_only_looks_does_not_keep_a_runner_from_starting(tmp_path: Path) -> None:
-    (tmp_path / "run.lock").touch()
-    stop = threading.Event()
-
-    def look() -> None:
-        while not stop.is_set():
-            locked(tmp_path)
-
-    lookers = [threading.Thread(target=look) for _ in range(2)]
-    for looker in lookers:
-        looker.start()
-    try:
-        for _ in range(100):
-            with lock(tmp_path):
-                pass
-    finally:
-        stop.set()
-        for looker in lookers:
-            looker.join()
+    with (tmp_path / "run.lock").open("w") as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        assert not locked(tmp_path), "two who look keep nobody out either"
+        with lock(tmp_path, sleep=lambda _: fcntl.flock(looking, fcntl.LOCK_UN)):
+            assert locked(tmp_path)
 
 
 def test_looking_makes_no_file(tmp_path: Path) -> None:
