@@ -11,6 +11,7 @@ from runner import lineage
 from runner.clock import Clock
 from runner.decide import Noise
 from runner.ledger import Experiment
+from runner.measured import mean
 from runner.road import Ids, Road
 from runner.snapshot import Kept, freeze, tag_of
 from sandbox.engine import Image, ImageMissing, SandboxError
@@ -49,7 +50,6 @@ class Keeper:
 
     def _keep(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
         first = experiment.measured[0]
-        scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
         assert first.val_bpb is not None
         assert first.params_sha256 is not None
         test_bpb = experiment.test_bpb
@@ -67,8 +67,8 @@ class Keeper:
             title=experiment.title,
             seed=first.seed,
             val_bpb=first.val_bpb,
-            mean_val_bpb=sum(scores) / len(scores),
-            repeats=len(scores),
+            mean_val_bpb=mean(experiment),
+            repeats=len(experiment.measured),
             sigma=noise.sigma,
             freedom=noise.freedom,
             test_bpb=test_bpb,

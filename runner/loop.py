@@ -16,11 +16,12 @@ from runner.ahead import Ahead, Start, in_thread, on_new_best
 from runner.budget import Budget
 from runner.check import check, constants_only
 from runner.clock import Clock
-from runner.decide import Judgement, Measured, Noise, decide, pooled
+from runner.decide import Judgement, Noise, decide
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.history import context_for
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
+from runner.measured import mean, measured, noise_floor
 from runner.protocols import (
     EXHAUSTED,
     MONEY_GONE,
@@ -35,6 +36,7 @@ from runner.protocols import (
 from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
 from runner.workspace import Workspace
 
+ASKED = "asked to end after the present experiment"
 NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_INFRASTRUCTURE_FAILURES = 3
 MAX_UNTRAINED_IN_A_ROW = 10
@@ -69,12 +71,13 @@ class Loop:
         clock: Clock,
         emit: Subscriber,
         start: Start = in_thread,
+        asked_to_end: Callable[[], bool] = lambda: False,
     ) -> None:
         self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
         self.road, self.proposer, self.keeper, self.budget = road, proposer, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
         self._infrastructure_failures = 0
-        self._ahead = Ahead(proposer, start)
+        self._ahead, self._asked_to_end = Ahead(proposer, start), asked_to_end
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
@@ -128,7 +131,7 @@ class Loop:
                 )
             baseline = self._all()[0]
         if baseline.status == "open":
-            self._set(0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=_mean(baseline))
+            self._set(0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline))
             self._keep(self._all()[0])
 
     # -- one experiment ----------------------------------------------------------------------------------------
@@ -194,7 +197,7 @@ class Loop:
     def _think_ahead(self, experiment: Experiment) -> None:
         """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
         most, number = self.settings.max_experiments, len(self._all())
-        room = most is None or number <= most
+        room = (most is None or number <= most) and not self._asked_to_end()
         if experiment.status == "open" and room and self._ahead.wanted and self.budget.allows_another(2):
             self._ahead.ask(self._context(number))
 
@@ -291,7 +294,7 @@ class Loop:
         assert noise is not None, "the baseline has at least two repeats"
         document_bytes = np.load(best.measured[0].folder / "document_bytes.npy")
         left = self.settings.retests - (len(experiment.measured) - 1)
-        return decide(_measured(experiment), _measured(best), noise, document_bytes, retests_left=left)
+        return decide(measured(experiment), measured(best), noise, document_bytes, retests_left=left)
 
     def _decide(self, experiment: Experiment, judgement: Judgement) -> None:
         number = experiment.number
@@ -300,7 +303,7 @@ class Loop:
             status=str(judgement.decision),
             state=State.DECIDED,
             reason=judgement.reason,
-            val_bpb=_mean(experiment),
+            val_bpb=mean(experiment),
             delta=judgement.delta,
             margin=judgement.margin,
         )
@@ -309,7 +312,7 @@ class Loop:
             number=number,
             decision=str(judgement.decision),
             reason=judgement.reason,
-            val_bpb=_mean(experiment),
+            val_bpb=mean(experiment),
             delta=judgement.delta,
             margin=judgement.margin,
         )
@@ -331,13 +334,15 @@ class Loop:
         return [e for e in self._all() if e.status == "keep"][-1]
 
     def noise(self) -> Noise | None:
-        return pooled([[a.val_bpb for a in e.measured if a.val_bpb is not None] for e in self._all()])
+        return noise_floor(self._all())
 
     def _over(self) -> str | None:
         proposals = [e for e in self._all() if e.number > 0]
         most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
         if most is not None and not busy and len(proposals) >= most:
             return "all experiments done"
+        if not busy and self._asked_to_end():
+            return ASKED
         return None if self.budget.allows_another() else "budget"
 
     def _all(self) -> list[Experiment]:
@@ -368,14 +373,6 @@ class Loop:
         self._emit(Event(kind, now, data))
 
 
-def _measured(experiment: Experiment) -> Measured:
-    import numpy as np
-
-    scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
-    nats = [np.load(a.folder / "document_nats.npy") for a in experiment.measured]
-    return Measured(scores, nats, experiment.nodes)
-
-
 def _escaped(proposal: Proposal) -> bool:
     """Whether the source's surrogates stand for bytes that were not UTF-8 (PEP 383) and can be turned back."""
     try:
@@ -383,11 +380,6 @@ def _escaped(proposal: Proposal) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _mean(experiment: Experiment) -> float:
-    scores = [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
-    return sum(scores) / len(scores)
 
 
 def _seed(run_seed: int, number: int, measurement: int) -> int:

@@ -22,8 +22,10 @@ from runner.lock import lock
 from runner.loop import Loop, Settings
 from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps
+from runner.stopping import Request
 from runner.workspace import Config, Workspace, config_from, open_state
 from sandbox.engine import SandboxError
+from sandbox.owner import this_process
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
     money are new. Raises MoneyGone when that is what ended it."""
     open_state(workspace)
     clock = SystemClock()
-    with lock(workspace.state):
+    with lock(workspace.state), Request(workspace.state, this_process()) as request:
         ledger = Ledger(workspace.ledger)
         try:
             if options.resume:
@@ -66,7 +68,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 )
                 run = ledger.run()
             with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
-                reason = _search(workspace, config, options, caps, ledger, run.id, clock, show)
+                reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
             if reason == MONEY_GONE:
                 raise MoneyGone(_money_gone(ledger, run.id, caps))
         finally:
@@ -82,6 +84,7 @@ def _search(
     run_id: str,
     clock: SystemClock,
     show: Callable[[Event], None],
+    request: Request,
 ) -> str:
     from runner.assemble import assemble
     from runner.keeping import Keeper
@@ -122,6 +125,7 @@ def _search(
         ),
         clock=clock,
         emit=show,
+        asked_to_end=request.made,
     )
     loop.emit("launch", run=run_id, budget_s=options.budget_s, wall_clock_s=rooms.road.limits.wall_clock_s)
     reason = "stopped"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from runner.cli import prepare, read, results, sandboxes, search
+from runner.cli import prepare, read, results, running, sandboxes, search
 
 app = typer.Typer(
     help="Search for a better training script overnight: sandboxed, judged from outside, repeatable.",
@@ -23,6 +23,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "run": search.run,
     "try": search.try_,
     "status": read.status,
+    "stop": running.stop,
     "ls": read.ls,
     "show": read.show,
     "logs": read.logs,

@@ -17,7 +17,7 @@ _AGAIN_S = 0.01
 @contextmanager
 def signals() -> Iterator[None]:
     """SIGINT, SIGTERM and SIGHUP end the current container, are written down, and give 130, 143 or 129. A second one
-    ends at once; what is then left behind, the next start removes.
+    ends at once; what is then left behind, the next start removes. Where SIGHUP is ignored (nohup), it stays ignored.
 
     An exception in a finaliser is dropped by Python (sys.unraisablehook): where a signal arrives in one, it is
     raised again a moment later.
@@ -43,7 +43,8 @@ def signals() -> Iterator[None]:
     before = {name: signal.getsignal(name) for name in (*_ENDING, signal.SIGALRM)}
     sys.unraisablehook = dropped
     for name in _ENDING:
-        signal.signal(name, stop)
+        if name is not signal.SIGHUP or before[name] is not signal.SIG_IGN:
+            signal.signal(name, stop)
     try:
         yield
     finally:

@@ -12,9 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from runner.decide import pooled
 from runner.display.lines import sentence
 from runner.ledger import Experiment, Ledger
+from runner.measured import noise_floor
 from runner.protocols import Event
 from sandbox.text import one_line
 
@@ -44,9 +44,9 @@ class LiveDisplay:
         experiments = self._ledger.experiments(self._run)
         spent = self._ledger.run(self._run).spent_s
         kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
-        noise = pooled([[a.val_bpb for a in e.measured if a.val_bpb is not None] for e in experiments])
+        floor = noise_floor(experiments)
         best = f"best {kept[-1].val_bpb:.4f}" if kept else "no score yet"
-        sigma = f"noise ±{noise.sigma:.4f}" if noise else "noise unknown"
+        sigma = f"noise ±{floor.sigma:.4f}" if floor else "noise unknown"
         table = Table(box=None, pad_edge=False)
         for column in ("#", "status", "val_bpb", "delta", "description"):
             table.add_column(column)

@@ -8,8 +8,8 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.decide import pooled
 from runner.ledger import Experiment, Run
+from runner.measured import noise_floor
 from sandbox.text import one_line, sanitise
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>autoresearch {{ run.id }}</title>
@@ -47,7 +47,7 @@ def write_html(path: Path, run: Run, experiments: Sequence[Experiment], plot: Pa
         experiments=experiments,
         kept=kept,
         proposals=sum(e.number > 0 for e in experiments),
-        noise=pooled([[a.val_bpb for a in e.measured if a.val_bpb is not None] for e in experiments]),
+        noise=noise_floor(experiments),
         plot=base64.b64encode(plot.read_bytes()).decode(),
         diffs=[(after.number, diff(before, after)) for before, after in itertools.pairwise(kept)],
         line=one_line,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.decide import pooled
 from runner.ledger import Experiment
+from runner.measured import noise_floor
 from sandbox.text import one_line
 
 _LABEL = 45
@@ -23,7 +23,7 @@ def write_plot(path: Path, experiments: Sequence[Experiment]) -> None:
     kept = [(n, v, t) for n, v, s, t in scored if s == "keep"]
     others = [(n, v) for n, v, s, _ in scored if s != "keep"]
     failed = [e.number for e in experiments if e.status not in {"keep", "discard", "open"}]
-    noise = pooled([[a.val_bpb for a in e.measured if a.val_bpb is not None] for e in experiments])
+    noise = noise_floor(experiments)
     last = max((e.number for e in experiments), default=0)
     figure, axes = plt.subplots(figsize=(12, 6))
     axes.plot(

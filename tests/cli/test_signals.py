@@ -75,3 +75,13 @@ def test_what_else_a_finaliser_drops_is_told_as_ever(monkeypatch: pytest.MonkeyP
         weakref.finalize(thing, broken)
         del thing
     assert told == [ValueError]
+
+
+def test_under_nohup_the_end_of_the_terminal_ends_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.05)
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -128,6 +128,7 @@ class Night:
         budget_s: float = 1e6,
         emit: Callable[[Event], None] | None = None,
         start: Start = in_thread,
+        asked_to_end: Callable[[], bool] = lambda: False,
         **settings: Any,
     ) -> Loop:
         limits = Limits(wall_clock_s=60.0)
@@ -152,4 +153,5 @@ class Night:
             clock=self.clock,
             emit=emit or self.events.append,
             start=start,
+            asked_to_end=asked_to_end,
         )

@@ -1,0 +1,39 @@
+"""What the ledger's attempts say about a script: its scores, its mean, and the noise of a run. Bits per byte."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from runner.ledger import Experiment
+
+if TYPE_CHECKING:  # decide imports numpy
+    from runner.decide import Measured, Noise
+
+
+def scores(experiment: Experiment) -> list[float]:
+    """Of the attempts that count."""
+    return [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
+
+
+def mean(experiment: Experiment) -> float:
+    found = scores(experiment)
+    return math.fsum(found) / len(found)
+
+
+def measured(experiment: Experiment) -> Measured:
+    """With the losses on every document, as the judge left them beside the attempts."""
+    import numpy as np
+
+    from runner.decide import Measured
+
+    nats = [np.load(a.folder / "document_nats.npy") for a in experiment.measured]
+    return Measured(scores(experiment), nats, experiment.nodes)
+
+
+def noise_floor(experiments: Iterable[Experiment]) -> Noise | None:
+    """Training noise, pooled over all that ran more than once."""
+    from runner.decide import pooled
+
+    return pooled([scores(experiment) for experiment in experiments])
