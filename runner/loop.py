@@ -36,6 +36,7 @@ from runner.protocols import (
 from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
 from runner.workspace import Workspace
 
+BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
 ASKED = "asked to end after the present experiment"
 NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_INFRASTRUCTURE_FAILURES = 3
@@ -90,7 +91,7 @@ class Loop:
             self._think_ahead(experiment)
             finished = self._advance(experiment)
             if finished.status == "open":
-                return "budget"
+                return BUDGET_GONE
             untrained = 0 if finished.attempts else untrained + 1
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
                 return finished.reason if finished.reason == MONEY_GONE else NOTHING_MORE
@@ -340,10 +341,10 @@ class Loop:
         proposals = [e for e in self._all() if e.number > 0]
         most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
         if most is not None and not busy and len(proposals) >= most:
-            return "all experiments done"
+            return ALL_DONE
         if not busy and self._asked_to_end():
             return ASKED
-        return None if self.budget.allows_another() else "budget"
+        return None if self.budget.allows_another() else BUDGET_GONE
 
     def _all(self) -> list[Experiment]:
         return self.ledger.experiments(self.run_id)

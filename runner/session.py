@@ -7,7 +7,7 @@ import random
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,13 +27,17 @@ from runner.workspace import Config, Workspace, config_from, open_state
 from sandbox.engine import SandboxError
 from sandbox.owner import this_process
 
+BUDGET_S = 8 * 3600.0
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """What the command line said about this one session. Times in seconds."""
 
-    budget_s: float
+    budget_s: float | None
+    """None: what the run was started with, 8 hours where that was not said."""
     max_experiments: int | None
+    """Of a resumed run, None leaves the limit it had."""
     resume: bool
     seed: int
     judge_guess_s: float
@@ -44,9 +48,9 @@ class Options:
     """Run even where the engine does not hold the limits that were asked of it."""
 
 
-def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> None:
-    """Search in `workspace`. A resumed run keeps the settings it was started with; only budget, count and limits of
-    money are new. Raises MoneyGone when that is what ended it."""
+def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> str:
+    """Search in `workspace`; returns why it ended. A resumed run keeps the settings it was started with, budget, count
+    and limits of money too where `options` names no others. Raises MoneyGone when that is what ended it."""
     open_state(workspace)
     clock = SystemClock()
     with lock(workspace.state), Request(workspace.state, this_process()) as request:
@@ -57,20 +61,24 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 config = config_from(json.loads(json.dumps(run.settings["config"])))
                 caps = _caps(options, run.settings)
                 _refuse_early(config, caps)
-                ledger.change_settings(run.id, {**run.settings, **asdict(caps)})
+                options = _as_before(options, run.settings)
+                ledger.change_settings(run.id, {**run.settings, **asdict(caps), **_extent(options)})
                 ledger.reopen_run(run.id)
             else:
                 caps = _caps(options, {})
                 _refuse_early(config, caps)
-                settings = {"config": asdict(config), **asdict(caps)}
+                options = _as_before(options, {})
+                settings = {"config": asdict(config), **asdict(caps), **_extent(options)}
                 ledger.start_run(
                     _new_id(clock.time()), now=clock.time(), seed=options.seed, settings=settings
                 )
                 run = ledger.run()
+            assert options.budget_s is not None
             with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
                 reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
             if reason == MONEY_GONE:
                 raise MoneyGone(_money_gone(ledger, run.id, caps))
+            return reason
         finally:
             ledger.close()
 
@@ -91,6 +99,7 @@ def _search(
 
     run = ledger.run(run_id)
     rooms = assemble(config)
+    assert options.budget_s is not None
     expected = rooms.road.limits.wall_clock_s + options.judge_guess_s
     if not options.resume and options.budget_s < (config.baseline_repeats + 1) * expected:
         needed = format_duration((config.baseline_repeats + 1) * expected)
@@ -145,6 +154,20 @@ def _search(
         files = {name: str(path) for name, path in written.items()}
         loop.emit("done", run=run_id, reason=reason, **money, **files)
     return reason
+
+
+def _as_before(options: Options, settings: Mapping[str, Any]) -> Options:
+    """`options`, with what they leave open as it was when the run was started."""
+    budget_s, most = options.budget_s, options.max_experiments
+    return replace(
+        options,
+        budget_s=float(settings.get("budget_s") or BUDGET_S) if budget_s is None else budget_s,
+        max_experiments=settings.get("max_experiments") if most is None else most,
+    )
+
+
+def _extent(options: Options) -> dict[str, Any]:
+    return {"budget_s": options.budget_s, "max_experiments": options.max_experiments}
 
 
 def _caps(options: Options, settings: Mapping[str, Any]) -> Caps:

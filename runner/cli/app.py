@@ -24,6 +24,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "try": search.try_,
     "status": read.status,
     "stop": running.stop,
+    "resume": running.resume,
     "ls": read.ls,
     "show": read.show,
     "logs": read.logs,

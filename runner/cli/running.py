@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -59,3 +60,46 @@ def stop(
         print(f"nothing is running in {workspace.folder}")
     else:
         print(f"process {pid} {'has ended' if ended else 'will end'}; {_GO_ON}")
+
+
+def resume(
+    folder: Folder = None,
+    budget: Annotated[str | None, typer.Option(help="A new wall clock of the whole search: 12h.")] = None,
+    max_experiments: Annotated[int | None, typer.Option(help="A new number of proposals.", min=1)] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Dollars the model may cost in the whole run.")
+    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Tokens the model may take.", min=1)] = None,
+    unsafe_unheld_limits: Annotated[
+        bool, typer.Option("--unsafe-unheld-limits", help="Never remembered: to be said again.")
+    ] = False,
+    display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
+) -> None:
+    """Go on with the newest run of a workspace, with the options it was started with."""
+    from runner.cli.search import JUDGE_GUESS_S
+    from runner.cli.signals import signals
+    from runner.durations import parse_duration
+    from runner.loop import ALL_DONE, BUDGET_GONE
+    from runner.session import Options, session
+    from runner.workspace import Config
+
+    if max_cost is not None and not 0 <= max_cost < float("inf"):
+        raise UsageError("--max-cost is an amount of dollars, for example 5")
+    workspace = workspaces.find(folder or Path.cwd())
+    os.chdir(workspace.folder)  # what the run was told may be a path from there
+    options = Options(
+        budget_s=parse_duration(budget) if budget else None,
+        max_experiments=max_experiments,
+        resume=True,
+        seed=0,
+        judge_guess_s=JUDGE_GUESS_S,
+        max_usd=max_cost,
+        max_tokens=max_tokens,
+        unheld_limits=unsafe_unheld_limits,
+    )
+    with signals():
+        reason = session(workspace, Config(), options, display="json" if json else display)
+    more = {BUDGET_GONE: "--budget", ALL_DONE: "--max-experiments"}.get(reason)
+    if more is not None:
+        say(f"it ended for its {more[2:]}; `autoresearch resume {more}` with a larger one goes on")

@@ -17,11 +17,13 @@ from runner.durations import format_duration, parse_duration
 from runner.errors import RunnerError, UsageError
 from runner.workspace import Config
 
-_JUDGE_GUESS_S = 15.0
+JUDGE_GUESS_S = 15.0
 
 
 def run(
-    budget: Annotated[str, typer.Option(help="Wall clock of the whole search: 8h, 90m.")] = "8h",
+    budget: Annotated[
+        str | None, typer.Option(help="Wall clock of the whole search: 8h (the default), 90m.")
+    ] = None,
     wall_clock: Annotated[str | None, typer.Option(help="Wall clock of one training: 5m, 40s.")] = None,
     compile_check: Annotated[
         str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
@@ -88,11 +90,11 @@ def run(
         llm_timeout=llm_timeout,
     )
     options = Options(
-        budget_s=parse_duration(budget),
+        budget_s=parse_duration(budget) if budget else None,
         max_experiments=max_experiments,
         resume=resume,
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
-        judge_guess_s=_JUDGE_GUESS_S,
+        judge_guess_s=JUDGE_GUESS_S,
         max_usd=max_cost,
         max_tokens=max_tokens,
         unheld_limits=unsafe_unheld_limits,

@@ -13,6 +13,7 @@ from runner.build import Images
 from runner.cli.failures import guarded
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.ledger import Ledger
+from runner.loop import ALL_DONE
 from runner.session import Options, session
 from runner.workspace import Config
 from tests.proposers.provider import IN, OUT, Error, Provider, edit, serving
@@ -101,4 +102,19 @@ def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(night: Nig
     session(night.workspace, Config(), go, display="none")
     ledger = Ledger(night.workspace.ledger)
     assert len(ledger.experiments(ledger.run().id)) == 2
+    ledger.close()
+
+
+def test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with(night: Night) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    go = replace(OPTIONS, budget_s=7000.0, max_experiments=2)
+    assert session(night.workspace, Config(), go, display="none") == ALL_DONE
+    same = replace(OPTIONS, budget_s=None, max_experiments=None, resume=True)
+    assert session(night.workspace, Config(), same, display="none") == ALL_DONE
+    ledger = Ledger(night.workspace.ledger)
+    assert len(ledger.experiments(ledger.run().id)) == 3, "the count was forgotten"
+    budgets = [data["budget_s"] for _, kind, data in ledger.events(ledger.run().id) if kind == "launch"]
+    assert budgets == [7000.0, 7000.0]
+    session(night.workspace, Config(), replace(same, max_experiments=3), display="none")
+    assert len(ledger.experiments(ledger.run().id)) == 4
     ledger.close()
