@@ -12,6 +12,8 @@ import math
 import os
 import re
 import secrets
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -29,6 +31,7 @@ from runner.protocols import Trip, TripOutcome
 from runner.road import OUTPUTS, Ids
 from runner.workspace import Config
 from sandbox.docker_engine import DockerEngine
+from sandbox.host_config import USER
 from sandbox.spec import MIB, Limits
 
 ATTACKS = Path(__file__).parents[1] / "attacks"
@@ -44,6 +47,8 @@ KEPT = {
     "document_bytes.npy",
     *(output.name for output in OUTPUTS),
 }
+CANDIDATE = int(USER.partition(":")[0])
+ENGINE_PROCESSES = ("dockerd", "containerd")
 _DISK_BYTES, _PROCESSES = 256 * MIB, 60
 _SETTLING_S = 10.0
 
@@ -97,6 +102,8 @@ class Arena:
     dataset: Path
     containers: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
+    layers: list[Path] = field(default_factory=list)
+    """Where the engine keeps what each container changed of its image."""
 
     @classmethod
     def open(cls, dataset: Path) -> Arena:
@@ -112,6 +119,8 @@ class Arena:
         def container(config: Any, name: str) -> Any:
             answer = create_container(config, name)
             arena.containers.append(answer["Id"])
+            report = engine.client.inspect_container(answer["Id"])
+            arena.layers += [Path(path) for path in layers_of(report)]
             return answer
 
         def volume(name: str, **options: Any) -> Any:
@@ -165,9 +174,13 @@ class Arena:
 
     @contextlib.contextmanager
     def nothing_left(self) -> Iterator[None]:
-        """No container, volume or process of what was made inside the `with`; disk and process table as before."""
+        """No container, volume, layer or process of what was made inside the `with`; disk and process table as before.
+
+        Others may fill or clear the same disk meanwhile, so where the engine's own folders can be read it is asked what
+        an attack could have left there or in a temporary folder, and not how much of the disk is free.
+        """
         containers, volumes = len(self.containers), len(self.volumes)
-        disk, processes = self._free(), _process_count()
+        disk, processes = self._held(), _process_count()
         yield
         made = self.containers[containers:]
         for kind, names, look in (
@@ -178,18 +191,66 @@ class Arena:
                 with contextlib.suppress(NotFound):
                     raise AssertionError(f"a {kind} is left: {look(name)}")
         assert _in_cgroups_of(made) == []
+        assert [layer for layer in self.layers if layer.exists()] == []
         end = time.monotonic() + _SETTLING_S
         while time.monotonic() < end:
-            lost, more = disk - self._free(), _process_count() - processes
+            lost, more = self._held() - disk, _process_count() - processes
             if lost < _DISK_BYTES and more < _PROCESSES:
                 return
             time.sleep(0.2)
         raise AssertionError(f"{lost} bytes of the host's disk and {more} processes are not back")
 
-    def _free(self) -> int:
+    def _held(self) -> int:
+        """Bytes of the host's disk and memory that are, or may be, an attack's."""
         root = Path(self.client.info()["DockerRootDir"])
-        found = os.statvfs(root if root.is_dir() else "/")
-        return found.f_bavail * found.f_frsize
+        if not os.access(
+            root / "containers", os.R_OK | os.X_OK
+        ):  # not root: all that can be seen is the whole disk
+            found = os.statvfs(root if root.is_dir() else "/")
+            return -found.f_bavail * found.f_frsize
+        ours = [root / "containers", root / "volumes"]
+        for shared in {Path(tempfile.gettempdir()), Path("/var/tmp"), Path("/dev/shm")}:
+            with contextlib.suppress(OSError):
+                ours += [path for path in shared.iterdir() if _may_be_an_attacks(path)]
+        return sum(map(_bytes_below, ours)) + _bytes_of_open_files_without_a_name(ENGINE_PROCESSES)
+
+
+def layers_of(report: dict[str, Any]) -> list[str]:
+    data = (report.get("GraphDriver") or {}).get("Data") or {}
+    return [data[name] for name in ("UpperDir", "WorkDir") if data.get(name)]
+
+
+def _may_be_an_attacks(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return path.name.startswith("autoresearch-") or path.lstat().st_uid == CANDIDATE
+    return False
+
+
+def _bytes_below(path: Path) -> int:
+    """What it takes of the disk it is on; no link is followed, and what is mounted below it does not count."""
+    with contextlib.suppress(OSError):  # others come and go while we look
+        found = path.lstat()
+        size = found.st_blocks * 512
+        if stat.S_ISDIR(found.st_mode):
+            for below in path.iterdir():
+                if not below.is_mount():
+                    size += _bytes_below(below)
+        return size
+    return 0
+
+
+def _bytes_of_open_files_without_a_name(names: tuple[str, ...]) -> int:
+    """What the engine's processes keep open although it was removed."""
+    size = 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (folder / "comm").read_text().strip().startswith(names):
+                for descriptor in (folder / "fd").iterdir():
+                    found = descriptor.stat()
+                    size += (
+                        found.st_blocks * 512 if found.st_nlink == 0 and stat.S_ISREG(found.st_mode) else 0
+                    )
+    return size
 
 
 def _process_count() -> int:

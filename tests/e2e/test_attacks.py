@@ -6,14 +6,18 @@ group an honest candidate finds no trace and scores what it must.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
-from corpus import ATTACKS, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts
+from corpus import ATTACKS, CANDIDATE, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts
 
 pytestmark = pytest.mark.engine
 
@@ -90,6 +94,25 @@ def test_it_is_noticed_when_something_is_left(arena: Arena) -> None:
             arena.client.create_container_from_config(config, "attack-test-left-over")
     finally:
         arena.client.remove_container("attack-test-left-over", force=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is not root sees only how much of the whole disk is free")
+@pytest.mark.parametrize(
+    ("name", "owner", "noticed"),
+    [("autoresearch-left-over", 0, True), ("left-over", CANDIDATE, True), ("a-foreigners", 0, False)],
+)
+def test_what_an_attack_leaves_on_the_disk_is_noticed_and_what_others_write_is_not(
+    name: str, owner: int, noticed: bool, arena: Arena, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corpus._SETTLING_S", 0.5)
+    path = Path(tempfile.gettempdir()) / f"{name}-{secrets.token_hex(4)}"
+    left = pytest.raises(AssertionError, match="of the host's disk") if noticed else contextlib.nullcontext()
+    try:
+        with left, arena.nothing_left(), path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 300 << 20)
+            os.fchown(file.fileno(), owner, owner)
+    finally:
+        path.unlink()
 
 
 # ---- the same by the command ---------------------------------------------------------------------------------
