@@ -35,6 +35,11 @@ class CannotReproduce(RunnerError):
     kind = "cannot_reproduce"
 
 
+class NotRunning(RunnerError):
+    exit_code = 8
+    kind = "not_running"
+
+
 class MoneyGone(RunnerError):
     exit_code = 7
     kind = "money_gone"

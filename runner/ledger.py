@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import PrerequisiteMissing, UsageError
-from runner.protocols import State, Trip
+from runner.protocols import Event, State, Trip
 from runner.schema import MIGRATIONS
 from runner.spending import Call, Spent, Unread
 
@@ -110,6 +110,8 @@ class Ledger:
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;"
             )
             self._migrate()
+            if read_only:
+                self._db.execute("PRAGMA query_only=ON")
             if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("quick_check failed")
         except sqlite3.DatabaseError as error:
@@ -332,6 +334,13 @@ class Ledger:
     def events(self, run: str) -> list[tuple[float, str, dict[str, Any]]]:
         rows = self._read("SELECT at, kind, data FROM events WHERE run = ? ORDER BY id", (run,))
         return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
+
+    def events_after(self, run: str, last: int) -> list[tuple[int, Event]]:
+        """What was written after the event with the id `last`, each with its id."""
+        rows = self._read(
+            "SELECT id, at, kind, data FROM events WHERE run = ? AND id > ? ORDER BY id", (run, last)
+        )
+        return [(row["id"], Event(row["kind"], row["at"], json.loads(row["data"]))) for row in rows]
 
 
 def _attempt(row: sqlite3.Row) -> Attempt:

@@ -32,6 +32,12 @@ def initialise(workspace: Path) -> None:
         _git(workspace, ["init", "--quiet", "--initial-branch=main"])
 
 
+def committed(file: Path, content: bytes) -> bool:
+    """Whether the last commit of the repository around `file` holds it with this content."""
+    blob = _git(file.parent, ["rev-parse", "--verify", "--quiet", f"HEAD:./{file.name}"], check=False)
+    return bool(blob) and blob == _git(file.parent, ["hash-object", "--stdin"], content)
+
+
 def _git(
     workspace: Path, arguments: list[str], stdin: bytes = b"", *, check: bool = True, at: float = 0.0
 ) -> str:

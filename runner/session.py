@@ -136,7 +136,13 @@ def _search(
         emit=show,
         asked_to_end=request.made,
     )
-    loop.emit("launch", run=run_id, budget_s=options.budget_s, wall_clock_s=rooms.road.limits.wall_clock_s)
+    loop.emit(
+        "launch",
+        run=run_id,
+        budget_s=options.budget_s,
+        wall_clock_s=rooms.road.limits.wall_clock_s,
+        owner=str(this_process()),
+    )
     reason = "stopped"
     try:
         reason = loop.go()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from runner.cli import prepare, read, results, running, sandboxes, search
+from runner.cli import clear, prepare, read, results, running, sandboxes, search, take
 
 app = typer.Typer(
     help="Search for a better training script overnight: sandboxed, judged from outside, repeatable.",
@@ -23,6 +23,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "run": search.run,
     "try": search.try_,
     "status": read.status,
+    "watch": running.watch,
     "stop": running.stop,
     "resume": running.resume,
     "ls": read.ls,
@@ -31,6 +32,9 @@ _VERBS: dict[str, Callable[..., None]] = {
     "diff": read.diff,
     "best": read.best,
     "reproduce": results.reproduce,
+    "export": take.export,
+    "apply": take.apply,
+    "gc": clear.gc,
     "report": results.report,
     "plot": results.plot,
 }

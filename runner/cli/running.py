@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,10 +13,38 @@ from runner import workspace as workspaces
 from runner.cli.output import envelope, say
 from runner.errors import UsageError
 
+if TYPE_CHECKING:
+    from runner.display import Display
+
 Folder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The workspace; this one if not said.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 _LOOK_S = 0.5
 _GO_ON = "`autoresearch resume` goes on"
+
+
+def watch(
+    folder: Folder = None,
+    json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
+) -> None:
+    """Follow a live run: a table on a terminal, else one line per event. Ctrl-C ends the watching, not the run."""
+    from runner.display.lines import LineDisplay
+    from runner.watch import find, follow
+
+    workspace = workspaces.find(folder or Path.cwd())
+    try:
+        watched = find(workspace)
+        if json or not sys.stdout.isatty():
+            display: Display = LineDisplay("json" if json else "plain", sys.stdout)
+        else:
+            from runner.display.live import LiveDisplay
+
+            display = LiveDisplay(watched.ledger, watched.run, float(watched.launch.data["budget_s"]))  # type: ignore[arg-type]
+        with display as show:
+            for event in follow(workspace, watched):
+                show(event)
+    except KeyboardInterrupt:
+        say("no longer watching; the run goes on")
+        raise typer.Exit(130) from None
 
 
 def stop(

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TextIO
 
 from runner.protocols import Event
 from sandbox.text import one_line
@@ -15,8 +15,9 @@ _QUIET = frozenset({"trained", "collected"})
 
 
 class LineDisplay:
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, stream: TextIO | None = None) -> None:
+        """`stream` is for plain lines; stderr if not said."""
+        self._name, self._stream = name, stream
 
     def __enter__(self) -> Callable[[Event], None]:
         return self._show
@@ -29,7 +30,7 @@ class LineDisplay:
             print(json.dumps({"event": event.kind, "at": event.at, **event.data}), flush=True)
         elif self._name == "plain" and event.data.get("state") not in _QUIET:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
-            print(f"{stamp}  {sentence(event)}", file=sys.stderr, flush=True)
+            print(f"{stamp}  {sentence(event)}", file=self._stream or sys.stderr, flush=True)
 
 
 def sentence(event: Event) -> str:
