@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from runner.cli import clear, prepare, read, results, running, sandboxes, search, take
+from runner.cli import clear, noise, prepare, read, results, running, sandboxes, search, take
 
 app = typer.Typer(
     help="Search for a better training script overnight: sandboxed, judged from outside, repeatable.",
@@ -35,6 +35,7 @@ _VERBS: dict[str, Callable[..., None]] = {
     "export": take.export,
     "apply": take.apply,
     "gc": clear.gc,
+    "calibrate": noise.calibrate,
     "report": results.report,
     "plot": results.plot,
 }

@@ -1,0 +1,80 @@
+"""The verb that measures noise: calibrate."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner import assemble
+from runner import workspace as workspaces
+from runner.cli.output import envelope, say
+from runner.durations import format_duration
+
+
+def calibrate(
+    repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2)] = 5,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """How much is noise? Run train.py several times with fresh seeds; nothing is recorded."""
+    from runner.calibration import calibrate as measure
+    from runner.cli.signals import signals
+    from runner.lock import lock
+    from runner.workspace import open_state
+
+    workspace = workspaces.find(Path.cwd())
+    config = workspace.config()
+    open_state(workspace)
+    seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
+    with (
+        tempfile.TemporaryDirectory(prefix="autoresearch-calibrate-") as home,
+        signals(),
+        lock(workspace.state, "calibrate"),
+    ):
+        Path(home).chmod(0o755)
+        load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
+        rooms = assemble.assemble(config)
+        say(
+            f"{repeats} runs of at most {format_duration(rooms.road.limits.wall_clock_s)}, and as many judgements"
+        )
+        found = measure(
+            workspace.script.read_bytes(),
+            rooms.road,
+            seeds,
+            Path(home),
+            run=f"calibrate-{secrets.token_hex(4)}",
+            progress=lambda trip: say(
+                f"val_bpb {trip.val_bpb:.6f} after {trip.seconds:.1f} s (seed {trip.seed})"
+            ),
+        )
+    loaded = load + (config.cpus or cpus) > 1.25 * cpus
+    gains = {str(n): found.kept_gain(n) for n in sorted({config.baseline_repeats, 3, 5, 10})}
+    if json:
+        envelope(
+            "calibrate",
+            scores=found.scores,
+            seconds=found.seconds,
+            seeds=found.seeds,
+            contended=found.contended,
+            sigma=found.noise.sigma,
+            low=found.low,
+            high=found.high,
+            kept_gain=gains,
+            load=load,
+            loaded=loaded,
+        )
+        return
+    print(
+        f"sigma {found.noise.sigma:.6f} bits per byte (95 %: {found.low:.6f} to {found.high:.6f}, {len(found.scores)} runs)"
+    )
+    for count, gain in gains.items():
+        print(f"with {count} baseline repeats a first experiment is kept if better by more than {gain:.4f}")
+    print(
+        f"a run took {min(found.seconds):.1f} to {max(found.seconds):.1f} s; load {load:.1f} on {cpus} CPUs before the first"
+    )
+    if loaded or found.contended:
+        print("this machine looks busy: somebody else computed here, so the noise may be smaller than this")
