@@ -16,6 +16,8 @@ from sandbox.outcome import Ending, Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Output, Role
 
 PIDS, OUT_INODES = 32, 16
+_KILLED = 137
+"""128 and SIGKILL's number."""
 _LIMITS = Limits(
     wall_clock_s=20.0,
     memory_bytes=128 * MIB,
@@ -103,7 +105,8 @@ attempt("io_uring", lambda: call(425, 1, 0))
 attempt("namespace", lambda: call(UNSHARE, 0x10000000))
 open("/out/report.json", "w").write(json.dumps(found))
 """
-MEMORY_BOMB = "hoard = []\nwhile True: hoard.append(bytearray(b'x' * (8 << 20)))"
+# four times its limit and no more: where nothing holds, the machine is not to suffer for being asked
+MEMORY_BOMB = "hoard = [bytearray(b'x' * (8 << 20)) for _ in range(64)]"
 STUBBORN = (
     "import signal, time\n"
     "for n in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:\n"
@@ -149,7 +152,9 @@ def trials(engine: Engine, image: str, python: str, lease: Lease) -> list[Trial]
     }
     results = [Trial(name, held, str(found.get(name))[:80]) for name, held in expected.items()]
     bomb, _ = _run(engine, image, python, lease, MEMORY_BOMB, _LIMITS)
-    results.append(Trial("memory", bomb.ending is Ending.OUT_OF_MEMORY, str(bomb.ending)))
+    # not every engine says what the kernel killed it for; it ends by itself where there is no limit
+    held = bomb.ending is Ending.OUT_OF_MEMORY or (bomb.ending is Ending.EXITED and bomb.exit_code == _KILLED)
+    results.append(Trial("memory", held, f"{bomb.ending}, code {bomb.exit_code}"))
     brief = Limits(wall_clock_s=1.0, memory_bytes=128 * MIB, pids=PIDS, out_bytes=MIB)
     late, _ = _run(engine, image, python, lease, STUBBORN, brief)
     in_time = late.ending is Ending.TIMED_OUT and late.seconds < 5

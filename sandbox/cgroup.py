@@ -13,7 +13,10 @@ _PLACES = (
     "memory/system.slice/docker-{id}.scope",  # v1, systemd driver
     "docker/{id}",  # v2, cgroupfs driver
     "system.slice/docker-{id}.scope",  # v2, systemd driver
-    "machine.slice/libpod-{id}.scope",  # v2, podman as root
+    "memory/libpod_parent/libpod-{id}",  # podman as root: v1, cgroupfs
+    "memory/machine.slice/libpod-{id}.scope",  # v1, systemd
+    "libpod_parent/libpod-{id}",  # v2, cgroupfs
+    "machine.slice/libpod-{id}.scope",  # v2, systemd
 )
 _PEAK = ("memory.peak", "memory.max_usage_in_bytes")
 

@@ -16,6 +16,7 @@ class Dialect:
     """Read once when connecting; the defaults are those of a Docker engine on this machine."""
 
     podman: bool = False
+    cgroup_v1: bool = False
     local: bool = True
     """The engine shares this machine's process numbers and cgroup tree."""
     gpu_driver: str | None = None
@@ -36,6 +37,7 @@ def detect(
     components = version.get("Components") or []
     return Dialect(
         podman=any("podman" in str(part.get("Name", "")).lower() for part in components),
+        cgroup_v1=str(info.get("CgroupVersion") or "1") == "1",
         local=base_url.startswith(("http+docker", "unix://", "npipe://")) and "ssh" not in base_url,
         gpu_driver=_gpu_driver(info),
         runtime=runtime,

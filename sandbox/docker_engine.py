@@ -20,7 +20,7 @@ import docker
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, images, reaper
+from sandbox import collect, images, podman, reaper
 from sandbox.deadline import Death, Watch
 from sandbox.dialect import Dialect, detect
 from sandbox.ending import ending
@@ -179,7 +179,7 @@ class DockerEngine:
             self.client.create_volume(
                 name,
                 driver="local",
-                driver_opts=volume_options(job.limits),
+                driver_opts=volume_options(job.limits, self.dialect),
                 labels=self._labels(job, Role.HOLDER),
             )
             yield name
@@ -197,7 +197,10 @@ class DockerEngine:
             config = container_config(job, volume=volume, labels=marks, dialect=self.dialect)
         name = _container_name(job, role)
         try:
-            answer = self.client.create_container_from_config(config, name)
+            sent = config
+            if self.dialect.podman:
+                sent = podman.asked(config, cgroup_v1=self.dialect.cgroup_v1)
+            answer = self.client.create_container_from_config(sent, name)
             yield answer["Id"], config, "; ".join(answer.get("Warnings") or [])
         finally:
             self._remove(reaper.remove_container, name)
@@ -212,7 +215,11 @@ class DockerEngine:
 
     def _differences(self, container: str, config: Mapping[str, Any], warnings: str) -> str:
         """What keeps the container from being started, as one sentence; empty when nothing does."""
-        found = differences(config, self.client.inspect_container(container))
+        report = self.client.inspect_container(container)
+        if self.dialect.podman:
+            own = podman.inspect(self.client, container)
+            report = podman.in_dockers_words(config, report, own, cgroup_v1=self.dialect.cgroup_v1)
+        found = differences(config, report)
         if not found:
             return ""
         return "the engine would not run what was asked: " + "; ".join([*found, *filter(None, [warnings])])

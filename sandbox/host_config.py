@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox import podman
 from sandbox.dialect import Dialect
 from sandbox.engine import LABEL
 from sandbox.seccomp import profile
@@ -30,10 +31,11 @@ def labels(job: Job, *, owner: str, deadline: float, role: Role | None = None) -
     }
 
 
-def volume_options(limits: Limits) -> dict[str, str]:
+def volume_options(limits: Limits, dialect: Dialect) -> dict[str, str]:
     """Driver options of /out: a tmpfs whose size and inode count are hard."""
     uid = USER.partition(":")[0]
-    options = f"size={limits.out_bytes},nr_inodes={limits.out_inodes},uid={uid},gid={uid},mode=0700"
+    size = podman.tmpfs_size(limits.out_bytes) if dialect.podman else f"size={limits.out_bytes}"
+    options = f"{size},nr_inodes={limits.out_inodes},uid={uid},gid={uid},mode=0700"
     return {"type": "tmpfs", "device": "tmpfs", "o": f"{options},nosuid,nodev,noexec"}
 
 

@@ -84,7 +84,7 @@ def find(client: Any, reference: str) -> Image:
     except (APIError, requests.exceptions.RequestException) as error:
         raise SandboxError(f"the engine could not look up {reference}: {one_line(str(error))}") from error
     labels = (found.get("Config") or {}).get("Labels") or {}
-    return Image(id=found["Id"], tags=tuple(found.get("RepoTags") or ()), labels=labels)
+    return Image(id=found["Id"], tags=_tags(found), labels=labels)
 
 
 def with_labels(client: Any, labels: Mapping[str, str]) -> Sequence[Image]:
@@ -92,10 +92,12 @@ def with_labels(client: Any, labels: Mapping[str, str]) -> Sequence[Image]:
         found = client.images(filters={"label": [f"{name}={value}" for name, value in labels.items()]})
     except (APIError, requests.exceptions.RequestException) as error:
         raise SandboxError(f"the engine could not list images: {one_line(str(error))}") from error
-    return [
-        Image(id=item["Id"], tags=tuple(item.get("RepoTags") or ()), labels=item.get("Labels") or {})
-        for item in found
-    ]
+    return [Image(id=item["Id"], tags=_tags(item), labels=item.get("Labels") or {}) for item in found]
+
+
+def _tags(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """As they were given: podman writes the registry that it would ask before them."""
+    return tuple(str(tag).removeprefix("docker.io/") for tag in found.get("RepoTags") or ())
 
 
 def remove(client: Any, image_id: str) -> None:

@@ -14,12 +14,13 @@ import functools
 import json
 from pathlib import Path
 
+FILE = Path(__file__).resolve().with_name("seccomp.json")
+
 
 @functools.cache
 def profile() -> str:
-    """The profile as the JSON text that the engine's API wants (a path would be the client's business)."""
-    text = Path(__file__).with_name("seccomp.json").read_text()
-    rules = json.loads(text)
+    """The profile as the JSON text that Docker's API wants (a path would be the client's business)."""
+    rules = json.loads(FILE.read_text())
     for rule in rules["syscalls"]:
         rule.pop("comment", None)
     return json.dumps(rules, separators=(",", ":"))

@@ -51,6 +51,8 @@ class PrivatePodman:
                 "overlay",
             ),
             *("--cgroup-manager", "cgroupfs", "--events-backend", "file"),
+            # crun refuses a machine where both versions of cgroups are mounted
+            *("--runtime", "runc" if Path("/sys/fs/cgroup/unified").is_dir() else "crun"),
         ]
 
     @property
@@ -64,6 +66,7 @@ class PrivatePodman:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                cwd=self.folder,  # conmon leaves a file "oom" where it was started
             )
         end = time.monotonic() + 30
         while True:

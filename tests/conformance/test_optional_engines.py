@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.canary import trials
 from sandbox.docker_engine import DockerEngine
-from sandbox.spec import Lease
+from sandbox.spec import MIB, Job, Lease, Limits, Role
 
 pytestmark = pytest.mark.engine
 LEASE = Lease(cpus=(min(os.sched_getaffinity(0)),))
@@ -32,11 +33,49 @@ def test_a_run_is_not_left_alone_on_what_does_not_hold(runsc: tuple[DockerEngine
     assert "memory" in unheld(engine, image)
 
 
-def test_podman_starts_nothing_that_it_cannot_hold(podman: tuple[DockerEngine, str, str]) -> None:
+def test_podman_holds_every_limit(podman: tuple[DockerEngine, str, str]) -> None:
     engine, image, python = podman
-    tried = trials(engine, image, python, LEASE)
-    assert all(trial.held for trial in tried) or [trial.name for trial in tried] == ["canary"], tried
+    tried = {trial.name: trial for trial in trials(engine, image, python, LEASE)}
+    assert len(tried) == 20, tried
+    assert [trial for trial in tried.values() if not trial.held] == []
     assert engine.remnants() == []
+
+
+def test_podman_leaves_nothing_writable_but_what_has_a_size(
+    podman: tuple[DockerEngine, str, str], tmp_path: Path
+) -> None:
+    """Beside a read-only root it would make /run and /var/tmp, as large as the memory."""
+    engine, image, python = podman
+    program = (
+        "import os, shutil; shutil.copy('/usr/bin/env', '/out/a'); os.chmod('/out/a', 0o755)\n"
+        "for place in ('/run/x', '/var/tmp/x', '/etc/x', '/sys/fs/cgroup/x', '/dev/x'):\n"
+        "    try: open(place, 'w'); print('wrote', place)\n"
+        "    except OSError: pass\n"
+        "try: os.execv('/out/a', ['env'])\n"
+        "except PermissionError: print('no programs')"
+    )
+    job = Job(
+        run="podman-places",
+        experiment="1",
+        attempt=1,
+        role=Role.TRAIN,
+        image=image,
+        command=(python, "-I", "-B", "-c", program),
+        limits=Limits(wall_clock_s=20, memory_bytes=128 * MIB),
+        lease=LEASE,
+        destination=tmp_path,
+    )
+    assert engine.run(job).log_tail == "no programs\n"
+
+
+def test_a_runtime_that_podmans_socket_does_not_choose_starts_nothing(
+    podman: tuple[DockerEngine, str, str],
+) -> None:
+    """Its runtime is an option of the service: a request for another one is ignored, and so refused."""
+    engine, image, python = podman
+    other = DockerEngine(engine.client, dialect=replace(engine.dialect, runtime="runsc"), python=python)
+    (trial,) = trials(other, image, python, LEASE)
+    assert "Runtime is" in trial.seen
 
 
 def test_the_page_names_what_gvisor_did_not_show() -> None:

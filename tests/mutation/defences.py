@@ -120,6 +120,8 @@ COLLECTED = [
 
 ENGINE = "sandbox/docker_engine.py"
 LIFE = [
+    ("the bomb was killed, not ended", "sandbox/canary.py", " and bomb.exit_code == _KILLED", "", "tests/sandbox/test_prereqs.py::test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended"),
+    ("the bomb is bounded", "sandbox/canary.py", "in range(64)]", "in range(128)]", "tests/sandbox/test_prereqs.py::test_the_memory_bomb_ends_by_itself"),
     ("killed at the deadline", "sandbox/deadline.py", "killed = self._sent_kill() or killed", "killed = killed", T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
     ("with SIGKILL", "sandbox/deadline.py", 'signal="SIGKILL"', 'signal="SIGTERM"', T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
     ("killed again while it lives", "sandbox/deadline.py", "if self.monotonic() >= end", "if True", T_CLOCK + "test_a_container_that_survives_sigkill_is_reported_and_was_killed_again_and_again"),
@@ -220,9 +222,27 @@ def _seccomp() -> list[Defence]:
     ]  # fmt: skip
 
 
+T_PODMAN = "tests/sandbox/test_podman.py::"
+OTHER_REPORT = T_PODMAN + "test_any_other_report_refuses"
+IN_PODMAN = [
+    ("size of /out, in pages", "nr_blocks={max(size // os", "nr_blocks={1 + max(size // os", T_PODMAN + "test_the_size_of_the_output_is_said_in_pages_and_not_rounded_up"),
+    ("IPC compared", 'says.get("IpcMode") in {"private", "shareable"}', "True", OTHER_REPORT),
+    ("cgroup names compared", 'says.get("CgroupMode") == _cgroup_names(cgroup_v1)', "True", OTHER_REPORT),
+    ("no capabilities, effective", 'not own.get("EffectiveCaps") and ', "", OTHER_REPORT),
+    ("no capabilities, ever", ' and not own.get("BoundingCaps")', "", OTHER_REPORT),
+    ("seccomp and no-new-privileges compared", 'set(says.get("SecurityOpt") or []) == {"no-new-privileges", _security(want)[1]}', "True", OTHER_REPORT),
+    ("every tmpfs compared", '_sets(says.get("Tmpfs")) == _sets(_tmpfs(want), "rprivate")', "True", OTHER_REPORT),
+    ("ulimits compared", '_limits(says.get("Ulimits")) == _limits([*want["Ulimits"], _NPROC])', "True", OTHER_REPORT),
+    ("log compared", '(log.get("Type"), log.get("Size")) == _log(want)', "True", OTHER_REPORT),
+    ("mount options compared", 'if sorted(map(_bind_as_set, says.get("Binds") or [])) == sorted(map(_bind, want["Mounts"])):', "if True:", OTHER_REPORT),
+    ("other namespaces compared", 'if says.get(key) == "private":', "if True:", OTHER_REPORT),
+    ("only the variables it is known to add", "if entry not in _ADDED_VARIABLES", 'if entry.partition("=")[0] not in {"TERM", "container", "HOSTNAME"}', OTHER_REPORT),
+]  # fmt: skip
+
 GROUPS: dict[str, list[Defence]] = {
     "flags": [Defence(what, HOST, text, new, test) for what, text, new, test in FLAGS],
     "posture": [Defence(what, POSTURE, text, new, test) for what, text, new, test in COMPARISONS],
+    "podman": [Defence(what, "sandbox/podman.py", text, new, test) for what, text, new, test in IN_PODMAN],
     "seccomp": _seccomp(),
     "collector": [
         Defence(what, COLLECT, text, new, test, every=what == "only regular files")

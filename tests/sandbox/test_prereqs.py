@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from sandbox.docker_engine import DockerEngine
 from sandbox.fake import FakeEngine, Script
 from sandbox.outcome import Ending
 from sandbox.prereqs import Level, runc_is_patched
-from sandbox.spec import Lease
+from sandbox.spec import MIB, Lease
 
 GOOD_VERSION = {
     "Version": "29.7.1",
@@ -158,6 +160,41 @@ def test_a_canary_that_gets_out_is_named() -> None:
     tried = canary.trials(engine, image.id, "python", Lease(cpus=(0,)))
     assert len(tried) == 20
     assert [trial.name for trial in tried if trial.held] == []
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "held"),
+    [
+        (Ending.OUT_OF_MEMORY, 137, True),
+        (Ending.EXITED, 137, True),
+        (Ending.EXITED, 0, False),
+        (Ending.EXITED, 1, False),
+        (Ending.TIMED_OUT, 137, False),
+        (Ending.LOST, 137, False),
+    ],
+)
+def test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended(
+    ending: Ending, code: int, held: bool
+) -> None:
+    """Podman on cgroup v1 does not say why the kernel killed it."""
+
+    def behaviour(job: Any) -> Script:
+        (job.destination / "report.json").write_bytes(b'{"uid": 65532}')
+        return Script(ending=ending, exit_code=code)
+
+    engine = FakeEngine(behaviour)
+    image = engine.import_root(Path("/"), "base:1")
+    tried = {t.name: t.held for t in canary.trials(engine, image.id, "python", Lease(cpus=(0,)))}
+    assert tried.get("memory", False) == held
+
+
+def test_the_memory_bomb_ends_by_itself() -> None:
+    """Else a machine whose engine has no limit would suffer for being asked."""
+    program = f"{canary.MEMORY_BOMB}\nprint(sum(map(len, hoard)))"
+    result = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert 128 * MIB < int(result.stdout) <= 512 * MIB
 
 
 @pytest.mark.parametrize("report", [b"", b"[]", b"{}", b"[" * 5000, b'{"pids": "many"}'])

@@ -1,0 +1,135 @@
+"""podman's Docker-compatible socket: what is asked of it in other words, and its report put back into Docker's.
+
+It takes most of Docker's configuration as it is. The rest is said here in the words of podman 4 (`podman create`,
+`podman volume create`), and what it reports is compared word by word: `in_dockers_words` replaces only the exact
+report that was expected, so that `sandbox.posture` refuses every other one. Two things it does not have: a limit of
+the inodes of /tmp (each counts as memory all the same), and private cgroup names on cgroup v1.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.seccomp import FILE
+
+_OUT = "rw,noexec,nosuid,nodev"
+# Beside a read-only root it makes both writable and of any size, unless it is told otherwise.
+_CLOSED = "ro,noexec,nosuid,nodev,size=4096,mode=0555"
+_NPROC = {"Name": "nproc", "Soft": 4096, "Hard": 4096}
+"""It sets this limit in any case, by default to more than a container of its own may have. PidsLimit is the real one."""
+_ADDED_VARIABLES = ("TERM=xterm", "container=podman", "HOSTNAME=sandbox")
+
+
+def tmpfs_size(size: int) -> str:
+    """The mount option that bounds a tmpfs volume to `size` bytes: in pages of this machine, because podman takes
+    `size` for a quota of the disk under its volumes and makes no volume where there is none."""
+    return f"nr_blocks={max(size // os.sysconf('SC_PAGE_SIZE'), 1)}"
+
+
+def asked(config: Mapping[str, Any], *, cgroup_v1: bool) -> dict[str, Any]:
+    """Docker's configuration of a container as podman understands it."""
+    host = config["HostConfig"]
+    volumes = [mount for mount in host["Mounts"] if mount["Type"] == "volume"]
+    return {
+        **config,
+        "HostConfig": {
+            **host,
+            "SecurityOpt": _security(host),
+            "CgroupnsMode": _cgroup_names(cgroup_v1),
+            "Tmpfs": {place: f"{options},notmpcopyup" for place, options in _tmpfs(host).items()},
+            "Ulimits": [*host["Ulimits"], _NPROC],
+            # a mount has no word for noexec, a bind has
+            "Mounts": [mount for mount in host["Mounts"] if mount["Type"] != "volume"],
+            "Binds": [f"{mount['Source']}:{mount['Target']}:{_mode(mount)}" for mount in volumes],
+        },
+    }
+
+
+def inspect(client: Any, container: str) -> dict[str, Any]:
+    """podman's own report, which says more than the one for Docker's clients. Raises the client's errors."""
+    answer = client.get(f"{client.base_url}/v4.0.0/libpod/containers/{container}/json")
+    answer.raise_for_status()
+    return dict(answer.json())
+
+
+def in_dockers_words(
+    config: Mapping[str, Any], answer: Mapping[str, Any], own: Mapping[str, Any], *, cgroup_v1: bool
+) -> dict[str, Any]:
+    """The report on what `asked(config)` became, for the comparison with `config` itself. `answer` is what podman
+    tells Docker's clients, `own` is `inspect`."""
+    want, host, says = config["HostConfig"], answer["HostConfig"], own["HostConfig"]
+    log = says.get("LogConfig") or {}
+    as_asked = {
+        # shareable with whom the administrator lets in; the candidate's is its own in both cases
+        "IpcMode": says.get("IpcMode") in {"private", "shareable"},
+        "CgroupnsMode": says.get("CgroupMode") == _cgroup_names(cgroup_v1),
+        "CapDrop": not own.get("EffectiveCaps") and not own.get("BoundingCaps"),
+        "SecurityOpt": set(says.get("SecurityOpt") or []) == {"no-new-privileges", _security(want)[1]},
+        "Tmpfs": _sets(says.get("Tmpfs")) == _sets(_tmpfs(want), "rprivate"),
+        "Ulimits": _limits(says.get("Ulimits")) == _limits([*want["Ulimits"], _NPROC]),
+        "LogConfig": (log.get("Type"), log.get("Size")) == _log(want),
+    }
+    translated = {key: want[key] for key, held in as_asked.items() if held}
+    if sorted(map(_bind_as_set, says.get("Binds") or [])) == sorted(map(_bind, want["Mounts"])):
+        translated["Binds"] = []
+    for key in ("PidMode", "UTSMode"):
+        if says.get(key) == "private":
+            translated[key] = ""
+    inner = answer["Config"]
+    environment = [entry for entry in inner.get("Env") or [] if entry not in _ADDED_VARIABLES]
+    return {**answer, "HostConfig": {**host, **translated}, "Config": {**inner, "Env": environment}}
+
+
+def _security(host: Mapping[str, Any]) -> list[str]:
+    """The profile by name: podman reads the file, on its own machine, when the container is made."""
+    kept = [option for option in host["SecurityOpt"] if not option.startswith("seccomp=")]
+    return [*kept, f"seccomp={FILE}"]
+
+
+def _cgroup_names(cgroup_v1: bool) -> str:
+    return "host" if cgroup_v1 else "private"
+
+
+def _tmpfs(host: Mapping[str, Any]) -> dict[str, str]:
+    known = {
+        place: ",".join(word for word in options.split(",") if not word.startswith("nr_inodes="))
+        for place, options in host["Tmpfs"].items()
+    }
+    return {**known, "/run": _CLOSED, "/var/tmp": _CLOSED}
+
+
+def _sets(tmpfs: Mapping[str, str] | None, *more: str) -> dict[str, set[str]]:
+    return {place: {*options.split(","), *more} for place, options in (tmpfs or {}).items()}
+
+
+def _mode(mount: Mapping[str, Any]) -> str:
+    return _OUT.replace("rw", "ro") if mount["ReadOnly"] else _OUT
+
+
+def _bind(mount: Mapping[str, Any]) -> tuple[str, str, list[str]]:
+    """A mount as podman lists it among its binds: the options in alphabetical order."""
+    options = "ro,rprivate,bind" if mount["Type"] == "bind" else f"{_mode(mount)},rprivate,rbind"
+    return mount["Source"], mount["Target"], sorted(options.split(","))
+
+
+def _bind_as_set(listed: str) -> tuple[str, str, list[str]]:
+    source, _, rest = listed.partition(":")
+    target, _, options = rest.partition(":")
+    return source, target, sorted(options.split(","))
+
+
+def _limits(ulimits: list[Mapping[str, Any]] | None) -> set[tuple[str, int, int]]:
+    return {
+        (str(u["Name"]).removeprefix("RLIMIT_").lower(), int(u["Soft"]), int(u["Hard"]))
+        for u in ulimits or []
+    }
+
+
+def _log(host: Mapping[str, Any]) -> tuple[str, str]:
+    """Driver and size as podman prints it: four digits and a decimal unit (go-units' HumanSize)."""
+    size, unit = float(host["LogConfig"]["Config"]["max-size"]), 0
+    while size >= 1000:
+        size, unit = size / 1000, unit + 1
+    return host["LogConfig"]["Type"], f"{size:.4g}{('', 'k', 'M', 'G', 'T')[unit]}B"
