@@ -258,10 +258,11 @@ class Loop:
             folder=folder,
             progress=progress,
         )
-        self.ledger.finish_attempt(self.run_id, number, attempt, trip, now=self.clock.time())
         spent = self.clock.monotonic() - started
+        # first: a runner that dies between the two is charged twice for it rather than not at all
         self.budget.charge(spent)
         self.budget.learn(spent)
+        self.ledger.finish_attempt(self.run_id, number, attempt, trip, now=self.clock.time())
         self.emit(
             "judged",
             number=number,

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from private_engine import PrivateDockerd, why_not
+from seat import Seat, base_image, processes_of_the_sandbox
 
 from sandbox.docker_engine import DockerEngine
-from sandbox.engine import ImageMissing
-from sandbox.outcome import Ending, Fault, Outcome
-from sandbox.spec import MIB, Job, Lease, Limits, Output, Role
+from sandbox.outcome import Ending, Fault
+from sandbox.spec import Role
 
 pytestmark = pytest.mark.engine
 SAVED = "import time; open('/out/a', 'w').write('x'); print('begun', flush=True); time.sleep({})"
@@ -33,83 +31,19 @@ def dockerd(
     made = PrivateDockerd(folder, live_restore=request.param)
     try:
         made.start()
-        made.load_from(engine, _base(engine)[0])
+        made.load_from(engine, base_image(engine)[0])
         yield made
     finally:
         made.close()
 
 
-def _base(engine: DockerEngine) -> tuple[str, str]:
-    """The smallest image here that has Python, and where it has it."""
-    try:
-        return engine.image("autoresearch/base:bookworm").id, "/usr/bin/python3"
-    except ImageMissing:
-        return engine.image("autoresearch/candidate:cpu").id, "/opt/venv/bin/python"
-
-
-class Seat:
-    """Jobs for the private engine."""
-
-    def __init__(self, dockerd: PrivateDockerd, image: str, python: str, folder: Path) -> None:
-        self.dockerd, self.image, self.python, self.folder = dockerd, image, python, folder
-        self.name = f"restart-{secrets.token_hex(3)}"
-        self.engine = DockerEngine.connect(dockerd.host, python=python)
-
-    def run(self, program: str, *, role: Role = Role.TRAIN, wall_clock_s: float = 30.0) -> Outcome:
-        destination = self.folder / secrets.token_hex(3)
-        destination.mkdir()
-        return self.engine.run(
-            Job(
-                run=self.name,
-                experiment="1",
-                attempt=1,
-                role=role,
-                image=self.image,
-                command=(self.python, "-I", "-B", "-u", "-c", program),
-                limits=Limits(wall_clock_s=wall_clock_s, memory_bytes=128 * MIB, pids=32, out_bytes=MIB),
-                lease=Lease(cpus=(min(os.sched_getaffinity(0)),)),
-                destination=destination,
-                outputs=(Output("a", 100),),
-            )
-        )
-
-    def when_running(self, action: Callable[[], None]) -> threading.Thread:
-        watcher = DockerEngine.connect(self.dockerd.host)
-
-        def watch() -> None:
-            end = time.monotonic() + 20
-            while time.monotonic() < end:
-                for item in watcher.remnants(self.name):
-                    ours = item.kind == "container" and item.role != Role.HOLDER
-                    if ours and watcher.client.logs(item.id):
-                        action()
-                        return
-                time.sleep(0.05)
-
-        thread = threading.Thread(target=watch)
-        thread.start()
-        return thread
-
-
 @pytest.fixture
 def seat(dockerd: PrivateDockerd, engine: DockerEngine, tmp_path: Path) -> Iterator[Seat]:
-    made = Seat(dockerd, *_base(engine), tmp_path)
+    made = Seat(dockerd, *base_image(engine), tmp_path)
     yield made
     fresh = DockerEngine.connect(dockerd.host)
     assert [item for item in fresh.remnants() if item.kind == "container"] == []
-    assert _processes_of_the_sandbox(dockerd) == []
-
-
-def _processes_of_the_sandbox(dockerd: PrivateDockerd) -> list[str]:
-    """Programs of ours that a private engine's shim still holds."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if b"open('/out/a'" in (folder / "cmdline").read_bytes() and folder.stat().st_uid == 65532:
-                found.append(folder.name)
-        except OSError:
-            continue
-    return found
+    assert processes_of_the_sandbox(dockerd) == []
 
 
 @pytest.mark.parametrize("role", [Role.TRAIN, Role.JUDGE_SCORE])

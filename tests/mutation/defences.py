@@ -120,6 +120,8 @@ COLLECTED = [
 
 ENGINE = "sandbox/docker_engine.py"
 LIFE = [
+    ("charged before it is written down", "runner/loop.py", "        self.budget.charge(spent)\n        self.budget.learn(spent)\n        self.ledger.finish_attempt(self.run_id, number, attempt, trip, now=self.clock.time())\n", "        self.ledger.finish_attempt(self.run_id, number, attempt, trip, now=self.clock.time())\n        self.budget.charge(spent)\n        self.budget.learn(spent)\n", "tests/runner/test_spending_of_wall_clock.py::test_what_was_run_is_charged_whatever_was_written_last"),
+    ("a GPU's lock is the kernel's", "sandbox/lease.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", "tests/sandbox/test_leases.py::test_two_processes_never_share_a_gpu_and_a_killed_one_leaves_it_free"),
     ("the bomb was killed, not ended", "sandbox/canary.py", " and bomb.exit_code == _KILLED", "", "tests/sandbox/test_prereqs.py::test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended"),
     ("the bomb is bounded", "sandbox/canary.py", "in range(64)]", "in range(128)]", "tests/sandbox/test_prereqs.py::test_the_memory_bomb_ends_by_itself"),
     ("killed at the deadline", "sandbox/deadline.py", "killed = self._sent_kill() or killed", "killed = killed", T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),

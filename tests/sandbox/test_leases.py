@@ -144,6 +144,43 @@ def test_a_gpu_is_leased_to_one_at_a_time(tmp_path: Path) -> None:
             pass
 
 
+HOLD_GPU = """
+import sys
+from pathlib import Path
+from sandbox.gpu import FakeGpuProbe
+from sandbox.lease import CpuLeases, GpuLeases
+folder, both = Path(sys.argv[1]), ["GPU-a", "GPU-b"]
+cpus = CpuLeases(1, folder=folder, available=range(4), patience_s=20)
+with GpuLeases(both, FakeGpuProbe(both), cpus, folder=folder, patience_s=20).acquire() as lease:
+    print(lease.gpu_uuid, *lease.cpus, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_two_processes_never_share_a_gpu_and_a_killed_one_leaves_it_free(tmp_path: Path) -> None:
+    holders = [
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD_GPU, str(tmp_path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    try:
+        (one, *one_cpus), (two, *two_cpus) = (process.stdout.readline().split() for process in holders)  # type: ignore[union-attr]
+        assert {one, two} == {"GPU-a", "GPU-b"}
+        assert set(one_cpus) & set(two_cpus) == set()
+        probe = FakeGpuProbe(["GPU-a", "GPU-b"])
+        with pytest.raises(LeaseUnavailable), gpus(tmp_path, probe).acquire():
+            pass
+        holders[0].send_signal(signal.SIGKILL)
+        holders[0].wait()
+        with gpus(tmp_path, probe).acquire() as lease:
+            assert lease.gpu_uuid == one
+    finally:
+        for process in holders:
+            process.communicate()
+
+
 def test_a_gpu_with_a_strangers_process_is_waited_for(tmp_path: Path) -> None:
     probe = FakeGpuProbe(["GPU-a"], busy={"GPU-a": [4711]})
     waits: list[float] = []
