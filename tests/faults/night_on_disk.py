@@ -159,6 +159,10 @@ class Search:
         for experiment in experiments:
             assert [a.attempt for a in experiment.attempts] == list(range(1, len(experiment.attempts) + 1))
             assert len({a.seed for a in experiment.measured}) == len(experiment.measured), "counted twice"
+        measured = [a.seconds for e in experiments for a in e.measured]
+        assert self._read(lambda ledger: ledger.run(run).spent_s) >= sum(filter(None, measured)), (
+            "spend forgotten"
+        )
         events = self._read(lambda ledger: ledger.events(run))
         judged = [(data["number"], data["attempt"]) for _, kind, data in events if kind == "judged"]
         assert len(set(judged)) == len(judged), "an attempt was judged twice"
