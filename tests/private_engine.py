@@ -86,8 +86,10 @@ class PrivatePodman:
         self._process.terminate()
         self._process.wait(30)
         subprocess.run([*self._podman, "rm", "--force", "--all"], check=False, capture_output=True)
-        _unmount_below(self.folder)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for _ in range(6):  # what podman starts after a container's end makes the folder again
+            _unmount_below(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)
+            time.sleep(0.5)
 
 
 def _unmount_below(folder: Path) -> None:
