@@ -54,12 +54,14 @@ class Found:
 
 
 def begun(workspace: Path) -> bool:
-    """Whether a run was ever begun there; a ledger without one is what a stop in the first moment leaves."""
+    """Whether there is a run that can go on or has ended. One without a scored baseline, which is what a machine too
+    busy for the wall clock leaves, cannot; neither can a ledger without a run, of a stop in the first moment."""
     if not (workspace / LEDGER).exists():
         return False
     ledger = Ledger(workspace / LEDGER, read_only=True)
     try:
-        return bool(ledger.runs())
+        runs = ledger.runs()
+        return bool(runs) and all(e.status != "failed" for e in ledger.experiments(runs[-1].id)[:1])
     finally:
         ledger.close()
 

@@ -15,7 +15,7 @@ from night import Night, source
 
 from benchmarks import search, search_table
 from benchmarks.search import Plan, drive, next_command, preset
-from runner.errors import UsageError
+from runner.errors import NothingEvaluated, UsageError
 from runner.proposers.constants import find
 from runner.protocols import Event
 
@@ -81,6 +81,16 @@ def test_a_fresh_arm_is_begun_with_its_seed_and_the_preset(tmp_path: Path) -> No
 def test_a_ledger_without_a_run_is_begun_afresh(tmp_path: Path) -> None:
     made = night(tmp_path, "tpe", 1, [BETTER])
     made.ledger._db.execute("DELETE FROM runs")
+    command = next_command(plan(tmp_path), "tpe", 1)
+    assert command is not None
+    assert "--resume" not in command
+
+
+def test_an_arm_whose_baseline_failed_is_begun_afresh(tmp_path: Path) -> None:
+    made = night(tmp_path, "tpe", 1, [BETTER])
+    made.workspace.script.write_text("CRASH = True\n")
+    with pytest.raises(NothingEvaluated):
+        made.loop().go()
     command = next_command(plan(tmp_path), "tpe", 1)
     assert command is not None
     assert "--resume" not in command
