@@ -174,8 +174,8 @@ def attention_cudnn(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, span):
 
 def attention_layer(x_BxTxD, p, layer, tokens_BxT, cos, sin, attend):
     B, length, _ = x_BxTxD.shape
-    qkv = jnp.einsum("btd,cde->cbte", x_BxTxD, p["qkv_Lx3xDxE"][layer])
-    q, k, v = qkv.reshape(3, B, length, HEADS, HEAD_WIDTH)
+    qkv_Dx3E = jnp.concatenate(list(p["qkv_Lx3xDxE"][layer]), axis=1)
+    q, k, v = jnp.unstack(matmul(x_BxTxD, qkv_Dx3E).reshape(B, length, 3, HEADS, HEAD_WIDTH), axis=2)
     q, k = rms_norm(rotate(q, cos, sin)), rms_norm(rotate(k, cos, sin))  # Henry et al. 2020, arXiv 2010.04245
     if (
         layer in VALUE_LAYERS
