@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from docker.errors import NotFound
+
 from runner.ledger import Experiment, Ledger
 from sandbox.docker_engine import DockerEngine
 
@@ -148,7 +150,10 @@ class Search:
         raise AssertionError(f"no {role} container is running")
 
     def _running(self, container: str) -> bool:
-        return bool(self.engine.client.inspect_container(container)["State"]["Running"])
+        try:
+            return bool(self.engine.client.inspect_container(container)["State"]["Running"])
+        except NotFound:  # gone since it was listed
+            return False
 
     def check(self, *, over: bool = True) -> list[Experiment]:
         """What must hold after every fault; `over` says that no runner should be left at work."""
