@@ -126,11 +126,12 @@ class Loop:
             attempt = self._attempt(baseline)
             if attempt.outcome not in {"ok", "infrastructure"}:
                 self._set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
-                raise NothingEvaluated(
-                    f"the baseline could not be scored: {attempt.outcome} {attempt.reason or ''}; "
-                    "see `autoresearch logs 0`"
-                )
             baseline = self._all()[0]
+        if baseline.status == "failed":  # now, or before a resume
+            raise NothingEvaluated(
+                f"the baseline could not be scored ({baseline.reason}); see `autoresearch logs 0`, mend train.py, and "
+                "begin a new run without --resume"
+            )
         if baseline.status == "open":
             self._set(0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline))
             self._keep(self._all()[0])

@@ -99,6 +99,16 @@ def run(
         max_tokens=max_tokens,
         unheld_limits=unsafe_unheld_limits,
     )
+    if resume:
+        fixed: dict[str, object] = {
+            "--wall-clock": wall_clock,
+            "--compile-check": compile_check,
+            "--gpus": gpus,
+            "--runtime": runtime,
+        }
+        fixed |= {"--proposer": proposer, "--model": model, "--data": data, "--seed": seed}
+        if given := [name for name, value in fixed.items() if value is not None]:
+            say(f"{', '.join(given)}: not used, a resumed run keeps what it was started with")
     with signals():
         session(workspace, config, options, display="json" if json else display)
 

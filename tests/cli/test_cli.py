@@ -37,6 +37,7 @@ def test_init_makes_a_workspace_and_never_overwrites(workspace: Path) -> None:
         (("run", "--proposer", "oracle", "--budget", "8h"), 2, "no proposer"),
         (("run", "--data", "/nowhere"), 3, "data prepare"),
         (("run", "--resume"), 2, "no run yet"),
+        (("run", "--resume", "--wall-clock", "9s"), 2, "--wall-clock, --data: not used"),
         (("try", "/nowhere.py"), 2, "cannot read"),
         (("ls",), 2, "no ledger"),
         (("nonsense",), 2, "No such command"),

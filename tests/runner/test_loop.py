@@ -155,8 +155,10 @@ def test_max_experiments_does_not_count_the_baseline(tmp_path: Path) -> None:
 def test_a_baseline_that_cannot_be_scored_ends_the_run(tmp_path: Path) -> None:
     night = Night(tmp_path, IDEAS)
     night.workspace.script.write_text("CRASH = True\nSCORE = 1.0\n")
-    with pytest.raises(NothingEvaluated, match="crash"):
-        night.loop().go()
+    for _ in range(2):  # at once, and when it is resumed
+        with pytest.raises(NothingEvaluated, match="crash"):
+            night.loop().go()
+    assert len(night.ledger.experiment("night", 0).attempts) == 1
 
 
 def test_within_the_noise_is_retested_with_fresh_seeds_and_not_kept(tmp_path: Path) -> None:
