@@ -230,4 +230,4 @@ def _money_gone(ledger: Ledger, run: str, caps: Caps) -> str:
 
 def _new_id(now: float) -> str:
     """A name a person can say, and that no other workspace's run has: image tags and labels carry it."""
-    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-") + secrets.token_hex(2)
+    return datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-") + secrets.token_hex(4)
