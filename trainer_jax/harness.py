@@ -9,6 +9,7 @@
     harness.export_model(forward, params)            # forward(params, int32[B, T]) -> floating[B, T, V]
     harness.save_params(params)                      # atomic; call as often as you like
     harness.log(step=, loss=, tokens=)               # telemetry only
+    harness.stage(name)                              # telemetry only: what is done by now, once a name
 
 Nothing here is trusted by the judge, and none of it is a score. What the environment may say is in
 docs/contracts.md; outside a container AUTORESEARCH_DATA and AUTORESEARCH_OUT name the two folders.
@@ -93,7 +94,7 @@ def batches(batch_size: int, seq_len: int | None = None, *, prefetch: int = 8) -
     """
     meta = _meta()
     tokens = np.memmap(DATA / "tokens.bin", dtype="<u2", mode="r")
-    _stage("batches")
+    stage("batches")
     rows = Rows(tokens, meta["bos_id"], seq_len or meta["seq_len"], seed).batches(batch_size, prefetch)
     return _two_steps(rows) if checking else rows
 
@@ -123,7 +124,7 @@ def export_model(forward: Callable[..., Any], params: Any) -> None:
     tokens = jax.ShapeDtypeStruct((eval_batch, _meta()["seq_len"]), np.int32)
     exported = jax.export.export(jax.jit(flat_forward))(shapes, tokens)
     _write("model.stablehlo", exported.serialize())
-    _stage("export")
+    stage("export")
 
 
 def save_params(params: Any) -> None:
@@ -137,7 +138,7 @@ def save_params(params: Any) -> None:
         "params.safetensors", save({n: np.asarray(x, order="C") for n, x in zip(names, host, strict=True)})
     )
     clock.note_save(time.monotonic() - started)
-    _stage("first_save")
+    stage("first_save")
     if checking:
         stats = jax.local_devices()[0].memory_stats() or {}  # None on a CPU
         _telemetry({"device_memory_bytes": stats.get("peak_bytes_in_use")})
@@ -165,8 +166,8 @@ def _write(name: str, content: bytes) -> None:
 _stages: set[str] = set()
 
 
-def _stage(name: str) -> None:
-    """Seconds since the container's start at which something happened first."""
+def stage(name: str) -> None:
+    """Telemetry: how many seconds after the container's start something was done for the first time."""
     if name not in _stages:
         _stages.add(name)
         _telemetry({"stage": name, "seconds": clock.elapsed()})

@@ -162,14 +162,8 @@ def attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, span):
 
 def attention_cudnn(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, span):
     """The same by cuDNN's fused kernel: for training only, the judge takes no custom calls."""
-    return jax.nn.dot_product_attention(
-        q_BxTxHxK,
-        k_BxTxHxK,
-        v_BxTxHxK,
-        is_causal=True,
-        local_window_size=(span - 1, 0),
-        implementation="cudnn",
-    )
+    kernel = {"is_causal": True, "local_window_size": (span - 1, 0), "implementation": "cudnn"}
+    return jax.nn.dot_product_attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, **kernel)
 
 
 def attention_layer(x_BxTxD, p, layer, tokens_BxT, cos, sin, attend):
@@ -177,9 +171,7 @@ def attention_layer(x_BxTxD, p, layer, tokens_BxT, cos, sin, attend):
     qkv_Dx3E = jnp.concatenate(list(p["qkv_Lx3xDxE"][layer]), axis=1)
     q, k, v = jnp.unstack(matmul(x_BxTxD, qkv_Dx3E).reshape(B, length, 3, HEADS, HEAD_WIDTH), axis=2)
     q, k = rms_norm(rotate(q, cos, sin)), rms_norm(rotate(k, cos, sin))  # Henry et al. 2020, arXiv 2010.04245
-    if (
-        layer in VALUE_LAYERS
-    ):  # a value of the token itself, past all mixing (Zhou et al. 2024, arXiv 2410.17897)
+    if layer in VALUE_LAYERS:  # of the token itself, past all mixing (Zhou et al. 2024, arXiv 2410.17897)
         gate_LxGxH = p["value_gate_LxGxH"][VALUE_LAYERS.index(layer)]
         gate_BxTxH = 2 * jax.nn.sigmoid(x_BxTxD[..., :VALUE_GATE_WIDTH] @ gate_LxGxH)
         value_BxTxE = p["value_embed_VxE"][str(layer)][tokens_BxT]
@@ -404,19 +396,24 @@ def make_step(optimizer):
 
 
 def main():
+    harness.stage("imports")
     train_step, init, shared_out = make_step(make_optimizer())
     key = jax.random.key(harness.seed)
 
     def compile_step():
         rows = jax.ShapeDtypeStruct((BATCH, T + 1), jnp.int32, sharding=shared_out)
-        return train_step.lower(*init.eval_shape(key), rows, np.float32(0)).compile()
+        lowered = train_step.lower(*init.eval_shape(key), rows, np.float32(0))
+        harness.stage("trace")
+        return lowered.compile()
 
     with ThreadPoolExecutor(1) as thread:  # compiling takes longest: the rest gets ready beside it
         compiling = thread.submit(compile_step)
         batches = harness.batches(BATCH)
         params, state = init(key)
+        harness.stage("init")
         harness.export_model(forward, params)
         step_fn = compiling.result()
+    harness.stage("compile")
 
     def progress_after(step):
         """By the clock; a text so short that it would be learned by heart ends earlier."""
@@ -438,6 +435,7 @@ def main():
             before.block_until_ready()  # at most one step ahead of the device, or the clock means nothing
         before = loss
     harness.save_params(params)
+    harness.stage("last_save")
     if step:
         harness.log(step=step, loss=loss, tokens=step * BATCH * T)
     print(f"done: {step} steps, {step * BATCH * T / 1e6:.2f} M tokens", flush=True)

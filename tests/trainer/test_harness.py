@@ -104,7 +104,15 @@ def test_a_compile_check_takes_two_steps_exports_and_saves(dataset: Path, tmp_pa
     said = train(dataset, out, AUTORESEARCH_WALL_CLOCK="3600", AUTORESEARCH_COMPILE_CHECK="1")
     assert "done: 2 steps" in said
     assert {path.name for path in out.iterdir()} >= {"model.stablehlo", "params.safetensors"}
-    assert '"device_memory_bytes": null' in (out / "telemetry.jsonl").read_text(), "a CPU does not count"
+    telemetry = (out / "telemetry.jsonl").read_text()
+    assert '"device_memory_bytes": null' in telemetry, "a CPU does not count"
+    lines = [json.loads(line) for line in telemetry.splitlines()]
+    stages = {line["stage"]: line["seconds"] for line in lines if "stage" in line}
+    compiling = ["imports", "trace", "compile", "first_save", "last_save"]  # on a thread beside the others
+    beside = ["imports", "batches", "init", "export", "first_save", "last_save"]
+    assert set(stages) == {*compiling, *beside}
+    for order in (compiling, beside):
+        assert [stages[name] for name in order] == sorted(stages[name] for name in order)
 
 
 def test_a_half_written_file_never_has_the_artifacts_name(tmp_path: Path) -> None:
