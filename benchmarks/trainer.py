@@ -5,7 +5,7 @@
 Rounds alternate between the contestants, each a process as its user would start it, so that a busy machine slows all of
 them; what counts is the ratio of medians.
 First the equality of loss and of one optimizer step is shown. `pip install torch==2.13.0` beside the project first.
-`--gpu` uses the first GPU for both and adds MFU against the measured matmul peak.
+`--gpu` uses the first GPU for both and adds MFU against the measured matmul peak and the datasheet's.
 """
 
 from __future__ import annotations
@@ -177,6 +177,23 @@ def matmul_peak() -> float:
     return 20 * 2 * n**3 / (time.perf_counter() - started)
 
 
+# Dense bfloat16 TFLOP/s by the makers' datasheets, by what JAX calls the device; the first name that fits counts.
+DATASHEET = {
+    "H200": 989.0,
+    "H100 PCIe": 756.0,
+    "H100": 989.0,
+    "A100": 312.0,
+    "L40S": 362.0,
+    "L4": 121.0,
+    "A10": 125.0,
+}
+
+
+def datasheet_peak(device_kind: str) -> float | None:
+    """FLOP/s that the maker promises, or None for a device that is not in the table."""
+    return next((1e12 * peak for name, peak in DATASHEET.items() if name in device_kind), None)
+
+
 def flops_per_token(train: Any, params: Any) -> float:
     """6 per matrix parameter and token, and 12 per layer, width and position attended (Chowdhery et al. 2022, app. B)."""
     matrices = sum(
@@ -243,6 +260,9 @@ def main() -> None:
         peak = matmul_peak()
         used = median["train.py"] * flops_per_token(train, ours.initial)
         print(f"MFU {used / peak:.1%} of the measured matmul peak of {peak / 1e12:.0f} TFLOP/s")
+        kind = ours.jax.devices()[0].device_kind
+        if promised := datasheet_peak(kind):
+            print(f"MFU {used / promised:.1%} of the {promised / 1e12:.0f} TFLOP/s of the datasheet ({kind})")
 
 
 if __name__ == "__main__":
