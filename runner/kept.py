@@ -19,8 +19,7 @@ from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.ledger import Experiment, Ledger
 from runner.measured import scores
 from runner.road import MODEL, PARAMS
-
-SCRIPT, VERDICT, MANIFEST = "train.py", "verdict.json", "manifest.json"
+from runner.snapshot import MANIFEST, SCRIPT, VERDICT
 
 
 @dataclass(frozen=True, slots=True)

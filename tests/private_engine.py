@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.docker_engine import DockerEngine
-from sandbox.engine import EngineUnavailable
+from sandbox.engine import EngineUnavailable, ImageMissing
 
 
 def why_not() -> str:
@@ -32,6 +32,14 @@ def why_no_podman() -> str:
     if os.geteuid() != 0:
         return "a podman service with cgroups of its own needs root"
     return "" if shutil.which("podman") else "there is no podman on this machine's PATH"
+
+
+def base_image(engine: DockerEngine) -> tuple[str, str]:
+    """The smallest image here that has Python, and where it has it."""
+    try:
+        return engine.image("autoresearch/base:bookworm").id, "/usr/bin/python3"
+    except ImageMissing:
+        return engine.image("autoresearch/candidate:cpu").id, "/opt/venv/bin/python"
 
 
 class PrivatePodman:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -106,27 +107,16 @@ def resume(
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
     """Go on with the newest run of a workspace, with the options it was started with."""
-    from runner.cli.search import JUDGE_GUESS_S
+    from runner.cli.search import extent
     from runner.cli.signals import signals
-    from runner.durations import parse_duration
     from runner.loop import ALL_DONE, BUDGET_GONE
-    from runner.session import Options, session
+    from runner.session import session
     from runner.workspace import Config
 
-    if max_cost is not None and not 0 <= max_cost < float("inf"):
-        raise UsageError("--max-cost is an amount of dollars, for example 5")
+    options = extent(budget, max_experiments, max_cost, max_tokens)
     workspace = workspaces.find(folder or Path.cwd())
     os.chdir(workspace.folder)  # what the run was told may be a path from there
-    options = Options(
-        budget_s=parse_duration(budget) if budget else None,
-        max_experiments=max_experiments,
-        resume=True,
-        seed=0,
-        judge_guess_s=JUDGE_GUESS_S,
-        max_usd=max_cost,
-        max_tokens=max_tokens,
-        unheld_limits=unsafe_unheld_limits,
-    )
+    options = replace(options, unheld_limits=unsafe_unheld_limits)
     with signals():
         reason = session(workspace, Config(), options, display="json" if json else display)
     more = {BUDGET_GONE: "--budget", ALL_DONE: "--max-experiments"}.get(reason)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import tempfile
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,7 +18,10 @@ from runner.durations import format_duration, parse_duration
 from runner.errors import RunnerError, UsageError
 from runner.workspace import Config
 
-JUDGE_GUESS_S = 15.0
+if TYPE_CHECKING:
+    from runner.session import Options
+
+_JUDGE_GUESS_S = 15.0
 
 
 def run(
@@ -68,10 +72,9 @@ def run(
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
     """Search until the budget is gone. Ctrl-C ends it cleanly; --resume goes on."""
-    from runner.session import Options, session
+    from runner.session import session
 
-    if max_cost is not None and not 0 <= max_cost < float("inf"):
-        raise UsageError("--max-cost is an amount of dollars, for example 5")
+    options = extent(budget, max_experiments, max_cost, max_tokens)
     workspace = workspaces.find(Path.cwd())
     config = assemble.override(
         workspace.config(),
@@ -89,14 +92,10 @@ def run(
         cost_tracking=cost_tracking,
         llm_timeout=llm_timeout,
     )
-    options = Options(
-        budget_s=parse_duration(budget) if budget else None,
-        max_experiments=max_experiments,
+    options = replace(
+        options,
         resume=resume,
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
-        judge_guess_s=JUDGE_GUESS_S,
-        max_usd=max_cost,
-        max_tokens=max_tokens,
         unheld_limits=unsafe_unheld_limits,
     )
     if resume:
@@ -111,6 +110,25 @@ def run(
             say(f"{', '.join(given)}: not used, a resumed run keeps what it was started with")
     with signals():
         session(workspace, config, options, display="json" if json else display)
+
+
+def extent(
+    budget: str | None, max_experiments: int | None, max_cost: float | None, max_tokens: int | None
+) -> Options:
+    """How far a run may go, for `run` and `resume`; what is None stays as the run was started. Raises UsageError."""
+    from runner.session import Options
+
+    if max_cost is not None and not 0 <= max_cost < float("inf"):
+        raise UsageError("--max-cost is an amount of dollars, for example 5")
+    return Options(
+        budget_s=parse_duration(budget) if budget else None,
+        max_experiments=max_experiments,
+        resume=True,
+        seed=0,
+        judge_guess_s=_JUDGE_GUESS_S,
+        max_usd=max_cost,
+        max_tokens=max_tokens,
+    )
 
 
 def try_(

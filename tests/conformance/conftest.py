@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 from bench import Bench
-from private_engine import PrivateDockerd, PrivatePodman, why_no_podman, why_not
+from private_engine import PrivateDockerd, PrivatePodman, base_image, why_no_podman, why_not
 
 from sandbox.docker_engine import DockerEngine
-from sandbox.engine import ImageMissing, SandboxError
+from sandbox.engine import SandboxError
 from sandbox.fake import FakeEngine, Script
 from sandbox.spec import Job
 
@@ -52,14 +52,6 @@ def _fake(folder: Path) -> Bench:
     image = engine.import_root(Path("/"), "autoresearch/candidate:cpu")
     bench = Bench(engine, image.id, folder, DOCKERFILE)
     return bench
-
-
-def base_image(engine: DockerEngine) -> tuple[str, str]:
-    """The smallest image here that has Python, and where it has it."""
-    try:
-        return engine.image("autoresearch/base:bookworm").id, "/usr/bin/python3"
-    except ImageMissing:
-        return engine.image("autoresearch/candidate:cpu").id, "/opt/venv/bin/python"
 
 
 def _asked_for(name: str, program: str) -> None:

@@ -12,17 +12,8 @@ from pathlib import Path
 from private_engine import PrivateDockerd
 
 from sandbox.docker_engine import DockerEngine
-from sandbox.engine import ImageMissing
 from sandbox.outcome import Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Output, Role
-
-
-def base_image(engine: DockerEngine) -> tuple[str, str]:
-    """The smallest image here that has Python, and where it has it."""
-    try:
-        return engine.image("autoresearch/base:bookworm").id, "/usr/bin/python3"
-    except ImageMissing:
-        return engine.image("autoresearch/candidate:cpu").id, "/opt/venv/bin/python"
 
 
 class Seat:

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from private_engine import PrivateDockerd, why_not
-from seat import Seat, base_image, processes_of_the_sandbox
+from private_engine import PrivateDockerd, base_image, why_not
+from seat import Seat, processes_of_the_sandbox
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.outcome import Ending, Fault
