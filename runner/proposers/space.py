@@ -1,7 +1,11 @@
-"""What the constant-tuning proposers share: turning values into a proposal that was not made before."""
+"""What the constant-tuning proposers share: how many constants change at a time, where values come from, and turning them
+into a proposal that was not made before."""
 
 from __future__ import annotations
 
+import functools
+import math
+import random
 from collections.abc import Mapping, Sequence
 
 from runner import protocols
@@ -24,6 +28,23 @@ NOTHING_TO_TUNE = Proposal(None, "nothing to tune", failure=protocols.NOTHING_TO
 ALL_TRIED = Proposal(None, "nothing new", failure=protocols.ALL_TRIED)
 
 
+_AT_A_TIME = 5
+
+
+def choose(constants: Sequence[Constant], rng: random.Random) -> list[Constant]:
+    """One to five of them, all numbers alike: moving all at once finds little, and one at a time takes many nights."""
+    return rng.sample(constants, min(rng.randint(1, _AT_A_TIME), len(constants)))
+
+
+def draw(constant: Constant, rng: random.Random) -> Value:
+    """A value from the whole range: log-uniform, uniform, or one of the choices."""
+    if constant.kind == "cat":
+        return rng.choice(constant.choices)
+    if constant.kind == "log":
+        return rounded(constant, math.exp(rng.uniform(math.log(constant.low), math.log(constant.high))))
+    return rounded(constant, rng.uniform(constant.low, constant.high))
+
+
 def proposal(context: Context, constants: Sequence[Constant], values: Mapping[str, Value]) -> Proposal | None:
     """The change as a proposal; None when it changes nothing or was tried before."""
     old = {constant.name: constant.value for constant in constants}
@@ -31,8 +52,7 @@ def proposal(context: Context, constants: Sequence[Constant], values: Mapping[st
     if not changed:
         return None
     source = replace(context.best_source, changed)
-    tried = {fingerprint(past.source) for past in context.history if past.source and _parses(past.source)}
-    if fingerprint(source) in tried | {fingerprint(context.best_source)}:
+    if _mark(source) in {_mark(past.source) for past in context.history} | {_mark(context.best_source)}:
         return None
     title = ", ".join(f"{name} {_short(old[name])} -> {_short(value)}" for name, value in changed.items())
     return Proposal(
@@ -47,12 +67,13 @@ def rounded(constant: Constant, value: float) -> Value:
     return float(f"{min(max(value, constant.low), constant.high):.3g}")
 
 
-def _parses(source: str) -> bool:
+@functools.lru_cache(maxsize=1024)
+def _mark(source: str) -> str | None:
+    """None for what does not parse; whole histories are asked for it again and again."""
     try:
-        fingerprint(source)
+        return fingerprint(source)
     except (SyntaxError, ValueError):
-        return False
-    return True
+        return None
 
 
 def _short(value: Value) -> str:
