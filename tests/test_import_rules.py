@@ -88,7 +88,6 @@ def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path
     heavy = {
         "litellm",
         "docker",
-        "optuna",
         "matplotlib",
         "jax",
         "pyarrow",

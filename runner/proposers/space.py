@@ -60,6 +60,17 @@ def proposal(context: Context, constants: Sequence[Constant], values: Mapping[st
     )
 
 
+def place(constant: Constant, value: Value) -> float | None:
+    """0 to 1 within the constant's range, or the number of the choice; None for what lies outside."""
+    if constant.kind == "cat":
+        return float(constant.choices.index(value)) if value in constant.choices else None
+    if isinstance(value, str) or not constant.low <= value <= constant.high:
+        return None
+    if constant.kind == "log":
+        return math.log(value / constant.low) / math.log(constant.high / constant.low)
+    return (value - constant.low) / (constant.high - constant.low)
+
+
 def rounded(constant: Constant, value: float) -> Value:
     """To three significant digits, or to an int; within the range."""
     if constant.kind == "int":

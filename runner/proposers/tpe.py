@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from runner.proposers.constants import Constant, Value, find
-from runner.proposers.space import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, proposal, tunable
+from runner.proposers.space import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, place, proposal, tunable
 from runner.protocols import Context, Proposal
 
 _WARM_UP = 8
@@ -75,10 +75,10 @@ class _Estimate:
     @classmethod
     def of(cls, constant: Constant, values: Sequence[Value | None]) -> _Estimate:
         """From its value in every trial, the best first; None where the script had no such constant."""
-        places = [None if value is None else _place(constant, value) for value in values]
+        places = [None if value is None else place(constant, value) for value in values]
         cut = max(2, math.ceil(_GOOD * len(values)))
         good, other = (
-            [place for place in part if place is not None] for part in (places[:cut], places[cut:])
+            [where for where in part if where is not None] for part in (places[:cut], places[cut:])
         )
         return cls(constant, good, other)
 
@@ -92,22 +92,22 @@ class _Estimate:
         return self._ratio(value) - self._ratio(self.constant.value)
 
     def _ratio(self, value: Value) -> float:
-        place = _place(self.constant, value)
-        if place is None:
+        where = place(self.constant, value)
+        if where is None:
             return 0.0
-        return math.log(self._density(place, self.good)) - math.log(self._density(place, self.other))
+        return math.log(self._density(where, self.good)) - math.log(self._density(where, self.other))
 
-    def _density(self, place: float, places: Sequence[float]) -> float:
+    def _density(self, where: float, places: Sequence[float]) -> float:
         """Kernels on all places and, with the weight of one of them, the whole range alike."""
-        return (1 + sum(self._kernel(place, centre) for centre in places)) / (1 + len(places))
+        return (1 + sum(self._kernel(where, centre) for centre in places)) / (1 + len(places))
 
-    def _kernel(self, place: float, centre: float) -> float:
+    def _kernel(self, where: float, centre: float) -> float:
         if self.constant.kind != "cat":
-            return _truncated(centre).pdf(place) / _inside(centre)
+            return _truncated(centre).pdf(where) / _inside(centre)
         choices = len(self.constant.choices)
         if choices == 1:
             return 1.0
-        share = _SAME_CHOICE if place == centre else (1 - _SAME_CHOICE) / (choices - 1)
+        share = _SAME_CHOICE if where == centre else (1 - _SAME_CHOICE) / (choices - 1)
         return share * choices
 
 
@@ -123,17 +123,6 @@ def _values(source: str) -> Mapping[str, Value]:
         return {constant.name: constant.value for constant in find(source)}
     except Exception:  # libcst's parser errors are many, and all mean the same here
         return {}
-
-
-def _place(constant: Constant, value: Value) -> float | None:
-    """0 to 1 within the constant's range, or the number of the choice; None for what lies outside."""
-    if constant.kind == "cat":
-        return float(constant.choices.index(value)) if value in constant.choices else None
-    if isinstance(value, str) or not constant.low <= value <= constant.high:
-        return None
-    if constant.kind == "log":
-        return math.log(value / constant.low) / math.log(constant.high / constant.low)
-    return (value - constant.low) / (constant.high - constant.low)
 
 
 @functools.lru_cache(maxsize=4096)

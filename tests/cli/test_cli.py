@@ -38,6 +38,7 @@ def test_init_makes_a_workspace_and_never_overwrites(workspace: Path) -> None:
         (("run", "--data", "/nowhere"), 3, "data prepare"),
         (("run", "--resume"), 2, "no run yet"),
         (("run", "--resume", "--wall-clock", "9s"), 2, "--wall-clock, --data: not used"),
+        (("run", "--resume", "--api-base", "http://127.0.0.1:1"), 2, "--data, --api-base: not used"),
         (("try", "/nowhere.py"), 2, "cannot read"),
         (("ls",), 2, "no ledger"),
         (("nonsense",), 2, "No such command"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,59 @@ def test_tpe_finds_more_than_chance() -> None:
     seeds = range(5)
     tpe, chance = ([search(name, seed) for seed in seeds] for name in ("tpe", "random"))
     assert statistics.median(tpe) < statistics.median(chance)
+
+
+def changed(source: str | None, best: str = SCRIPT) -> dict[str, float]:
+    assert source is not None
+    before = {c.name: c.value for c in find(best)}
+    return {c.name: float(c.value) for c in find(source) if c.value != before[c.name]}
+
+
+def told(values: Sequence[Mapping[str, float]], scores: Sequence[float | None]) -> tuple[PastExperiment, ...]:
+    return tuple(
+        PastExperiment(number, "t", "c", "discard", score, None, replace(SCRIPT, change), 0)
+        for number, (change, score) in enumerate(zip(values, scores, strict=True))
+    )
+
+
+def test_tpe_first_goes_to_the_constants_of_which_least_is_known() -> None:
+    script = "".join(f"RATE_{letter} = 0.5  # tune: float 0 1\n" for letter in "ABCDEFGHIJKLMNOP")
+    for seed in range(5):
+        proposer, history, seen = make_proposer("tpe", seed=seed), list[PastExperiment](), set[str]()
+        for number in range(8):
+            source = proposer.propose(context(tuple(history), number, script)).source
+            seen |= changed(source, script).keys()
+            history.append(PastExperiment(number, "t", "c", "discard", 2.0, None, source or "", 0))
+        assert len(seen) == 16, seed
+
+
+def test_tpe_changes_the_constant_that_made_a_difference_to_where_it_was_good() -> None:
+    rates = [0.001 * 10 ** (4 * step / 11) for step in range(12)]
+    history = told([{"LR": rate} for rate in rates], [abs(math.log10(rate / 2)) for rate in rates])
+    proposals = [make_proposer("tpe", seed=seed).propose(context(history)).source for seed in range(20)]
+    new = [changed(source).get("LR", 0.1) for source in proposals]
+    assert sum(0.5 < rate < 8 for rate in new) >= 15, new
+
+
+def test_tpe_keeps_away_from_where_trials_failed() -> None:
+    rates = [0.02 * 1.5**step for step in range(15)]
+    history = told([{"LR": rate} for rate in rates], [2.0 if rate < 0.5 else None for rate in rates])
+    proposals = [make_proposer("tpe", seed=seed).propose(context(history)).source for seed in range(20)]
+    assert sum(0.5 < changed(source).get("LR", 0.1) < 6 for source in proposals) <= 2
+
+
+def test_tpe_takes_what_another_proposer_made_of_the_script() -> None:
+    """A constant out of its range, gone, or of another kind teaches nothing, and neither does what does not parse."""
+    others = (
+        SCRIPT.replace("0.1 ", "99.0 "),
+        SCRIPT.replace("LR = 0.1", "LR = 'auto'"),
+        "x = 1\n",
+        "def (",
+        "",
+    )
+    history = told([{"DEPTH": depth} for depth in range(1, 9)], [2.0] * 8)
+    history += tuple(PastExperiment(9, "t", "llm", "crash", None, None, source, 0) for source in others)
+    assert changed(make_proposer("tpe", seed=1).propose(context(history)).source)
 
 
 def test_scripted_goes_through_a_folder_in_order(tmp_path: Path) -> None:

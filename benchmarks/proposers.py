@@ -1,0 +1,182 @@
+"""What the proposers of constants find in simulated nights: many of them, in minutes, without an engine.
+
+    .venv/bin/python -m benchmarks.proposers [--nights 60] [--arms random,tpe] [--trials 40] [--spread 2]
+
+A night has train.py's constants and a bowl over them: each costs its weight times the squared distance (as a share of its
+range) from where it is best, which lies around its present value. Weights are log-normal with `--spread`, so a few
+matter and most do not; the whole bowl is worth `--worth` bits per byte and one training's noise is SIGMA. Everything else
+is real: the proposers, keep or discard with its retests. benchmarks/search.py is the same question asked of real trainings.
+
+The arm `optuna` is that library's sampler, of whose suggestion one to three constants are taken at random; it needs `pip install
+optuna`. All arms see the same nights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from runner.decide import Measured, decide, pooled
+from runner.proposers import make_proposer
+from runner.proposers.constants import Constant, find
+from runner.proposers.space import ALL_TRIED, ATTEMPTS, place, proposal, rounded
+from runner.protocols import Context, Decision, PastExperiment, Proposal, Proposer
+
+TRAIN = Path(__file__).resolve().parents[1] / "trainer_jax" / "train.py"
+SIGMA = 0.017
+REPEATS, RETESTS = 3, 4
+SIZES = np.ones(2, np.int64)
+
+
+class Bowl:
+    """One night's truth. `script` has the constants and nothing else."""
+
+    def __init__(self, constants: Sequence[Constant], seed: int, spread: float, worth: float) -> None:
+        rng = random.Random(seed)
+        self.script = "".join(map(_line, constants))
+        self._noise = random.Random(f"{seed}/noise")
+        self._best = {c.name: min(max(_share(c) + rng.gauss(0, 0.3), 0), 1) for c in constants}
+        self._weights = {c.name: rng.lognormvariate(0, spread) for c in constants}
+        self._scale = worth / self._cost(self.script)
+
+    def _cost(self, source: str) -> float:
+        return sum(self._weights[c.name] * (_share(c) - self._best[c.name]) ** 2 for c in find(source))
+
+    def loss(self, source: str) -> float:
+        return 2 + self._scale * self._cost(source)
+
+    def train(self, source: str) -> float:
+        return self.loss(source) + self._noise.gauss(0, SIGMA)
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """`gain` is what the kept script is truly better by, in bits per byte."""
+
+    gain: float
+    kept: int
+    trainings: int
+
+
+def night(proposer: Proposer, bowl: Bowl, trials: int) -> Night:
+    best, kept = bowl.script, 0
+    groups = [[bowl.train(best) for _ in range(REPEATS)]]
+    incumbent = groups[0]
+    history = [PastExperiment(0, "", "", "keep", statistics.fmean(incumbent), None, best, None)]
+    for number in range(1, trials + 1):
+        context = Context("", best, statistics.fmean(incumbent), SIGMA, tuple(history), 1e6, number)
+        if (source := proposer.propose(context).source) is None:
+            break
+        scores: list[float] = []
+        groups.append(scores)
+        decision = Decision.RETEST
+        while decision is Decision.RETEST:
+            scores.append(bowl.train(source))
+            noise = pooled(groups)
+            assert noise is not None
+            left = RETESTS + 1 - len(scores)
+            decision = decide(
+                _measured(scores), _measured(incumbent), noise, SIZES, retests_left=left
+            ).decision
+        history.append(
+            PastExperiment(number, "", "", decision.value, statistics.fmean(scores), None, source, None)
+        )
+        if decision is Decision.KEEP:
+            best, incumbent, kept = source, scores, kept + 1
+    return Night(bowl.loss(bowl.script) - bowl.loss(best), kept, sum(map(len, groups)))
+
+
+class Optuna:
+    name = "optuna"
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def propose(self, context: Context) -> Proposal:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        constants = find(context.best_source)
+        space = {}
+        for c in constants:
+            if c.kind == "cat":
+                space[c.name] = optuna.distributions.CategoricalDistribution(list(c.choices))
+            elif c.kind == "int":
+                space[c.name] = optuna.distributions.IntDistribution(int(c.low), int(c.high))
+            else:
+                space[c.name] = optuna.distributions.FloatDistribution(c.low, c.high, log=c.kind == "log")
+        rng = random.Random(f"{self._seed}/{context.number}")
+        for _ in range(ATTEMPTS):
+            sampler = optuna.samplers.TPESampler(seed=rng.randrange(1 << 31), n_startup_trials=8)
+            study = optuna.create_study(sampler=sampler)
+            for past in context.history:
+                params = {c.name: c.value for c in find(past.source)}
+                study.add_trial(
+                    optuna.trial.create_trial(params=params, distributions=space, value=past.val_bpb)
+                )
+            params = study.ask(space).params
+            chosen = rng.sample(constants, rng.randint(1, 3))
+            values = {
+                c.name: params[c.name] if c.kind == "cat" else rounded(c, params[c.name]) for c in chosen
+            }
+            if (found := proposal(context, constants, values)) is not None:
+                return found
+        return ALL_TRIED
+
+
+def _line(constant: Constant) -> str:
+    low_high = (f"{constant.low:g}", f"{constant.high:g}")
+    words = map(str, constant.choices) if constant.kind == "cat" else low_high
+    return f"{constant.name} = {constant.value!r}  # tune: {constant.kind} {' '.join(words)}\n"
+
+
+def _share(constant: Constant) -> float:
+    where = place(constant, constant.value)
+    assert where is not None
+    return where / max(1, len(constant.choices) - 1) if constant.kind == "cat" else where
+
+
+def _measured(scores: list[float]) -> Measured:
+    return Measured(scores, [], 100)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--nights", type=int, default=60)
+    parser.add_argument("--arms", default="random,tpe", help="the first is what the others are compared with")
+    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--spread", type=float, default=2.0)
+    parser.add_argument("--worth", type=float, default=0.5)
+    options = parser.parse_args()
+    constants = find(TRAIN.read_text())
+    print("arm      mean gain  median gain  better than the first arm in  keeps  trainings")
+    first: list[Night] = []
+    for arm in options.arms.split(","):
+        found = []
+        for seed in range(options.nights):
+            proposer = Optuna(seed) if arm == "optuna" else make_proposer(arm, seed=seed)
+            bowl = Bowl(constants, seed, options.spread, options.worth)
+            found.append(night(proposer, bowl, options.trials))
+        first = first or found
+        gains = [item.gain for item in found]
+        better = statistics.fmean(a.gain > b.gain for a, b in zip(found, first, strict=True))
+        keeps, trainings = (
+            statistics.fmean(getattr(item, name) for item in found) for name in ("kept", "trainings")
+        )
+        print(
+            f"{arm:8s} {statistics.fmean(gains):9.4f}  {statistics.median(gains):11.4f}  {better:28.0%}"
+            f"  {keeps:5.1f}  {trainings:9.1f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
