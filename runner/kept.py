@@ -56,9 +56,9 @@ def find(ledger: Ledger, name: str, run: str | None = None) -> Experiment:
     return experiment
 
 
-def export(experiment: Experiment, folder: Path, data: Path) -> dict[str, str]:
+def export(experiment: Experiment, folder: Path, data: Path, data_sha256: str | None) -> dict[str, str]:
     """Write the script, the weights, the graph, the verdict and the manifest of the data set in `data` into the new
-    `folder`: SHA-256 by name. Raises UsageError where something is there already,
+    `folder`: SHA-256 by name. `data_sha256` is what the ledger says of that manifest, None where it does not. Raises UsageError where something is there already,
     PrerequisiteMissing where a file is not what the ledger says or not there."""
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} is there already; name a new folder")
@@ -78,6 +78,10 @@ def export(experiment: Experiment, folder: Path, data: Path) -> dict[str, str]:
                     f"{first.folder / name} is not the file that was judged (its SHA-256 differs); nothing was exported"
                 )
         hashes[MANIFEST] = _copy(data / MANIFEST, Path(made) / MANIFEST)
+        if data_sha256 is not None and hashes[MANIFEST] != data_sha256:
+            raise PrerequisiteMissing(
+                f"{data} is not the data set of this run (its manifest's SHA-256 differs); nothing was exported"
+            )
         verdict = json.dumps(_verdict(experiment, hashes), indent=1) + "\n"
         (Path(made) / VERDICT).write_text(verdict)
         hashes[VERDICT] = hashlib.sha256(verdict.encode()).hexdigest()

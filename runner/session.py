@@ -24,6 +24,7 @@ from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps
 from runner.stopping import Request
 from runner.workspace import Config, Workspace, config_from, open_state
+from runner.yardstick import changed, yardstick
 from sandbox.engine import SandboxError
 from sandbox.owner import this_process
 
@@ -108,6 +109,7 @@ def _search(
             f"a budget of {format_duration(options.budget_s)} is too small: the baseline runs {config.baseline_repeats} "
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
+    other_images = _measured_alike(ledger, run, yardstick(rooms.data, rooms.images), clock)
     if not options.unheld_limits and (why := rooms.unheld()):
         ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
         raise PrerequisiteMissing(f"{why}; --unsafe-unheld-limits runs all the same")
@@ -143,6 +145,8 @@ def _search(
         wall_clock_s=rooms.road.limits.wall_clock_s,
         owner=str(this_process()),
     )
+    if other_images:
+        loop.emit("images_changed", images=other_images)
     reason = "stopped"
     try:
         reason = loop.go()
@@ -160,6 +164,18 @@ def _search(
         files = {name: str(path) for name, path in written.items()}
         loop.emit("done", run=run_id, reason=reason, **money, **files)
     return reason
+
+
+def _measured_alike(ledger: Ledger, run: Run, now: Mapping[str, str], clock: SystemClock) -> list[str]:
+    """Writes down what the scores are measured with; returns which images changed. Raises UsageError where scores of
+    before and now would not compare; what the run was measured with stays in the ledger."""
+    try:
+        other = changed(run.settings.get("measured_with", {}), now)
+    except UsageError:
+        ledger.finish_run(run.id, now=clock.time(), reason="what measures the scores changed")
+        raise
+    ledger.change_settings(run.id, {**run.settings, "measured_with": dict(now)})
+    return other
 
 
 def _as_before(options: Options, settings: Mapping[str, Any]) -> Options:

@@ -30,9 +30,10 @@ def export(
 
     ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
     experiment = find(ledger, which, run)
-    config = config_from(dict(ledger.run(experiment.run).settings["config"]))
+    settings = ledger.run(experiment.run).settings
+    config = config_from(dict(settings["config"]))
     data = Path(config.data) if config.data else assemble.default_data(config.variant)
-    hashes = write(experiment, to, data)
+    hashes = write(experiment, to, data, settings.get("measured_with", {}).get("data"))
     if json:
         envelope("export", run=experiment.run, number=experiment.number, folder=str(to), sha256=hashes)
     else:

@@ -241,6 +241,42 @@ IN_PODMAN = [
     ("only the variables it is known to add", "if entry not in _ADDED_VARIABLES", 'if entry.partition("=")[0] not in {"TERM", "container", "HOSTNAME"}', OTHER_REPORT),
 ]  # fmt: skip
 
+T_KEPT, T_STOP, T_CLEAR = (
+    "tests/runner/test_kept.py::",
+    "tests/runner/test_stopping.py::",
+    "tests/runner/test_clearing.py::",
+)
+T_SESSION, T_DECIDE = "tests/runner/test_session.py::", "tests/runner/test_decide.py::"
+ALIKE = T_SESSION + "test_a_run_does_not_go_on_with_another_data_set_and_says_when_the_images_are_others"
+RUNS = [
+    ("kept only when it won twice", "runner/decide.py", " and (runs > 1 or retests_left == 0)", "", T_DECIDE + "test_a_clear_winner_is_kept_when_it_won_twice"),
+    ("beyond the noise", "runner/decide.py", "if delta < -margin and", "if promising and", T_DECIDE + "test_repeating_the_same_script_is_almost_never_kept"),
+    ("little known, wide margin", "runner/decide.py", "return _tabled(_KEEP, self.freedom)", "return 3.291", T_DECIDE + "test_what_is_known_of_the_noise_widens_every_interval"),
+    ("measured alike before and after", "runner/yardstick.py", "if name in _NAMES]:", "if not name]:", ALIKE),
+    ("other images are told", "runner/session.py", "    if other_images:\n", "    if False:\n", ALIKE),
+    ("a resumed run has its count", "runner/session.py", 'settings.get("max_experiments") if most is None else most', "most", T_SESSION + "test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with"),
+    ("one at work in a workspace", "runner/lock.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/runner/test_lock.py::test_two_at_work_in_one_workspace_is_refused_and_kill_nine_frees_it"),
+    ("no stranger is signalled", "runner/stopping.py", "if self._descriptor is not None and self._owner.dead(", "if False and self._owner.dead(", T_STOP + "test_whoever_has_the_number_now_is_never_signalled"),
+    ("one signal and no second", "runner/stopping.py", "if not _ends_cleanly(self._owner.pid):", "if False:", T_STOP + "test_a_runner_that_is_clearing_up_is_left_to_it"),
+    ("a request is for one process", "runner/stopping.py", "return self._path.read_text().strip() == str(self._owner)", "return bool(self._path.read_text())", T_STOP + "test_what_was_asked_of_another_process_is_not_obeyed"),
+    ("an old request is cleared", "runner/stopping.py", "        self._path.unlink(missing_ok=True)\n        return self", "        return self", T_STOP + "test_an_old_request_is_cleared_before_a_runner_begins"),
+    ("nohup is heard", "runner/cli/signals.py", "if name is not signal.SIGHUP or before[name] is not signal.SIG_IGN:", "if True:", "tests/cli/test_signals.py::test_under_nohup_the_end_of_the_terminal_ends_nothing"),
+    ("watch says that the runner died", "runner/watch.py", 'raise NotRunning("the runner is gone', 'return print("the runner is gone', "tests/faults/test_another_terminal.py::test_watch_says_when_the_runner_died_and_when_there_is_none"),
+    ("watch knows its runner", "runner/watch.py", 'event.data.get("owner") == str(runner.owner)', "True", "tests/faults/test_another_terminal.py::test_watch_shows_every_event_to_the_end_and_another_watch_may_be_broken_off"),
+    ("an engine's failure is not the script's noise", "runner/calibration.py", "if trip.outcome is TripOutcome.INFRASTRUCTURE:", "if False:", "tests/runner/test_calibration.py::test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart"),
+    ("a run beside a stranger does not count", "runner/calibration.py", "if not trip.contended:", "if True:", "tests/runner/test_calibration.py::test_a_run_beside_a_stranger_does_not_count"),
+    ("exported as judged", "runner/kept.py", "if known is not None and hashes[name] != known:", "if False:", T_KEPT + "test_a_file_that_is_not_the_one_that_was_judged_is_not_exported"),
+    ("exported with its data's manifest", "runner/kept.py", "if data_sha256 is not None and hashes[MANIFEST] != data_sha256:", "if False:", T_KEPT + "test_the_manifest_of_another_data_set_is_not_exported"),
+    ("an export overwrites nothing", "runner/kept.py", "if folder.exists() or folder.is_symlink():", "if False:", T_KEPT + "test_an_export_never_overwrites"),
+    ("unsaved changes stay", "runner/kept.py", "if not force:", "if False:", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
+    ("what is overwritten has a copy", "runner/kept.py", "return content in known or lineage.committed(file, content)", "return True", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
+    ("a kept row keeps its weights", "runner/clearing.py", " and attempt not in needed:", ":", T_CLEAR + "test_a_kept_row_keeps_all_it_needs_and_the_run_goes_on_after_it"),
+    ("an open experiment keeps everything", "runner/clearing.py", 'experiment.status != "open" and ', "", T_CLEAR + "test_an_open_experiment_keeps_everything"),
+    ("no image of somebody else's goes", "runner/clearing.py", "and all(tag.startswith(", "and any(tag.startswith(", T_CLEAR + "test_an_image_that_may_be_somebody_elses_stays"),
+    ("no image goes while one is awaited", "runner/clearing.py", "not e.image for e in kept", "False for e in kept", T_CLEAR + "test_while_a_kept_row_waits_for_its_image_none_goes"),
+    ("unused options are named", "runner/cli/search.py", "if given := [", "if not [", "tests/cli/test_cli.py::test_bad_input_is_one_sentence_and_a_documented_code"),
+]  # fmt: skip
+
 GROUPS: dict[str, list[Defence]] = {
     "flags": [Defence(what, HOST, text, new, test) for what, text, new, test in FLAGS],
     "posture": [Defence(what, POSTURE, text, new, test) for what, text, new, test in COMPARISONS],
@@ -252,4 +288,5 @@ GROUPS: dict[str, list[Defence]] = {
     ],
     "life": [Defence(*row) for row in LIFE],
     "judge": [Defence(*row) for row in JUDGE],
+    "runs": [Defence(*row) for row in RUNS],
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from night import Night
@@ -11,6 +13,7 @@ from night import Night
 from runner.calibration import Calibration, _chi_square, calibrate, interval
 from runner.decide import Noise
 from runner.errors import NothingEvaluated, PrerequisiteMissing
+from runner.protocols import Trip
 from sandbox.fake import Point
 from sandbox.outcome import Ending
 
@@ -52,3 +55,18 @@ def test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart(
     night.workspace.script.write_text("CRASH = True\n")
     with pytest.raises(NothingEvaluated, match="crash"):
         go(night, tmp_path / "again", [1, 2])
+
+
+def test_a_run_beside_a_stranger_does_not_count(tmp_path: Path) -> None:
+    night = Night(tmp_path, [])
+    road = night.loop().road
+    seen = iter([False, True, True, True])
+
+    class Beside:
+        def travel(self, *words: Any, **named: Any) -> Trip:
+            return replace(road.travel(*words, **named), contended=next(seen))
+
+    source = night.workspace.script.read_bytes()
+    trips = [1, 2, 3]
+    with pytest.raises(NothingEvaluated, match="fewer than two"):
+        calibrate(source, Beside(), trips, tmp_path / "c", run="calibrate-1", progress=lambda _: None)  # type: ignore[arg-type]

@@ -42,7 +42,7 @@ def test_of_a_run_that_has_kept_nothing_there_is_no_best(tmp_path: Path) -> None
 
 def test_an_export_holds_what_was_judged_with_its_hashes(night: Night, tmp_path: Path) -> None:
     best = find(night.ledger, "best")
-    hashes = export(best, tmp_path / "out", night.data)
+    hashes = export(best, tmp_path / "out", night.data, None)
     files = {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "out").iterdir()
     }
@@ -68,17 +68,26 @@ def test_a_file_that_is_not_the_one_that_was_judged_is_not_exported(
     path.chmod(0o644)
     path.write_text("other")
     with pytest.raises(PrerequisiteMissing, match="SHA-256"):
-        export(find(night.ledger, "best"), tmp_path / "out", night.data)
+        export(find(night.ledger, "best"), tmp_path / "out", night.data, None)
     path.unlink()
     with pytest.raises(PrerequisiteMissing, match="gone"):
-        export(find(night.ledger, "best"), tmp_path / "out", night.data)
+        export(find(night.ledger, "best"), tmp_path / "out", night.data, None)
+    assert [p.name for p in tmp_path.iterdir()] == ["w"]
+
+
+def test_the_manifest_of_another_data_set_is_not_exported(night: Night, tmp_path: Path) -> None:
+    best, manifest = find(night.ledger, "best"), night.data / "manifest.json"
+    known = hashlib.sha256(manifest.read_bytes()).hexdigest()
+    manifest.write_text("other")
+    with pytest.raises(PrerequisiteMissing, match="not the data set of this run"):
+        export(best, tmp_path / "out", night.data, known)
     assert [p.name for p in tmp_path.iterdir()] == ["w"]
 
 
 def test_an_export_never_overwrites(night: Night, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with pytest.raises(UsageError, match="already"):
-        export(find(night.ledger, "best"), tmp_path / "out", night.data)
+        export(find(night.ledger, "best"), tmp_path / "out", night.data, None)
     assert list((tmp_path / "out").iterdir()) == []
 
 

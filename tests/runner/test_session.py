@@ -118,3 +118,31 @@ def test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with(night: N
     session(night.workspace, Config(), replace(same, max_experiments=3), display="none")
     assert len(ledger.experiments(ledger.run().id)) == 4
     ledger.close()
+
+
+def test_a_run_does_not_go_on_with_another_data_set_and_says_when_the_images_are_others(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(night.workspace, Config(), replace(OPTIONS, max_experiments=1), display="none")
+    go = replace(OPTIONS, max_experiments=2, resume=True)
+    manifest = night.data / "manifest.json"
+    manifest.write_text('{"other": 1}')
+    with pytest.raises(UsageError, match="data set changed"):
+        session(night.workspace, Config(), go, display="none")
+    ledger = Ledger(night.workspace.ledger)
+    assert len(ledger.experiments(ledger.run().id)) == 2, "another proposal was made"
+    assert ledger.run().finished_at is not None
+
+    manifest.write_text("{}")
+    settings = dict(ledger.run().settings)
+    settings["measured_with"] = {**settings["measured_with"], "candidate_image": "sha256:0"}
+    ledger.change_settings(ledger.run().id, settings)
+    session(night.workspace, Config(), go, display="plain")
+    assert "other images" in capsys.readouterr().err
+    assert len(ledger.experiments(ledger.run().id)) == 3
+    settings["measured_with"]["judge"] = "1"
+    ledger.change_settings(ledger.run().id, settings)
+    with pytest.raises(UsageError, match="judge's version changed"):
+        session(night.workspace, Config(), replace(go, max_experiments=3), display="none")
+    ledger.close()
