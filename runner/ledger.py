@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import PrerequisiteMissing, UsageError
+from runner.lock import locked
 from runner.protocols import Event, State, Trip
 from runner.schema import MIGRATIONS
 from runner.spending import Call, Spent, Unread
@@ -109,7 +110,7 @@ class Ledger:
             self._db.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;"
             )
-            self._migrate()
+            self._migrate(read_only)
             if read_only:
                 self._db.execute("PRAGMA query_only=ON")
             if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
@@ -122,11 +123,16 @@ class Ledger:
     def close(self) -> None:
         self._db.close()
 
-    def _migrate(self) -> None:
+    def _migrate(self, read_only: bool) -> None:
+        """Whoever only looks does not change the tables under a runner that was begun with an older version."""
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise PrerequisiteMissing(
                 f"the ledger {self.path} was written by a newer autoresearch; update this one"
+            )
+        if read_only and version < len(MIGRATIONS) and locked(self.path.parent):
+            raise PrerequisiteMissing(
+                "an older autoresearch is at work here: look with that one, or wait until it has ended"
             )
         for number in range(version, len(MIGRATIONS)):
             self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")

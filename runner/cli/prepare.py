@@ -118,13 +118,16 @@ def doctor(
     except RunnerError:
         config = Config()
     findings = _findings(assemble.override(config, runtime=runtime))
+    ready = all(level != "fail" for _, level, _ in findings)
     if json:
-        envelope("doctor", findings=[{"name": n, "level": level, "sentence": s} for n, level, s in findings])
+        said = [{"name": name, "level": level, "sentence": sentence} for name, level, sentence in findings]
+        envelope("doctor", ready=ready, findings=said)
     else:
         for name, level, sentence in findings:
             print(f"{level:4}  {name}: {sentence}")
-    if any(level == "fail" for _, level, _ in findings):
-        raise PrerequisiteMissing("this machine is not ready; see the lines marked fail")
+    if not ready:
+        say("autoresearch: this machine is not ready; see the lines marked fail")
+        raise typer.Exit(PrerequisiteMissing.exit_code)
 
 
 def _findings(config: Config) -> list[tuple[str, str, str]]:

@@ -16,6 +16,7 @@ from runner.cli.output import envelope, number, say
 from runner.cli.signals import signals
 from runner.durations import format_duration, parse_duration
 from runner.errors import RunnerError, UsageError
+from runner.proposers import absolute
 from runner.workspace import Config
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def run(
         compile_check=compile_check,
         gpus=gpus,
         runtime=runtime,
-        proposer=proposer or ("llm" if model else None),
+        proposer=absolute(proposer) if proposer else "llm" if model else None,
         data=str(data.resolve()) if data else None,
         model=model,
         fallback_models=",".join(fallback_model or ()),

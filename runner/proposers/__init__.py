@@ -13,6 +13,12 @@ MODELS = frozenset({"llm", "hybrid"})
 """Proposers that call a language model, and so may cost money."""
 
 
+def absolute(spec: str) -> str:
+    """The same proposer from whatever folder: a resumed run may be gone on with from another one."""
+    name, _, folder = spec.partition(":")
+    return f"{name}:{Path(folder).resolve()}" if name == "scripted" and folder else spec
+
+
 def make_proposer(
     spec: str, *, seed: int, timeout_s: float = 180.0, model: Callable[[], Proposer] | None = None
 ) -> Proposer:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -11,9 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def autoresearch(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+def autoresearch(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runner.cli", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=120)
+    variables = {**os.environ, **environment}
+    return subprocess.run(
+        command, cwd=cwd, env=variables, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 @pytest.fixture
@@ -62,6 +66,15 @@ def test_under_json_an_error_is_json_too(tmp_path: Path) -> None:
     result = autoresearch("status", "--json", cwd=tmp_path)
     assert result.returncode == 2
     assert json.loads(result.stdout)["schema"] == "autoresearch/error/1"
+
+
+def test_a_machine_that_is_not_ready_is_one_object_and_a_code(tmp_path: Path) -> None:
+    result = autoresearch("doctor", "--json", cwd=tmp_path, DOCKER_HOST=f"unix://{tmp_path}/nobody.sock")
+    assert result.returncode == 3
+    answer = json.loads(result.stdout)
+    assert (answer["schema"], answer["ready"]) == ("autoresearch/doctor/1", False)
+    assert "engine" in {item["name"] for item in answer["findings"] if item["level"] == "fail"}
+    assert "not ready" in result.stderr
 
 
 def test_every_verb_is_documented(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.errors import UsageError
-from runner.proposers import make_proposer
+from runner.proposers import absolute, make_proposer
 from runner.proposers.constants import find, replace
 from runner.protocols import Context, PastExperiment
 
@@ -146,6 +146,22 @@ def test_scripted_goes_through_a_folder_in_order(tmp_path: Path) -> None:
     proposer = make_proposer(f"scripted:{tmp_path}", seed=0)
     assert [proposer.propose(context(number=n)).title for n in (1, 2)] == ["wider", "2"]
     assert proposer.propose(context(number=3)).source is None
+
+
+def test_a_folder_of_scripts_is_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ideas").mkdir()
+    (tmp_path / "ideas" / "1.py").write_text("x = 1\n")
+    monkeypatch.chdir(tmp_path)
+    spec = absolute("scripted:ideas")
+    monkeypatch.chdir("/")
+    assert make_proposer(spec, seed=0).propose(context()).title == "1"
+    assert [absolute(other) for other in ("tpe", "command:./a b", "scripted:")] == [
+        "tpe",
+        "command:./a b",
+        "scripted:",
+    ]
 
 
 @pytest.mark.parametrize("spec", ["llama", "scripted:/nowhere", ""])

@@ -8,6 +8,7 @@ import pytest
 from runner.durations import format_duration, parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.ledger import Ledger
+from runner.lock import lock
 from runner.schema import MIGRATIONS
 from runner.workspace import config_from
 
@@ -44,10 +45,26 @@ def test_a_score_must_be_a_finite_number(tmp_path: Path) -> None:
         ledger.add_experiment("a", 0, now=1.0, title="t", hypothesis="", category="c", val_bpb=float("inf"))
 
 
-def test_an_old_ledger_is_opened_and_nothing_in_it_is_lost(tmp_path: Path) -> None:
+def test_looking_does_not_change_the_tables_under_an_older_runner(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
+    db = first_version(path)
+    with lock(tmp_path), pytest.raises(PrerequisiteMissing, match="older autoresearch is at work"):
+        Ledger(path, read_only=True)
+    assert db.execute("PRAGMA user_version").fetchone()[0] == 1
+    Ledger(path, read_only=True).close()
+    assert db.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+    db.close()
+
+
+def first_version(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path)
     db.executescript(f"BEGIN; {MIGRATIONS[0]} PRAGMA user_version = 1; COMMIT;")
+    return db
+
+
+def test_an_old_ledger_is_opened_and_nothing_in_it_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    db = first_version(path)
     db.execute("INSERT INTO runs (id, created_at, seed, settings) VALUES ('old', 1, 1, '{}')")
     db.execute(
         "INSERT INTO experiments (run, number, title, hypothesis, category, state, created_at)"
