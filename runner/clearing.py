@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runner.ledger import Experiment, Ledger
 from runner.road import MODEL, PARAMS
+from runner.scratch import abandoned
 from runner.snapshot import PREFIX
 from sandbox.engine import LABEL, Engine, Image
 
@@ -53,6 +54,16 @@ def clear_images(ledger: Ledger, engine: Engine, *, dry_run: bool) -> list[Freed
                 freed.append(Freed("image", image.tags[0] if image.tags else image.id, 0))
                 if not dry_run:
                     engine.remove_image(image.id)
+    return freed
+
+
+def clear_scratch(*, dry_run: bool) -> list[Freed]:
+    """What killed verbs of this user left outside of any workspace."""
+    freed = []
+    for folder in abandoned():
+        freed.append(Freed("scratch", str(folder), _size(folder)))
+        if not dry_run:
+            shutil.rmtree(folder, ignore_errors=True)
     return freed
 
 

@@ -18,7 +18,7 @@ def gc(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Remove what no kept experiment needs. The ledger, scripts and logs stay; refused while a run is at work here."""
-    from runner.clearing import clear_files, clear_images
+    from runner.clearing import clear_files, clear_images, clear_scratch
     from runner.cli.signals import signals
     from runner.ledger import Ledger
     from runner.lock import lock
@@ -28,7 +28,7 @@ def gc(
     ledger = Ledger(workspace.ledger, read_only=True)
     missing = ""
     with lock(workspace.state, "gc"), signals():
-        freed = clear_files(ledger, dry_run=dry_run)
+        freed = clear_files(ledger, dry_run=dry_run) + clear_scratch(dry_run=dry_run)
         try:
             engine = assemble.connect(workspace.config())
             freed += clear_images(ledger, engine, dry_run=dry_run)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +23,7 @@ def calibrate(
     from runner.calibration import calibrate as measure
     from runner.cli.signals import signals
     from runner.lock import lock
+    from runner.scratch import scratch
     from runner.workspace import open_state
 
     workspace = workspaces.find(Path.cwd())
@@ -31,11 +31,10 @@ def calibrate(
     open_state(workspace)
     seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
     with (
-        tempfile.TemporaryDirectory(prefix="autoresearch-calibrate-") as home,
         signals(),
         lock(workspace.state, "calibrate"),
+        scratch("calibrate") as home,
     ):
-        Path(home).chmod(0o755)
         load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
         rooms = assemble.assemble(config)
         say(
@@ -45,7 +44,7 @@ def calibrate(
             workspace.script.read_bytes(),
             rooms.road,
             seeds,
-            Path(home),
+            home,
             run=f"calibrate-{secrets.token_hex(4)}",
             progress=lambda trip: say(
                 f"val_bpb {trip.val_bpb:.6f} after {trip.seconds:.1f} s (seed {trip.seed})"

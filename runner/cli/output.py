@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
+
+import typer
+
+from runner.errors import RunnerError
 
 
 def envelope(verb: str, **content: Any) -> None:
@@ -16,6 +20,12 @@ def envelope(verb: str, **content: Any) -> None:
 def say(line: str) -> None:
     """Progress."""
     print(line, file=sys.stderr, flush=True)
+
+
+def failed(error: RunnerError) -> NoReturn:
+    """End with the error's exit code where the answer on stdout already says what happened: one object, not two."""
+    say(f"autoresearch: {error}")
+    raise typer.Exit(error.exit_code)
 
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:

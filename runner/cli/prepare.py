@@ -10,7 +10,7 @@ import typer
 
 from runner import assemble
 from runner import workspace as workspaces
-from runner.cli.output import envelope, say
+from runner.cli.output import envelope, failed, say
 from runner.workspace import Config
 
 data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
@@ -126,8 +126,7 @@ def doctor(
         for name, level, sentence in findings:
             print(f"{level:4}  {name}: {sentence}")
     if not ready:
-        say("autoresearch: this machine is not ready; see the lines marked fail")
-        raise typer.Exit(PrerequisiteMissing.exit_code)
+        failed(PrerequisiteMissing("this machine is not ready; see what fails"))
 
 
 def _findings(config: Config) -> list[tuple[str, str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +10,7 @@ import typer
 
 from runner import assemble
 from runner import workspace as workspaces
-from runner.cli.output import envelope, number, say
+from runner.cli.output import envelope, failed, number, say
 from runner.errors import ReproduceMismatch, RunnerError
 from runner.workspace import Config
 
@@ -38,6 +37,7 @@ def reproduce(
     """Run a kept image again under the same limits and the same judge: PASS or FAIL."""
     from runner.cli.signals import signals
     from runner.reproduce import reproduce as again
+    from runner.scratch import scratch
 
     try:
         config = workspaces.find(Path.cwd()).config()
@@ -50,13 +50,12 @@ def reproduce(
         return replace(rooms.road, image=image, limits=replace(rooms.road.limits, wall_clock_s=wall_clock_s))
 
     say(f"running {tag} again under the same limits")
-    with tempfile.TemporaryDirectory(prefix="autoresearch-reproduce-") as folder, signals():
-        Path(folder).chmod(0o755)
+    with signals(), scratch("reproduce") as folder:
         found = again(
             rooms.engine,
             tag,
             road_for,
-            Path(folder) / "again",
+            folder / "again",
             exact=exact,
             manifest=rooms.data / "manifest.json",
         )
@@ -81,8 +80,10 @@ def reproduce(
             f"{verdict}  recorded {number(found.recorded)}  now {number(found.measured)}  band ±{number(found.band)}{weights}"
         )
     if not found.passed:
-        raise ReproduceMismatch(
-            f"{tag} did not come back: {found.trip.outcome} {found.trip.reason or ''}".rstrip()
+        failed(
+            ReproduceMismatch(
+                f"{tag} did not come back: {found.trip.outcome} {found.trip.reason or ''}".rstrip()
+            )
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,7 +11,7 @@ import typer
 
 from runner import assemble
 from runner import workspace as workspaces
-from runner.cli.output import envelope, number, say
+from runner.cli.output import envelope, failed, number, say
 from runner.cli.signals import signals
 from runner.durations import format_duration, parse_duration
 from runner.errors import RunnerError, UsageError
@@ -151,6 +150,7 @@ def try_(
 ) -> None:
     """Send any script down the same road (check, sandbox, collect, judge), without an agent or a run."""
     from runner.compile_check import report_in, sentence
+    from runner.scratch import scratch
     from runner.trial import attempt
 
     try:
@@ -169,9 +169,8 @@ def try_(
         runtime=runtime,
         data=str(data.resolve()) if data else None,
     )
-    with tempfile.TemporaryDirectory(prefix="autoresearch-try-") as folder, signals():
-        Path(folder).chmod(0o755)
-        trip = attempt(source, config, seed=seed, folder=Path(folder) / "trip", progress=say)
+    with signals(), scratch("try") as folder:
+        trip = attempt(source, config, seed=seed, folder=folder / "trip", progress=say)
         check = report_in(trip.folder)
     if json:
         envelope(
@@ -197,6 +196,5 @@ def try_(
     if trip.outcome == "infrastructure":
         from runner.errors import PrerequisiteMissing
 
-        raise PrerequisiteMissing(
-            f"the engine failed: {trip.detail or trip.reason}; `autoresearch doctor` may know why"
-        )
+        why = trip.detail or trip.reason
+        failed(PrerequisiteMissing(f"the engine failed: {why}; `autoresearch doctor` may know why"))
