@@ -42,6 +42,8 @@ class Attempt:
     contended: bool
     log_tail: str
     started_at: float
+    order: int
+    """In which attempts of all experiments were begun, whatever the clock did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +328,9 @@ class Ledger:
 
     def experiments(self, run: str) -> list[Experiment]:
         attempts: dict[int, list[Attempt]] = {}
-        for row in self._read("SELECT * FROM attempts WHERE run = ? ORDER BY number, attempt", (run,)):
+        for row in self._read(
+            'SELECT rowid AS "order", * FROM attempts WHERE run = ? ORDER BY number, attempt', (run,)
+        ):
             attempts.setdefault(row["number"], []).append(_attempt(row))
         rows = self._read("SELECT * FROM experiments WHERE run = ? ORDER BY number", (run,))
         return [_experiment(row, attempts.get(row["number"], [])) for row in rows]

@@ -21,7 +21,7 @@ from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.history import context_for
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
-from runner.measured import mean, measured, noise_floor
+from runner.measured import beside, mean, measured, noise_floor
 from runner.protocols import (
     EXHAUSTED,
     MONEY_GONE,
@@ -117,9 +117,8 @@ class Loop:
             source = self.workspace.script.read_bytes()
             checked = check(source)
             if checked.rejection:
-                raise NothingEvaluated(
-                    f"train.py cannot be the baseline: {checked.rejection} ({checked.detail})"
-                )
+                why = f"{checked.rejection} ({checked.detail})"
+                raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
             self._add(0, source, title="baseline", category="baseline", parent=None, checked=checked)
         baseline = self._all()[0]
         while len(baseline.measured) < self.settings.baseline_repeats and baseline.status == "open":
@@ -223,19 +222,25 @@ class Loop:
         """Train and retest until it is decided, or the budget allows no more."""
         while experiment.status == "open":
             last = experiment.attempts[-1] if experiment.attempts else None
+            judgement = self._judge(experiment) if experiment.measured else None
             if last is not None and last.outcome not in {"ok", "infrastructure"}:
                 self._set(experiment.number, status="failed", state=State.FAILED, reason=last.outcome)
                 self.emit("failed", number=experiment.number, status=last.outcome, reason=last.reason)
-            elif (
-                experiment.measured and (judgement := self._judge(experiment)).decision is not Decision.RETEST
-            ):
+            elif judgement is not None and self._is_clear(experiment, judgement.decision):
                 self._decide(experiment, judgement)
             elif not self.budget.allows_another():
                 return experiment
             else:
-                self._attempt(experiment)
+                rival = judgement is not None and judgement.decision is Decision.KEEP
+                self._attempt(self.best() if rival else experiment)
             experiment = self.ledger.experiment(self.run_id, experiment.number)
         return experiment
+
+    def _is_clear(self, experiment: Experiment, decision: Decision) -> bool:
+        """What would be kept must be better than the best script as it scores now: noise that drifts is no gain."""
+        if decision is Decision.KEEP:
+            return not self.settings.retests or beside(self.best(), experiment)
+        return decision is not Decision.RETEST
 
     def _attempt(self, experiment: Experiment) -> Attempt:
         number, started = experiment.number, self.clock.monotonic()
@@ -249,7 +254,8 @@ class Loop:
         shutil.rmtree(folder, ignore_errors=True)  # of a row that was never written
 
         def progress(state: State) -> None:
-            self._set(number, state=state)
+            if experiment.status == "open":
+                self._set(number, state=state)
             self.emit("state", number=number, attempt=attempt, state=str(state))
 
         trip = self.road.travel(

@@ -32,6 +32,16 @@ def measured(experiment: Experiment) -> Measured:
     return Measured(scores(experiment), nats, experiment.nodes)
 
 
+def beside(incumbent: Experiment, challenger: Experiment) -> bool:
+    """Whether the incumbent ran again after the challenger's first run. What it scored long ago says little of a machine on
+    which others work: a candidate that only met a quieter hour must not look better."""
+    first = challenger.attempts[0].order
+    return any(
+        a.order > first and a.outcome not in {None, "infrastructure"} and not a.contended
+        for a in incumbent.attempts
+    )
+
+
 def noise_floor(experiments: Iterable[Experiment]) -> Noise | None:
     """Training noise, pooled over all that ran more than once."""
     from runner.decide import pooled

@@ -252,6 +252,7 @@ RUNS = [
     ("kept only when it won twice", "runner/decide.py", " and (runs > 1 or retests_left == 0)", "", T_DECIDE + "test_a_clear_winner_is_kept_when_it_won_twice"),
     ("beyond the noise", "runner/decide.py", "if delta < -margin and", "if promising and", T_DECIDE + "test_repeating_the_same_script_is_almost_never_kept"),
     ("little known, wide margin", "runner/decide.py", "return _tabled(_KEEP, self.freedom)", "return 3.291", T_DECIDE + "test_what_is_known_of_the_noise_widens_every_interval"),
+    ("better than the best as it scores now", "runner/loop.py", "return not self.settings.retests or beside(self.best(), experiment)", "return True", "tests/runner/test_loop.py::test_a_machine_that_grew_quieter_is_no_gain"),
     ("measured alike before and after", "runner/yardstick.py", "if name in _NAMES]:", "if not name]:", ALIKE),
     ("other images are told", "runner/session.py", "    if other_images:\n", "    if False:\n", ALIKE),
     ("a resumed run has its count", "runner/session.py", 'settings.get("max_experiments") if most is None else most', "most", T_SESSION + "test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with"),

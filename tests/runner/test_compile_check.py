@@ -110,7 +110,7 @@ def test_a_script_is_checked_once_however_often_it_trains(night: CheckedNight) -
     propose(night, "CHECK = 'good'\n")
     night.proposals.sources = [source(1.5, "CHECK = 'good'\n")]
     night.checked_loop(max_experiments=1).go()
-    assert night.jobs(0) == ["check", "train", "train", "train"]
+    assert night.jobs(0) == ["check", "train", "train", "train", "train"]
     assert night.jobs(1)[:3] == ["check", "train", "train"]
     assert "check" not in night.jobs(1)[1:]
     assert night.ledger.experiments("night")[1].status == "keep"

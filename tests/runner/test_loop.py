@@ -110,13 +110,49 @@ def test_an_attempt_of_a_dead_runner_is_charged_and_not_counted(tmp_path: Path) 
     assert night.ledger.run("night").spent_s >= before + 60 + 60
 
 
+def test_what_would_be_kept_is_compared_with_the_best_as_it_scores_now(tmp_path: Path) -> None:
+    night = Night(tmp_path, IDEAS)
+    night.loop().go()
+    experiments = night.ledger.experiments("night")
+    for best, winner in ((experiments[0], experiments[1]), (experiments[1], experiments[6])):
+        again = best.measured[-1]
+        assert winner.measured[1].order < again.order, "not asked for before the winner won twice"
+        assert (best.status, best.state) == ("keep", "decided")
+    assert len(experiments[0].measured) == 3 + 1, "losers ask for nothing"
+
+
+def test_a_machine_that_grew_quieter_is_no_gain(tmp_path: Path) -> None:
+    """The baseline met a busy hour; afterwards everything is better by ten standard deviations, whatever is tried."""
+    trained: list[int] = []
+
+    def noise(seed: int) -> float:
+        trained.append(seed)
+        return (seed % 7 - 3) * 1e-4 + (2e-3 if len(trained) <= 3 else 0.0)
+
+    night = Night(
+        tmp_path, [source(2.0, f"a = [1, 2, 3]\nname{number} = 1\n") for number in range(20)], noise=noise
+    )
+    night.loop().go()
+    assert [e.number for e in night.ledger.experiments("night") if e.status == "keep"] == [0]
+
+
+def test_without_budget_for_the_comparison_nothing_is_kept_and_a_resumed_run_makes_it(tmp_path: Path) -> None:
+    night = Night(tmp_path, IDEAS[:1])
+    night.loop(budget_s=5 * 70.0).go()
+    assert night.ledger.experiment("night", 1).status == "open"
+    assert len(night.ledger.experiment("night", 1).measured) == 2
+    night.loop().go()
+    assert night.ledger.experiment("night", 1).status == "keep"
+    invariants(night)
+
+
 def test_an_engine_failure_is_retried_and_never_charged_to_the_idea(tmp_path: Path) -> None:
     night = Night(tmp_path, IDEAS[:1])
     night.engine.inject(Point.RUNNING, Ending.ENGINE_FAILED)
     night.loop().go()
     assert [e.status for e in night.ledger.experiments("night")] == ["keep", "keep", "proposer_failed"]
     assert night.ledger.experiment("night", 0).attempts[0].outcome == "infrastructure"
-    assert len(night.ledger.experiment("night", 0).measured) == 3
+    assert len(night.ledger.experiment("night", 0).measured) == 3 + 1  # once more beside the winner
 
 
 def test_an_engine_that_stays_down_ends_the_run_with_a_sentence(tmp_path: Path) -> None:
