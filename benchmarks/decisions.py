@@ -1,14 +1,16 @@
 """How often `decide` keeps nothing and misses something: many simulated nights, printed as a table.
 
-    .venv/bin/python benchmarks/decisions.py [--nights 200] [--candidates 40] [--retests 4] [--baseline-repeats 3]
+    .venv/bin/python -m benchmarks.decisions [--nights 200] [--candidates 40] [--retests 4] [--baseline-repeats 3] [--drift 0]
 
 Scores are drawn from a normal distribution with a standard deviation of 1 (scaled by 0.01). A night's candidates all have
-the same true gain, in standard deviations; the incumbent stays the baseline, so keeps are independent of each other.
+the same true gain, in standard deviations; the incumbent stays the baseline. With `--drift` the machine grows quieter after the baseline: every
+later score, the incumbent's too, is better by so many standard deviations.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,26 +21,43 @@ SIGMA = 0.01
 SIZES = np.full(50, 1000, np.int64)
 
 
+def trial(
+    candidate: Callable[[], float],
+    again: Callable[[], float],
+    incumbent: list[float],
+    others: Sequence[Sequence[float]],
+    retests: int,
+) -> tuple[bool, list[float]]:
+    """Whether the runner would keep it, and its scores. What would be kept has the incumbent run `again` beside it first,
+    as in runner/loop.py; that score joins `incumbent`. `others` are the scores of every other script."""
+    scores, beside, decision = list[float](), False, Decision.RETEST
+    while decision is Decision.RETEST or (decision is Decision.KEEP and not beside):
+        if decision is Decision.KEEP:
+            incumbent.append(again())
+            beside = True
+        else:
+            scores.append(candidate())
+        noise = pooled([*others, incumbent, scores])
+        assert noise is not None
+        left = retests + 1 - len(scores)
+        decision = decide(_measured(scores), _measured(incumbent), noise, SIZES, retests_left=left).decision
+    return decision is Decision.KEEP, scores
+
+
 def night(
-    gain: float, candidates: int, retests: int, repeats: int, rng: np.random.Generator
+    gain: float, drift: float, candidates: int, retests: int, repeats: int, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Kept candidates, and runs spent on all of them."""
-    incumbent = list(rng.normal(2.0, SIGMA, repeats))
-    groups, kept, runs = [incumbent], 0, 0
+
+    def score(better: float) -> float:
+        return float(rng.normal(2.0 - better * SIGMA, SIGMA))
+
+    incumbent, others, kept = [score(0.0) for _ in range(repeats)], list[list[float]](), 0
     for _ in range(candidates):
-        scores: list[float] = []
-        decision = Decision.RETEST
-        while decision is Decision.RETEST:
-            scores.append(float(rng.normal(2.0 - gain * SIGMA, SIGMA)))
-            noise = pooled([*groups, scores])
-            assert noise is not None
-            decision = decide(
-                _measured(scores), _measured(incumbent), noise, SIZES, retests_left=retests + 1 - len(scores)
-            ).decision
-        groups.append(scores)
-        kept += decision is Decision.KEEP
-        runs += len(scores)
-    return kept, runs
+        keeps, scores = trial(lambda: score(gain + drift), lambda: score(drift), incumbent, others, retests)
+        others.append(scores)
+        kept += keeps
+    return kept, sum(map(len, others)) + len(incumbent) - repeats
 
 
 def _measured(scores: list[float]) -> Measured:
@@ -53,12 +72,14 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=40)
     parser.add_argument("--retests", type=int, default=4)
     parser.add_argument("--baseline-repeats", type=int, default=3)
+    parser.add_argument("--drift", type=float, default=0.0, help="in standard deviations")
     options = parser.parse_args()
     print("true gain (sigma)  kept    nights with a keep  runs per candidate")
     for gain in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0):
         found = [
             night(
                 gain,
+                options.drift,
                 options.candidates,
                 options.retests,
                 options.baseline_repeats,

@@ -18,20 +18,18 @@ import random
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-
-from runner.decide import Measured, decide, pooled
+from benchmarks.decisions import trial
 from runner.proposers import make_proposer
 from runner.proposers.constants import Constant, find
 from runner.proposers.space import ALL_TRIED, ATTEMPTS, place, proposal, rounded
-from runner.protocols import Context, Decision, PastExperiment, Proposal, Proposer
+from runner.protocols import Context, PastExperiment, Proposal, Proposer
 
 TRAIN = Path(__file__).resolve().parents[1] / "trainer_jax" / "train.py"
 SIGMA = 0.017
 REPEATS, RETESTS = 3, 4
-SIZES = np.ones(2, np.int64)
 
 
 class Bowl:
@@ -66,30 +64,23 @@ class Night:
 
 def night(proposer: Proposer, bowl: Bowl, trials: int) -> Night:
     best, kept = bowl.script, 0
-    groups = [[bowl.train(best) for _ in range(REPEATS)]]
-    incumbent = groups[0]
+    incumbent, others = [bowl.train(best) for _ in range(REPEATS)], list[list[float]]()
     history = [PastExperiment(0, "", "", "keep", statistics.fmean(incumbent), None, best, None)]
     for number in range(1, trials + 1):
         context = Context("", best, statistics.fmean(incumbent), SIGMA, tuple(history), 1e6, number)
         if (source := proposer.propose(context).source) is None:
             break
-        scores: list[float] = []
-        groups.append(scores)
-        decision = Decision.RETEST
-        while decision is Decision.RETEST:
-            scores.append(bowl.train(source))
-            noise = pooled(groups)
-            assert noise is not None
-            left = RETESTS + 1 - len(scores)
-            decision = decide(
-                _measured(scores), _measured(incumbent), noise, SIZES, retests_left=left
-            ).decision
-        history.append(
-            PastExperiment(number, "", "", decision.value, statistics.fmean(scores), None, source, None)
+        keeps, scores = trial(
+            partial(bowl.train, source), partial(bowl.train, best), incumbent, others, RETESTS
         )
-        if decision is Decision.KEEP:
+        status = "keep" if keeps else "discard"
+        history.append(PastExperiment(number, "", "", status, statistics.fmean(scores), None, source, None))
+        if keeps:
+            others.append(incumbent)
             best, incumbent, kept = source, scores, kept + 1
-    return Night(bowl.loss(bowl.script) - bowl.loss(best), kept, sum(map(len, groups)))
+        else:
+            others.append(scores)
+    return Night(bowl.loss(bowl.script) - bowl.loss(best), kept, sum(map(len, others)) + len(incumbent))
 
 
 class Optuna:
@@ -140,10 +131,6 @@ def _share(constant: Constant) -> float:
     where = place(constant, constant.value)
     assert where is not None
     return where / max(1, len(constant.choices) - 1) if constant.kind == "cat" else where
-
-
-def _measured(scores: list[float]) -> Measured:
-    return Measured(scores, [], 100)
 
 
 def main() -> None:

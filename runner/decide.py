@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from runner.protocols import Decision
 
 # Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
-# looks below, a script that changes nothing is kept in about 0.15 % of the cases, and a gain of three standard deviations in
-# three of four (benchmarks/decisions.py).
+# looks below, and with the incumbent run again beside what would be kept (runner/loop.py), a script that changes nothing is
+# kept in about 0.01 % of the cases, and a gain of three standard deviations in seven of eight (benchmarks/decisions.py).
 _KEEP = {1: 636.6, 2: 31.60, 3: 12.92, 4: 8.610, 5: 6.869, 6: 5.959, 7: 5.408, 8: 5.041, 9: 4.781, 10: 4.587}
 _KEEP |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
 # The same, 99.5 %: two-sided 99 %.
