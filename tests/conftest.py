@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -16,6 +17,12 @@ from sandbox.engine import Engine, SandboxError
 # the modules that the tests of a folder share; last, so that they hide nothing
 TESTS = Path(__file__).parent
 sys.path += [str(TESTS), *(str(folder) for folder in sorted(TESTS.iterdir()) if folder.is_dir())]
+
+# In the background of a script, or under nohup, signals are ignored, and so would they be by every program that a test starts
+# and signals. What has a handler here is back at its default there (execve(2)).
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 NO_ENGINE = "run script/bootstrap first: it starts a container engine and builds the images"
 
