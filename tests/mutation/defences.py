@@ -263,7 +263,7 @@ RUNS = [
     ("an old request is cleared", "runner/stopping.py", "        self._path.unlink(missing_ok=True)\n        return self", "        return self", T_STOP + "test_an_old_request_is_cleared_before_a_runner_begins"),
     ("nohup is heard", "runner/cli/signals.py", "if name is not signal.SIGHUP or before[name] is not signal.SIG_IGN:", "if True:", "tests/cli/test_signals.py::test_under_nohup_the_end_of_the_terminal_ends_nothing"),
     ("watch says that the runner died", "runner/watch.py", 'raise NotRunning("the runner is gone', 'return print("the runner is gone', "tests/faults/test_another_terminal.py::test_watch_says_when_the_runner_died_and_when_there_is_none"),
-    ("watch knows its runner", "runner/watch.py", 'event.data.get("owner") == str(runner.owner)', "True", "tests/faults/test_another_terminal.py::test_watch_shows_every_event_to_the_end_and_another_watch_may_be_broken_off"),
+    ("watch knows its runner", "runner/watch.py", 'event.data.get("owner") == str(runner.owner)', "True", "tests/runner/test_watch.py::test_an_earlier_runners_launch_is_not_taken_for_this_ones"),
     ("an engine's failure is not the script's noise", "runner/calibration.py", "if trip.outcome is TripOutcome.INFRASTRUCTURE:", "if False:", "tests/runner/test_calibration.py::test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart"),
     ("a run beside a stranger does not count", "runner/calibration.py", "if not trip.contended:", "if True:", "tests/runner/test_calibration.py::test_a_run_beside_a_stranger_does_not_count"),
     ("exported as judged", "runner/kept.py", "if known is not None and hashes[name] != known:", "if False:", T_KEPT + "test_a_file_that_is_not_the_one_that_was_judged_is_not_exported"),

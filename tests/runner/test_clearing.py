@@ -84,8 +84,9 @@ def test_a_snapshot_that_no_kept_row_refers_to_goes(night: Night) -> None:
 
 def test_an_image_that_may_be_somebody_elses_stays(night: Night) -> None:
     planted(night, "autoresearch/other:0001", run="other")
-    planted(night, "autoresearch/night:0001", "mine/model:best")
-    planted(night, "autoresearch/night:0001", script="0" * 64)
+    shared = planted(night, "autoresearch/night:0007", "mine/model:best")
+    planted(night, "autoresearch/night:0008", script="0" * 64)
+    assert set(night.engine.image(shared.id).tags) == {"autoresearch/night:0007", "mine/model:best"}
     assert clear_images(night.ledger, night.engine, dry_run=False) == []
 
 
