@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.decisions [--nights 200] [--candidates 40] [--retests 4] [--baseline-repeats 3] [--drift 0]
 
 Scores are drawn from a normal distribution with a standard deviation of 1 (scaled by 0.01). A night's candidates all have
-the same true gain, in standard deviations; the incumbent stays the baseline. With `--drift` the machine grows quieter after the baseline: every
-later score, the incumbent's too, is better by so many standard deviations.
+the same true gain, in standard deviations; the incumbent stays the baseline. With `--drift` the machine grows quieter
+after the baseline: every later score, the incumbent's too, is better by so many standard deviations.
 """
 
 from __future__ import annotations

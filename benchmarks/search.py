@@ -7,7 +7,7 @@ is begun goes on with `--resume` and what is finished is not run again, so the s
 `--table` prints the table of what is there and stops; `--check` fails if `repeat` kept anything, or if tpe's median is not
 better than random's. An arm needs CPUs of its own (`cpus`, shared out among `--parallel`).
 
-`repeat` changes nothing: all it keeps are false keeps. `random` is tpe's control: both change one to three constants of the
+`repeat` changes nothing: all it keeps are false keeps. `random` is tpe's control: both change one to five constants of the
 best script at a time. The script is the CPU preset of train.py, changed by PRESET to fit a short wall clock:
 
 - smaller, and the sizes may not grow far: on one core the first step alone comes after 6 to 9 s;

@@ -58,8 +58,8 @@ def find(ledger: Ledger, name: str, run: str | None = None) -> Experiment:
 
 def export(experiment: Experiment, folder: Path, data: Path, data_sha256: str | None) -> dict[str, str]:
     """Write the script, the weights, the graph, the verdict and the manifest of the data set in `data` into the new
-    `folder`: SHA-256 by name. `data_sha256` is what the ledger says of that manifest, None where it does not. Raises UsageError where something is there already,
-    PrerequisiteMissing where a file is not what the ledger says or not there."""
+    `folder`: SHA-256 by name. `data_sha256` is what the ledger says of that manifest, None where it says nothing. Raises
+    UsageError where something is there already, PrerequisiteMissing where a file is not what the ledger says or not there."""
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} is there already; name a new folder")
     first = experiment.measured[0]

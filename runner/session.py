@@ -24,7 +24,7 @@ from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps
 from runner.stopping import Request
 from runner.workspace import Config, Workspace, config_from, open_state
-from runner.yardstick import changed, yardstick
+from runner.yardstick import changed, recorded, yardstick
 from sandbox.engine import SandboxError
 from sandbox.owner import this_process
 
@@ -170,7 +170,7 @@ def _measured_alike(ledger: Ledger, run: Run, now: Mapping[str, str], clock: Sys
     """Writes down what the scores are measured with; returns which images changed. Raises UsageError where scores of
     before and now would not compare; what the run was measured with stays in the ledger."""
     try:
-        other = changed(run.settings.get("measured_with", {}), now)
+        other = changed(recorded(run.settings), now)
     except UsageError:
         ledger.finish_run(run.id, now=clock.time(), reason="what measures the scores changed")
         raise

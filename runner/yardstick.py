@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from judge.judge import JUDGE_VERSION
 from runner.build import Images
@@ -22,6 +23,12 @@ def yardstick(data: Path, images: Images) -> dict[str, str]:
         "candidate_image": images.candidate.id,
         "judge_image": images.judge.id,
     }
+
+
+def recorded(settings: Mapping[str, Any]) -> Mapping[str, str]:
+    """What a run's settings in the ledger say it was measured with; empty in an older ledger."""
+    found: Mapping[str, str] = settings.get("measured_with", {})
+    return found
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

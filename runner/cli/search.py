@@ -104,11 +104,17 @@ def run(
             "--compile-check": compile_check,
             "--gpus": gpus,
             "--runtime": runtime,
+            "--proposer": proposer,
+            "--model": model,
+            "--data": data,
+            "--seed": seed,
+            "--fallback-model": fallback_model or None,
+            "--api-base": api_base,
+            "--price-in": price_in,
+            "--price-out": price_out,
+            "--cost-tracking": cost_tracking,
+            "--llm-timeout": llm_timeout,
         }
-        fixed |= {"--proposer": proposer, "--model": model, "--data": data, "--seed": seed}
-        fixed |= {"--fallback-model": fallback_model or None, "--api-base": api_base}
-        fixed |= {"--price-in": price_in, "--price-out": price_out, "--cost-tracking": cost_tracking}
-        fixed |= {"--llm-timeout": llm_timeout}
         if given := [name for name, value in fixed.items() if value is not None]:
             say(f"{', '.join(given)}: not used, a resumed run keeps what it was started with")
     with signals():

@@ -27,13 +27,14 @@ def export(
     """Write a kept experiment's script, weights, graph, verdict and data manifest into a new folder."""
     from runner.kept import export as write
     from runner.kept import find
+    from runner.yardstick import recorded
 
     ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
     experiment = find(ledger, which, run)
     settings = ledger.run(experiment.run).settings
     config = config_from(dict(settings["config"]))
     data = Path(config.data) if config.data else assemble.default_data(config.variant)
-    hashes = write(experiment, to, data, settings.get("measured_with", {}).get("data"))
+    hashes = write(experiment, to, data, recorded(settings).get("data"))
     if json:
         envelope("export", run=experiment.run, number=experiment.number, folder=str(to), sha256=hashes)
     else:

@@ -14,6 +14,7 @@ from runner.proposers.constants import Constant, Value, find, replace
 from runner.protocols import Context, Proposal
 
 ATTEMPTS = 50
+_AT_A_TIME = 5
 
 
 def tunable(context: Context) -> list[Constant]:
@@ -26,9 +27,6 @@ def tunable(context: Context) -> list[Constant]:
 
 NOTHING_TO_TUNE = Proposal(None, "nothing to tune", failure=protocols.NOTHING_TO_TUNE)
 ALL_TRIED = Proposal(None, "nothing new", failure=protocols.ALL_TRIED)
-
-
-_AT_A_TIME = 5
 
 
 def choose(constants: Sequence[Constant], rng: random.Random) -> list[Constant]:
