@@ -7,12 +7,12 @@ script on the same kind of device then takes the same steps, and the weights mus
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from runner.data.manifest import manifest_sha256
 from runner.decide import Noise
 from runner.errors import CannotReproduce
 from runner.protocols import Trip, TripOutcome
@@ -56,7 +56,7 @@ def reproduce(
     except SandboxError as error:
         raise CannotReproduce(f"{error}; `autoresearch ls` shows the tags of kept experiments") from error
     facts = _facts(image, tag)
-    if hashlib.sha256(manifest.read_bytes()).hexdigest() != facts["data-sha256"]:
+    if manifest_sha256(manifest) != facts["data-sha256"]:
         raise CannotReproduce(
             f"{tag} was measured on other data than what is prepared here; prepare the same data"
         )

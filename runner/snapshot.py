@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from runner.data.manifest import manifest_sha256
 from runner.road import MODEL, PARAMS
 from sandbox.engine import LABEL, BuildContext, Engine, Image, ImageMissing
 
@@ -60,7 +61,7 @@ def freeze(engine: Engine, base: Image, kept: Kept, folder: Path, data_manifest:
         "wall-clock-s": kept.wall_clock_s,
         "train-sha256": hashlib.sha256(source).hexdigest(),
         "params-sha256": kept.params_sha256,
-        "data-sha256": hashlib.sha256(data_manifest.read_bytes()).hexdigest(),
+        "data-sha256": manifest_sha256(data_manifest),
         "judge-version": kept.judge_version,
     }
     verdict = {"schema": "autoresearch/snapshot/1", "title": kept.title, "test_bpb": kept.test_bpb, **facts}

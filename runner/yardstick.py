@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from judge.judge import JUDGE_VERSION
 from runner.build import Images
+from runner.data.manifest import manifest_sha256
 from runner.errors import UsageError
 
 _NAMES = {"data": "data set", "judge": "judge's version"}
 
 
 def yardstick(data: Path, images: Images) -> dict[str, str]:
-    """`data` is the SHA-256 of the manifest, which holds that of every file; `judge` the version, `candidate_image` and
+    """`data` is the SHA-256 of the manifest; `judge` the version, `candidate_image` and
     `judge_image` are digests."""
     return {
-        "data": hashlib.sha256((data / "manifest.json").read_bytes()).hexdigest(),
+        "data": manifest_sha256(data / "manifest.json"),
         "judge": JUDGE_VERSION,
         "candidate_image": images.candidate.id,
         "judge_image": images.judge.id,

@@ -44,6 +44,11 @@ class Manifest:
         (folder / "manifest.json").write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n")
 
 
+def manifest_sha256(path: Path) -> str:
+    """SHA-256 (hex) of a manifest, which holds that of every file: it stands for the whole data set."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def load_manifest(folder: Path) -> Manifest:
     """Read the manifest. Raises DataError when there is none or it is not one."""
     path = folder / "manifest.json"

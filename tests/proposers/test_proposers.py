@@ -131,6 +131,7 @@ def test_tpe_takes_what_another_proposer_made_of_the_script() -> None:
     others = (
         SCRIPT.replace("0.1 ", "99.0 "),
         SCRIPT.replace("LR = 0.1", "LR = 'auto'"),
+        SCRIPT.replace("LR = 0.1  # tune: log 0.001 10", "LR = 'auto'  # tune: cat auto slow"),
         "x = 1\n",
         "def (",
         "",
