@@ -1,11 +1,13 @@
 """Every defence, how to take it away, and the test that must notice.
 
-A row is (what, file, text, replacement, test). The text occurs in the file; its first occurrence is replaced.
+A row is (what, file, text, replacement, test). The text occurs in the file; its first occurrence is replaced. A module
+`of_AREA.py` beside this one adds its `ROWS` as the group AREA.
 No row may make a hostile program dangerous to the machine it is tried on: limits are loosened, bombs are bounded.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -290,4 +292,8 @@ GROUPS: dict[str, list[Defence]] = {
     "life": [Defence(*row) for row in LIFE],
     "judge": [Defence(*row) for row in JUDGE],
     "runs": [Defence(*row) for row in RUNS],
+    **{
+        path.stem.removeprefix("of_"): [Defence(*row) for row in importlib.import_module(path.stem).ROWS]
+        for path in sorted(Path(__file__).parent.glob("of_*.py"))
+    },
 }
