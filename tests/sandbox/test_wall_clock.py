@@ -89,7 +89,10 @@ def test_a_container_that_ends_in_time_is_not_killed() -> None:
 
 def test_a_container_is_killed_at_the_deadline_and_not_before_or_after() -> None:
     engine = Engine()
-    assert watched(engine) == Death(dead=True, killed=True, memory_peak_bytes=2977)
+    death = watched(engine)
+    assert (death.dead, death.killed, death.memory_peak_bytes) == (True, True, 2977)
+    assert death.killed_at == 300.0
+    assert not death.late(300.0)
     assert engine.kills == [300.0]
 
 
@@ -168,7 +171,7 @@ def test_processes_left_in_the_cgroup_count_as_alive(monkeypatch: pytest.MonkeyP
 def test_a_death_while_the_engine_was_away_is_nobodys_fault(code: int) -> None:
     """Whatever code a restart left behind: it is not the candidate's word."""
     state = {"ExitCode": code, "OOMKilled": False}
-    assert ending(None, "c", state, Death(dead=True, interrupted=True))[0] is Ending.LOST
+    assert ending(None, "c", state, Death(dead=True, interrupted=True), 300.0)[0] is Ending.LOST
 
 
 def test_the_stub_can_tell_time() -> None:
