@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from docker.errors import APIError, NotFound
 
 from sandbox.deadline import Death, Watch
 from sandbox.ending import ending
+from sandbox.keeper.api import Api, Seen
+from sandbox.keeper.client import Record
+from sandbox.keeper.container import Container
 from sandbox.outcome import Ending
 
 
@@ -180,3 +184,55 @@ def test_the_stub_can_tell_time() -> None:
     step: Callable[[float], None] = engine.sleep
     step(2.0)
     assert engine.monotonic() == 2.0
+
+
+KILLED = Death(dead=True, killed=True, killed_at=309.0, died_at=309.1)
+SLEPT = Death(dead=True, died_at=900.0)
+STATE = {"ExitCode": 137, "OOMKilled": False}
+
+
+def test_when_it_was_killed_and_died_is_what_keeper_or_runner_saw_first() -> None:
+    """The runner slept over the deadline; the keeper did not."""
+    known = SLEPT.with_record(Record(killed_at=300.1, died_at=303.5))
+    assert ending(None, "c", STATE, known, 300.0)[0] is Ending.TIMED_OUT
+    assert known.died_at == 303.5
+    assert KILLED.with_record(Record()) == KILLED
+
+
+def test_a_container_that_was_killed_in_time_may_take_its_time_to_die() -> None:
+    slow = Death(dead=True, killed=True, killed_at=300.2, died_at=315.0)
+    assert ending(None, "c", STATE, slow, 300.0)[0] is Ending.TIMED_OUT
+
+
+@pytest.mark.parametrize("death", [KILLED, SLEPT, Death(dead=True)])
+@pytest.mark.parametrize("code", [0, 137])
+def test_a_container_that_nobody_ended_in_time_is_late_whatever_it_says(death: Death, code: int) -> None:
+    assert ending(None, "c", {**STATE, "ExitCode": code}, death, 300.0)[0] is Ending.LATE
+
+
+class Slow(Api):
+    """An engine of which one container is started only after its deadline."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def kill(self, name: str) -> bool | None:
+        self.asked += 1
+        return self.asked > 3  # 409 before it runs
+
+    def inspect(self, name: str) -> Seen | None:
+        return Seen("c", running=self.asked == 3, begun=self.asked >= 3, pid=0)
+
+    def wait(self, name: str, seconds: float) -> None:
+        pass
+
+
+def test_a_container_that_is_started_after_its_deadline_is_killed_all_the_same() -> None:
+    """The runner was stopped between telling the keeper of it and starting it."""
+    engine = Slow()
+    kept = Container(engine, "c", time.monotonic() - 1)
+    end = time.monotonic() + 20
+    while kept.alive and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (kept.alive, engine.asked) == (False, 4)
+    assert kept.killed_at is not None
