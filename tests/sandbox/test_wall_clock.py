@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from sandbox.ending import ending
 from sandbox.keeper.api import Api, Seen
 from sandbox.keeper.client import Record
 from sandbox.keeper.container import Container
+from sandbox.keeper.endpoint import Endpoint
 from sandbox.outcome import Ending
 
 
@@ -210,18 +212,18 @@ def test_a_container_that_nobody_ended_in_time_is_late_whatever_it_says(death: D
     assert ending(None, "c", {**STATE, "ExitCode": code}, death, 300.0)[0] is Ending.LATE
 
 
-class Slow(Api):
-    """An engine of which one container is started only after its deadline."""
+@dataclass(frozen=True)
+class StartsLate(Api):
+    """An engine of which the container is started only after its deadline: the first kills find nothing that runs."""
 
-    def __init__(self) -> None:
-        self.asked = 0
+    kills: list[str] = field(default_factory=list)
 
     def kill(self, name: str) -> bool | None:
-        self.asked += 1
-        return self.asked > 3  # 409 before it runs
+        self.kills.append(name)
+        return len(self.kills) > 3
 
     def inspect(self, name: str) -> Seen | None:
-        return Seen("c", running=self.asked == 3, begun=self.asked >= 3, pid=0)
+        return Seen("c", running=len(self.kills) == 3, begun=len(self.kills) >= 3, pid=0)
 
     def wait(self, name: str, seconds: float) -> None:
         pass
@@ -229,10 +231,10 @@ class Slow(Api):
 
 def test_a_container_that_is_started_after_its_deadline_is_killed_all_the_same() -> None:
     """The runner was stopped between telling the keeper of it and starting it."""
-    engine = Slow()
+    engine = StartsLate(Endpoint("1.41", unix="/nowhere"))
     kept = Container(engine, "c", time.monotonic() - 1)
     end = time.monotonic() + 20
     while kept.alive and time.monotonic() < end:
         time.sleep(0.05)
-    assert (kept.alive, engine.asked) == (False, 4)
+    assert (kept.alive, len(engine.kills)) == (False, 4)
     assert kept.killed_at is not None
