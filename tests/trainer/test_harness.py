@@ -90,6 +90,7 @@ while harness.clock.progress() < 1.0:
         harness.save_params({"w": np.array([weight], np.float32)})
     if step == 8 and "KILLED" in os.environ:
         os._exit(9)
+harness.save_params({"w": np.array([-1.0], np.float32)})
 """
 
 
