@@ -52,15 +52,14 @@ class Endpoint:
 
 
 def endpoint_of(client: Any) -> Endpoint:
-    """Of a docker-py `APIClient`. Raises NoEndpoint for an engine behind ssh."""
+    """Of a docker-py `APIClient`. Raises NoEndpoint for any other address."""
     api, url = str(client.api_version), str(client.base_url)
     if url == "http+docker://localhost":
         return Endpoint(api, unix=str(client.get_adapter(url).socket_path))
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or parts.hostname is None:
         raise NoEndpoint(
-            "the wall clock cannot be kept on an engine behind ssh: forward its socket (ssh -N -L "
-            "/tmp/engine.sock:/var/run/docker.sock HOST) and set DOCKER_HOST=unix:///tmp/engine.sock"
+            f"the wall clock cannot be kept on the engine {url}: set DOCKER_HOST to its unix:// socket or tcp:// address"
         )
     verify, pair = client.verify, client.cert
     cert, key = pair if isinstance(pair, tuple) else (pair, None)

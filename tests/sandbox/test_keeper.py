@@ -145,7 +145,7 @@ def test_after_kill_9_nothing_of_the_runner_is_left_and_nothing_else_is_touched(
     assert engine.remnants(runner.run) == []
     assert runner.process.wait() == -signal.SIGKILL
     assert other.runs(other.container), "another runner's container was removed"
-    assert len(engine.remnants(other.run)) == 3
+    assert len(engine.remnants(other.run)) >= 3
     other.signal(signal.SIGKILL)
 
 
