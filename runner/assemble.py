@@ -58,6 +58,7 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
     from judge.judge import Judge, JudgeLimits
     from runner.build import find_images
     from runner.data.manifest import load_manifest
+    from runner.disk_budget import places, refuse_below_floor
     from runner.road import Road
     from sandbox.prereqs import unheld
 
@@ -65,6 +66,7 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
     load_manifest(folder)
     engine = connect(config)
     images = find_images(engine, config.variant)
+    refuse_below_floor(config.disk_floor_gb, places(engine))
     memory = int(config.memory_gb * GIB)
     judge = Judge(
         engine,

@@ -285,6 +285,11 @@ class DockerEngine:
     def remove_image(self, image_id: str) -> None:
         images.remove(self.client, image_id)
 
+    def storage(self) -> Path | None:
+        with _engine_errors():
+            root = str(self.client.info().get("DockerRootDir") or "")
+        return Path(root) if self.dialect.local and root and Path(root).is_dir() else None
+
     def remnants(self, run: str | None = None) -> Sequence[Remnant]:
         with _engine_errors():
             return self._reaper.remnants(run)

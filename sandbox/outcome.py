@@ -32,9 +32,7 @@ class Ending(StrEnum):
     """It survived SIGKILL: its GPU or CPU set must not be used again before a person has looked."""
 
 
-_NOBODYS_FAULT = frozenset(
-    {Ending.LOST, Ending.REFUSED, Ending.ENGINE_FAILED, Ending.LATE, Ending.UNKILLABLE}
-)
+NOBODYS_FAULT = frozenset({Ending.LOST, Ending.REFUSED, Ending.ENGINE_FAILED, Ending.LATE, Ending.UNKILLABLE})
 
 
 class Fault(StrEnum):
@@ -85,7 +83,7 @@ class Outcome:
     @property
     def fault(self) -> Fault:
         """Whose fault the ending was. An exit code is the candidate's word, so 0 means only "no complaint"."""
-        if self.ending in _NOBODYS_FAULT:
+        if self.ending in NOBODYS_FAULT:
             return Fault.INFRASTRUCTURE
         if self.ending is Ending.EXITED and self.exit_code == 0:
             return Fault.NONE
