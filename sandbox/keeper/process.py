@@ -28,7 +28,7 @@ _POLL_MS = 500
 _PAUSE_S = 0.5
 _CLEAN_LOOKS = 2
 """Looks in a row that find nothing: a request that the runner sent as it died may still be under way."""
-_PATIENCE_S, _PATIENCE_WITH_WORK_S = 10.0, 3600.0
+_PATIENCE_S, _PATIENCE_WITH_WORK_S = 10.0, 600.0
 """How long an engine that is away is asked again after the runner's death: with nothing, or with something kept."""
 
 

@@ -11,8 +11,8 @@ from night import Night, source
 from runner.disk_budget import GB, DiskBudget, least_free, places
 from runner.errors import PrerequisiteMissing
 from runner.loop import Loop
-from sandbox.fake import Point, Script
-from sandbox.outcome import Ending
+from sandbox.fake import Script
+from sandbox.outcome import Ending, Outcome
 from sandbox.spec import Job
 
 IDEAS = [source(1.9, "better = 1\n"), source(2.1, "worse = 1\n")]
@@ -73,7 +73,16 @@ def test_a_script_that_fails_after_it_has_saved_leaves_no_weights(tmp_path: Path
 
 def test_an_attempt_that_is_lost_to_the_engine_leaves_its_script_and_its_log(tmp_path: Path) -> None:
     night = Night(tmp_path, [])
-    night.engine.inject(Point.COLLECT, Ending.LOST)
+    train = night.engine._behaviour
+
+    def lost_after_it_was_collected(job: Job) -> Script | Outcome:
+        """As where the judge's container is lost: the outputs are there."""
+        train(job)
+        (job.destination / "telemetry.jsonl").write_text("{}")
+        night.engine._behaviour = train
+        return Outcome(ending=Ending.LOST, exit_code=None, seconds=1.0)
+
+    night.engine._behaviour = lost_after_it_was_collected
     night.loop().go()
     lost, *others = night.ledger.experiment("night", 0).attempts
     assert lost.outcome == "infrastructure"
@@ -103,6 +112,7 @@ def test_below_the_floor_nothing_begins_and_with_room_it_goes_on(tmp_path: Path)
 
 def test_a_run_that_holds_its_share_asks_for_no_proposal(tmp_path: Path) -> None:
     night = Night(tmp_path, IDEAS[:1])
+    night.loop(max_experiments=0).go()
     disk = budget(night, cap_gb=1e-6)
     with pytest.raises(PrerequisiteMissing, match="disk_gb"):
         loop(night, disk).go()
