@@ -30,8 +30,8 @@ from runner.check import check
 from runner.protocols import Trip, TripOutcome
 from runner.road import OUTPUTS, Ids
 from runner.workspace import Config
+from sandbox import user
 from sandbox.docker_engine import DockerEngine
-from sandbox.host_config import USER
 from sandbox.spec import MIB, Limits
 
 ATTACKS = Path(__file__).parents[1] / "attacks"
@@ -47,7 +47,8 @@ KEPT = {
     "document_bytes.npy",
     *(output.name for output in OUTPUTS),
 }
-CANDIDATE = int(USER.partition(":")[0])
+CANDIDATE = user.WIDE[0]
+"""One of the users that attacks run as."""
 ENGINE_PROCESSES = ("dockerd", "containerd")
 _DISK_BYTES, _PROCESSES = 256 * MIB, 60
 _SETTLING_S = 10.0
@@ -222,7 +223,7 @@ def layers_of(report: dict[str, Any]) -> list[str]:
 
 def _may_be_an_attacks(path: Path) -> bool:
     with contextlib.suppress(OSError):
-        return path.name.startswith("autoresearch-") or path.lstat().st_uid == CANDIDATE
+        return path.name.startswith("autoresearch-") or path.lstat().st_uid in (*user.WIDE, *user.NARROW)
     return False
 
 
