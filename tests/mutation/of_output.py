@@ -6,6 +6,7 @@ T_LAUNCHER = "tests/sandbox/test_launcher.py::"
 OTHER = "tests/sandbox/test_posture.py::test_any_other_difference_refuses"
 
 T_USER, T_INSIDE = "tests/sandbox/test_user.py::", "tests/sandbox/test_confinement.py::"
+ATTACK = "tests/e2e/test_attacks.py::test_an_attack_gets_its_outcome_and_leaves_nothing"
 REMAPPED = (
     "tests/sandbox/test_administrators_settings.py::test_how_many_users_an_engine_has_and_where_they_begin"
 )
@@ -24,6 +25,8 @@ ROWS = [
     ("orphans are reaped", LAUNCHER, "os.waitpid(-1, os.WNOHANG)", "os.waitpid(child, os.WNOHANG)", T_LAUNCHER + "test_orphans_are_reaped"),
     ("log driver compared", POSTURE, 'if log.get("Type") != want["LogConfig"]["Type"]:', "if False:", OTHER),
     ("log compared (podman)", "sandbox/podman.py", 'log.get("Type") == want["LogConfig"]["Type"]', "True", "tests/sandbox/test_podman.py::test_any_other_report_refuses"),
+    ("the engine's pipes are closed, measured", LAUNCHER, "os.dup2(null, stream)", "pass", ATTACK + "[resources-floods_through_process_one]"),
+    ("output is kept from the engine, measured", HOST, "launcher.command(python, job.command, job.limits.log_bytes)", "job.command", ATTACK + "[resources-empty_lines]"),
     ("a user per job", "sandbox/user.py", 'lock.bind(f"\\0autoresearch-uid-{number}")', "pass", T_USER + "test_no_two_at_once_have_the_same"),
     ("nobody else's user", "sandbox/user.py", "(not remapped and _known(number))", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),
     ("nobody else's subordinate user", "sandbox/user.py", "any(number in span for span in taken)", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),
