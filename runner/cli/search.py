@@ -32,7 +32,9 @@ def run(
     compile_check: Annotated[
         str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
     ] = None,
-    max_experiments: Annotated[int | None, typer.Option(help="End after this many proposals.", min=1)] = None,
+    max_experiments: Annotated[
+        int | None, typer.Option(help="End after so many proposals were trained.", min=1)
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Of the llm proposer, as litellm names it: provider/name.")
     ] = None,
@@ -51,6 +53,9 @@ def run(
     price_out: Annotated[str | None, typer.Option(help="Dollars per million completion tokens.")] = None,
     cost_tracking: Annotated[str | None, typer.Option(help="on, or off when nothing is to be paid.")] = None,
     llm_timeout: Annotated[str | None, typer.Option(help="Longest wait for one answer: 3m.")] = None,
+    no_call: Annotated[
+        bool, typer.Option("--no-call", help="Do not ask the model something small before the baseline.")
+    ] = False,
     gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
@@ -96,6 +101,7 @@ def run(
         options,
         resume=resume,
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
+        call=not no_call,
         unheld_limits=unsafe_unheld_limits,
     )
     if resume:

@@ -135,8 +135,8 @@ class LitellmClient:
         name = f"{provider.upper()}_API_KEY"
         return (f"a real {name}",) if _NO_KEY_YET.search(os.environ.get(name, "").strip()) else ()
 
-    def unusable(self, model: str) -> str:
-        """Why `model` cannot be asked at all, known without asking; empty when it may be."""
+    def unknown_provider(self, model: str) -> str:
+        """Why litellm cannot tell whom to ask for `model`; empty when it can."""
         try:
             _routed(model)
         except Exception:
@@ -144,6 +144,10 @@ class LitellmClient:
             near = difflib.get_close_matches(model.partition("/")[0], providers, 3)
             like = f"; do you mean {' or '.join(near)}?" if near else ""
             return f"litellm knows no provider for {model!r}, which is named as provider/name{like}"
+        return ""
+
+    def unusable_proxy(self) -> str:
+        """Why nothing can be sent with the proxies that the environment names; empty when they may do."""
         from runner.proposers.transport import proxies_unusable
 
         return proxies_unusable()

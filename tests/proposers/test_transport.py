@@ -77,7 +77,7 @@ def test_a_proxy_that_cannot_be_used_is_said_before_the_night_and_costs_nothing(
     closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", f"socks5://user:{KEY}@127.0.0.1:{closed_port}")
-    assert "socksio" in LitellmClient().unusable("openai/gpt-5")
+    assert "socksio" in LitellmClient().unusable_proxy()
     failed = failing("http://127.0.0.2:1/v1")
     assert not failed.sent
     assert "socksio" in failed.sentence
@@ -88,7 +88,7 @@ def test_a_proxy_whose_address_is_none_is_said_before_the_night(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
-    assert "cannot be read" in LitellmClient().unusable("openai/gpt-5")
+    assert "cannot be read" in LitellmClient().unusable_proxy()
     assert not failing("http://127.0.0.2:1/v1").sent
 
 
