@@ -140,7 +140,7 @@ class LitellmClient:
         try:
             _routed(model)
         except Exception:
-            providers = sorted(map(str, _litellm().provider_list))
+            providers = sorted({str(getattr(p, "value", p)) for p in _litellm().provider_list})
             near = difflib.get_close_matches(model.partition("/")[0], providers, 3)
             like = f"; do you mean {' or '.join(near)}?" if near else ""
             return f"litellm knows no provider for {model!r}, which is named as provider/name{like}"

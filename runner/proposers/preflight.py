@@ -52,7 +52,7 @@ def check_models(
         )
     except Unavailable as error:
         raise PrerequisiteMissing(
-            f"no model answers ({error}); nothing was trained; mend it, or --no-call begins without asking first"
+            f"no model answers ({error}); mend that first, or leave the question out with --no-call"
         ) from error
     caller.tell(Notice("model_answers", {"model": answer.model}))
     return answer
