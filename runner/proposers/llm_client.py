@@ -45,7 +45,8 @@ _CAUSES = {
 }
 _TOO_LONG = re.compile(r"context.{0,20}(length|window)|too many tokens|prompt is too long", re.IGNORECASE)
 _NO_KEY_YET = re.compile(
-    r"your|placeholder|change[-_ ]?me|replace|x{4,}|\.\.\.|[<>\s]|^(none|key|todo|test)$", re.IGNORECASE
+    r"(^|[-_ <])your([-_ >]|$)|placeholder|change[-_ ]?me|x{6,}|\.\.\.|[<>\s]|^(none|key|todo|test)$",
+    re.IGNORECASE,
 )
 _CACHED_FOR_AN_HOUR = {"type": "ephemeral", "ttl": "1h"}
 """Anthropic's default of five minutes is just over when an experiment of five minutes is."""

@@ -32,6 +32,8 @@ ROWS = [
     ("an answer has a size", WIRE, "if len(self.body) + len(piece) > MAX_ANSWER:", "if len(self.body) > 256 << 20:", T_WIRE + "test_an_answer_without_end_is_given_up"),
     ("litellm has no other way out", CLIENT, "HTTPHandler.create_client = lambda _: CLIENT", "pass", T_WIRE + "test_every_kind_of_provider_is_reached_through_our_transport"),
     ("the OpenAI library has no other way out", CLIENT, "litellm.client_session = CLIENT", "pass", T_WIRE + "test_every_kind_of_provider_is_reached_through_our_transport"),
+    ("Ollama's window", CLIENT, "extra[\"num_ctx\"] = self._ollama_window", "pass", T_WIRE + "test_ollama_is_told_of_a_window_that_prompt_and_answer_fit_into"),
+    ("no placeholder for a key", CLIENT, "if _NO_KEY_YET.search(", "if not True and (", T_WIRE + "test_what_is_plainly_no_key_is_said_before_the_night"),
     ("nothing leaves outside a call", WIRE, "if exchange is None:", "if exchange is None and False:", T_WIRE + "test_nothing_leaves_outside_a_call"),
     ("thinking is no answer", CLIENT, 'text = message.content or ""', 'text = message.content or message.reasoning_content or ""', "tests/e2e/test_llm.py::test_whatever_the_provider_does_the_ledger_is_right"),
     ("a cure is kept", CALLS, "        self._requests[model] = found\n", "", T_RESEARCHER + "test_a_cure_is_a_call_of_its_own_and_holds_for_the_run_and_after_resume"),
