@@ -6,7 +6,7 @@ import io
 import tarfile
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import requests
@@ -118,6 +118,12 @@ def write_context(archive: IO[bytes], context: BuildContext) -> None:
     """The context as a tar that depends on names and contents alone, so that layers can be cached."""
     with tarfile.open(fileobj=archive, mode="w") as tar:
         _add_bytes(tar, "Dockerfile", context.dockerfile.encode())
+        for folder in sorted(
+            {str(parent) for name in context.files for parent in PurePosixPath(name).parents} - {"."}
+        ):
+            member = tarfile.TarInfo(folder)  # else the engine makes it, and its own umask counts
+            member.type, member.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(member)
         for name, content in sorted(context.files.items()):
             if isinstance(content, bytes):
                 _add_bytes(tar, name, content)
