@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from runner.loop import Loop, Settings
 from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps
 from runner.stopping import Request
-from runner.workspace import Config, Workspace, config_from, open_state
+from runner.workspace import Config, Workspace, open_state
 from runner.yardstick import changed, recorded, yardstick
 from sandbox.engine import SandboxError
 from sandbox.owner import this_process
@@ -59,7 +58,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
         try:
             if options.resume:
                 run = ledger.run()
-                config = config_from(json.loads(json.dumps(run.settings["config"])))
+                config = workspace.config_of(run.settings)
                 caps = _caps(options, run.settings)
                 _refuse_early(config, caps)
                 options = _as_before(options, run.settings)
@@ -69,7 +68,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 caps = _caps(options, {})
                 _refuse_early(config, caps)
                 options = _as_before(options, {})
-                settings = {"config": asdict(config), **asdict(caps), **_extent(options)}
+                settings = {"config": asdict(workspace.portable(config)), **asdict(caps), **_extent(options)}
                 ledger.start_run(
                     _new_id(clock.time()), now=clock.time(), seed=options.seed, settings=settings
                 )

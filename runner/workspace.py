@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from runner.durations import format_duration, parse_duration
 from runner.errors import UsageError
+from runner.places import relative
 
 CONFIG = "autoresearch.toml"
 STATE = ".autoresearch"
@@ -114,7 +117,23 @@ class Workspace:
             return Config()
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from error
-        return config_from(content)
+        return self.located(config_from(content))
+
+    def located(self, config: Config) -> Config:
+        """`config` with its paths as they are from here: in the file and in the ledger they begin at the workspace."""
+        data = str(self.folder / config.data) if config.data else ""
+        return replace(config, data=data, proposer=with_path(config.proposer, lambda p: str(self.folder / p)))
+
+    def portable(self, config: Config) -> Config:
+        """`config` as the ledger keeps it: paths inside the workspace begin there, so that it may be moved."""
+        proposer = with_path(config.proposer, lambda path: relative(Path(path), self.folder))
+        return replace(
+            config, data=config.data and relative(Path(config.data), self.folder), proposer=proposer
+        )
+
+    def config_of(self, settings: Mapping[str, Any]) -> Config:
+        """What a run in the ledger was started with."""
+        return self.located(config_from(dict(settings["config"])))
 
     def read_notes(self) -> str:
         try:
@@ -130,6 +149,23 @@ class Workspace:
 
     def attempts(self, run: str, number: int) -> Path:
         return self.state / "experiments" / run / f"{number:04d}"
+
+
+def with_path(proposer: str, change: Callable[[str], str]) -> str:
+    """The proposer with the path it names changed: the folder of scripted:FOLDER, the program of command:./PROGRAM."""
+    name, _, argument = proposer.partition(":")
+    if name == "scripted" and argument:
+        return f"{name}:{change(argument)}"
+    if name == "command":
+        program, *words = argument.split(" ", 1)
+        if "/" in program and not set(program) & set("'\"\\"):  # else it is looked for in $PATH, or quoted
+            return " ".join([f"{name}:{_program(change(program))}", *words])
+    return proposer
+
+
+def _program(path: str) -> str:
+    """A path that is taken neither for several words nor for a name in $PATH."""
+    return shlex.quote(path if "/" in path else f"./{path}")
 
 
 def config_from(content: dict[str, Any]) -> Config:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.engine import BuildContext
-from sandbox.images import write_context
+from sandbox.images import context_blocks
 from sandbox.inputs import make_folder, unreadable, write_file
 from sandbox.outcome import Ending, Fault
 from sandbox.spec import Mount
@@ -43,9 +43,8 @@ def test_modes_of_inputs_do_not_come_from_the_umask(tmp_path: Path) -> None:
 def test_modes_in_an_image_do_not_come_from_the_umask(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "p" / "f").write_bytes(b"x")
-    archive = io.BytesIO()
-    write_context(archive, BuildContext("FROM scratch", {"a/b/c": b"x", "a/d": tmp_path / "p"}))
-    archive.seek(0)
+    context = BuildContext("FROM scratch", {"a/b/c": b"x", "a/d": tmp_path / "p"})
+    archive = io.BytesIO(b"".join(context_blocks(context)))
     with tarfile.open(fileobj=archive) as tar:
         modes = {member.name: member.mode for member in tar.getmembers()}
     folders = {name: mode for name, mode in modes.items() if name in {"a", "a/b", "a/d"}}
