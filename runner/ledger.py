@@ -21,6 +21,7 @@ from runner.places import NETWORK_FILE_SYSTEMS, file_system, relative
 from runner.protocols import Event, State, Trip
 from runner.schema import MIGRATIONS
 from runner.spending import Call, Spent, Unread
+from runner.workspace import from_workspace, to_workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class Ledger:
         with self._write() as db:
             db.execute(
                 "INSERT INTO runs (id, created_at, seed, settings) VALUES (?, ?, ?, ?)",
-                (run, now, seed, json.dumps(dict(settings))),
+                (run, now, seed, self._written(settings)),
             )
 
     def reopen_run(self, run: str) -> None:
@@ -241,9 +242,18 @@ class Ledger:
                 (run, now, kind, json.dumps(dict(data))),
             )
 
+    def _written(self, settings: Mapping[str, Any]) -> str:
+        config = to_workspace(settings.get("config", {}), self._root)
+        return json.dumps({**settings, "config": config} if config else dict(settings))
+
+    def _settings(self, written: str) -> dict[str, Any]:
+        settings: dict[str, Any] = json.loads(written)
+        config = from_workspace(settings.get("config", {}), self._root)
+        return {**settings, "config": config} if config else settings
+
     def change_settings(self, run: str, settings: Mapping[str, Any]) -> None:
         with self._write() as db:
-            db.execute("UPDATE runs SET settings = ? WHERE id = ?", (json.dumps(dict(settings)), run))
+            db.execute("UPDATE runs SET settings = ? WHERE id = ?", (self._written(settings), run))
 
     def reserve_call(
         self,
@@ -313,7 +323,7 @@ class Ledger:
     def runs(self) -> list[Run]:
         """In the order they were begun, whatever the clock said."""
         rows = self._read("SELECT * FROM runs ORDER BY rowid")
-        return [Run(**{**dict(row), "settings": json.loads(row["settings"])}) for row in rows]
+        return [Run(**{**dict(row), "settings": self._settings(row["settings"])}) for row in rows]
 
     def run(self, run: str | None = None) -> Run:
         """The named run, else the newest. Raises UsageError."""

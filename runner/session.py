@@ -22,7 +22,7 @@ from runner.loop import Loop, Settings
 from runner.protocols import MONEY_GONE, Event, Proposer
 from runner.spending import Caps
 from runner.stopping import Request
-from runner.workspace import Config, Workspace, open_state
+from runner.workspace import Config, Workspace, config_from, open_state
 from runner.yardstick import changed, recorded, yardstick
 from sandbox.engine import SandboxError
 from sandbox.owner import this_process
@@ -58,7 +58,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
         try:
             if options.resume:
                 run = ledger.run()
-                config = workspace.config_of(run.settings)
+                config = config_from(dict(run.settings["config"]))
                 caps = _caps(options, run.settings)
                 _refuse_early(config, caps)
                 options = _as_before(options, run.settings)
@@ -68,7 +68,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 caps = _caps(options, {})
                 _refuse_early(config, caps)
                 options = _as_before(options, {})
-                settings = {"config": asdict(workspace.portable(config)), **asdict(caps), **_extent(options)}
+                settings = {"config": asdict(config), **asdict(caps), **_extent(options)}
                 ledger.start_run(
                     _new_id(clock.time()), now=clock.time(), seed=options.seed, settings=settings
                 )
@@ -126,7 +126,9 @@ def _search(
         ledger=ledger,
         road=rooms.road,
         proposer=_proposer(config, caps, ledger, run, clock),
-        keeper=Keeper(rooms.road, rooms.images.candidate, rooms.data, workspace.folder, clock),
+        keeper=Keeper(
+            rooms.road, rooms.images.candidate, rooms.data, workspace.folder, clock, rooms.conditions
+        ),
         budget=budget,
         settings=Settings(
             baseline_repeats=config.baseline_repeats,

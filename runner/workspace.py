@@ -6,7 +6,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -117,23 +117,7 @@ class Workspace:
             return Config()
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from error
-        return self.located(config_from(content))
-
-    def located(self, config: Config) -> Config:
-        """`config` with its paths as they are from here: in the file and in the ledger they begin at the workspace."""
-        data = str(self.folder / config.data) if config.data else ""
-        return replace(config, data=data, proposer=with_path(config.proposer, lambda p: str(self.folder / p)))
-
-    def portable(self, config: Config) -> Config:
-        """`config` as the ledger keeps it: paths inside the workspace begin there, so that it may be moved."""
-        proposer = with_path(config.proposer, lambda path: relative(Path(path), self.folder))
-        return replace(
-            config, data=config.data and relative(Path(config.data), self.folder), proposer=proposer
-        )
-
-    def config_of(self, settings: Mapping[str, Any]) -> Config:
-        """What a run in the ledger was started with."""
-        return self.located(config_from(dict(settings["config"])))
+        return config_from(from_workspace(content, self.folder))
 
     def read_notes(self) -> str:
         try:
@@ -149,6 +133,25 @@ class Workspace:
 
     def attempts(self, run: str, number: int) -> Path:
         return self.state / "experiments" / run / f"{number:04d}"
+
+
+def from_workspace(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a Config with their paths as they are from here: in the file and in the ledger they begin at `folder`."""
+    return _paths(config, lambda path: str(folder / path))
+
+
+def to_workspace(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """As the ledger keeps them: paths inside the workspace `folder` begin there, so that it may be moved."""
+    return _paths(config, lambda path: relative(Path(path), folder))
+
+
+def _paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    changed = dict(config)
+    if isinstance(data := config.get("data"), str) and data:
+        changed["data"] = change(data)
+    if isinstance(proposer := config.get("proposer"), str):
+        changed["proposer"] = with_path(proposer, change)
+    return changed
 
 
 def with_path(proposer: str, change: Callable[[str], str]) -> str:

@@ -11,6 +11,7 @@ from runner import assemble
 from runner import workspace as workspaces
 from runner.cli.output import envelope
 from runner.ledger import Ledger
+from runner.workspace import config_from
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 RunId = Annotated[str | None, typer.Option("--run", help="Which run; the newest if not said.")]
@@ -28,11 +29,10 @@ def export(
     from runner.kept import find
     from runner.yardstick import recorded
 
-    workspace = workspaces.find(Path.cwd())
-    ledger = Ledger(workspace.ledger, read_only=True)
+    ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
     experiment = find(ledger, which, run)
     settings = ledger.run(experiment.run).settings
-    config = workspace.config_of(settings)
+    config = config_from(dict(settings["config"]))
     data = Path(config.data) if config.data else assemble.default_data(config.variant)
     hashes = write(experiment, to, data, recorded(settings).get("data"))
     if json:
