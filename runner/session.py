@@ -96,6 +96,7 @@ def _search(
 ) -> str:
     from runner.assemble import assemble
     from runner.keeping import Keeper
+    from runner.preflight import preflight
 
     run = ledger.run(run_id)
     rooms = assemble(config)
@@ -112,6 +113,11 @@ def _search(
     if not options.unheld_limits and (why := rooms.unheld()):
         ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
         raise PrerequisiteMissing(f"{why}; --unsafe-unheld-limits runs all the same")
+    try:
+        preflight(rooms.road, rooms.images.candidate, workspace.folder, workspace.state, run_id)
+    except (PrerequisiteMissing, SandboxError):
+        ledger.finish_run(run_id, now=clock.time(), reason="something it needs is missing")
+        raise
     budget = Budget(
         options.budget_s,
         spent_s=run.spent_s,

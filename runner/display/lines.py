@@ -66,6 +66,8 @@ def sentence(event: Event) -> str:
         return f"{what}: the answer of {one_line(str(data['model']))} from before the crash is used"
     if event.kind == "llm_paused":
         return f"{one_line(str(data['reason']))}: the optimiser stands in for {data['seconds']} s"
+    if event.kind == "not_frozen":
+        return f"{what}: kept, but it cannot be frozen as an image: {one_line(', '.join(data['missing']))} is gone"
     if event.kind == "images_changed":
         return "other images than when this run was started: what a script scores may have changed with their packages"
     if event.kind == "dropped":
