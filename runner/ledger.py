@@ -17,7 +17,7 @@ from typing import Any
 
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.lock import locked
-from runner.places import NETWORK_FILE_SYSTEMS, file_system, relative
+from runner.places import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
 from runner.protocols import Event, State, Trip
 from runner.schema import MIGRATIONS
 from runner.spending import Call, Spent, Unread
@@ -117,6 +117,7 @@ class Ledger:
             if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("quick_check failed")
         except sqlite3.DatabaseError as error:
+            refuse_unopened(path, error)
             raise PrerequisiteMissing(
                 f"the ledger {path} is damaged ({error}); put a copy of it aside and move it away to start afresh"
             ) from error

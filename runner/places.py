@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sqlite3
 from pathlib import Path
+
+from runner.errors import PrerequisiteMissing
 
 NETWORK_FILE_SYSTEMS = frozenset(
     """
@@ -13,6 +17,27 @@ NETWORK_FILE_SYSTEMS = frozenset(
     """.split()
 )
 """As /proc/mounts names them. Locks on them are not ours alone, and SQLite's WAL does not work there."""
+
+
+_MAX_SQLITE_PATH = 512
+"""Bytes: MAX_PATHNAME of SQLite's os_unix.c, which ends in "unable to open database file"."""
+
+
+def refuse_unopened(path: Path, error: sqlite3.DatabaseError) -> None:
+    """Raises PrerequisiteMissing where a database is not damaged but cannot be opened."""
+    if len(os.fsencode(path)) + len("-journal") >= _MAX_SQLITE_PATH:
+        raise PrerequisiteMissing(
+            f"the path of the ledger is {len(os.fsencode(path))} bytes long, and SQLite opens none beyond {_MAX_SQLITE_PATH - 10}: "
+            "move the workspace to a shorter one"
+        ) from error
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+    }:
+        raise PrerequisiteMissing(
+            f"the ledger {path} cannot be opened ({error}): only its owner, on a disk that can be written, can use it"
+        ) from error
 
 
 def relative(path: Path, root: Path) -> str:

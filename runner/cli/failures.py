@@ -8,6 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from runner.errors import RunnerError
@@ -59,12 +60,23 @@ def _unexpected(error: Exception, as_json: bool) -> int:
     if _no_room(error):
         sentence = "there is no room left on the disk of the workspace; make some, then `autoresearch run --resume` goes on"
         return _say(sentence, "prerequisite", 3, as_json)
-    with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
-        traceback.print_exception(error, file=file)
-    sentence = (
-        f"something unexpected happened ({type(error).__name__}: {one_line(str(error))}); see {file.name}"
-    )
+    if isinstance(error, OSError) and error.errno in _OF_THE_MACHINE:
+        where = f": {one_line(str(error.filename))}" if error.filename is not None else ""
+        sentence = f"{error.strerror}{where}; mend that, or name another place"
+        return _say(sentence, "prerequisite", 3, as_json)
+    sentence = f"something unexpected happened ({type(error).__name__}: {one_line(str(error))})"
+    with suppress(OSError):  # where there is no folder for temporary files, the sentence must do
+        with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
+            traceback.print_exception(error, file=file)
+        sentence += f"; see {file.name}"
     return _say(sentence, "unexpected", 1, as_json)
+
+
+_OF_THE_MACHINE = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE),
+}
+"""What a disk, a right or a limit refuses: nothing that we did wrong, and nothing that a traceback explains better."""
 
 
 def _no_room(error: Exception) -> bool:
