@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with a documented code (docs/exit-codes.md). Never shows a traceback."""
-    from runner.cli.process import refuse_nowhere, settle
+    from runner.cli.process import settle
 
     if arguments is None:
         settle()
-    from runner.cli.app import app
     from runner.cli.failures import guarded
 
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a title may hold what the terminal's encoding has not
+            stream.reconfigure(errors="backslashreplace")
 
     def verb() -> object:
-        refuse_nowhere()
-        return app(args=words, prog_name="autoresearch", standalone_mode=False)
+        from runner.cli.app import app
+
+        result = app(args=words, prog_name="autoresearch", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written is said here, and not by the interpreter's end
+        return result
 
     sys.exit(guarded(verb, words))

@@ -1,4 +1,4 @@
-"""What a process may have been started with, put right before anything else: closed streams, an old locale, no folder."""
+"""What a process may have been started with, put right before anything else: closed streams, an old locale."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import codecs
 import locale
 import os
 import sys
-from pathlib import Path
-
-from runner.errors import UsageError
 
 
 def settle() -> None:
@@ -27,11 +24,3 @@ def settle() -> None:
     sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
     if not sys.flags.utf8_mode and codecs.lookup(locale.getpreferredencoding(False)).name != "utf-8":
         os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
-
-
-def refuse_nowhere() -> None:
-    """Raises UsageError where the folder we were started in was removed meanwhile."""
-    try:
-        Path.cwd()
-    except FileNotFoundError:
-        raise UsageError("the folder you are in was removed: cd to another one") from None
