@@ -17,6 +17,7 @@ from judge.heldout import HeldOut
 from judge.limits import JudgeLimits
 from judge.verdict import Reason, Verdict
 from sandbox.engine import Engine
+from sandbox.inputs import make_folder, write_file
 from sandbox.outcome import Ending, Fault, Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Mount, Output, Role
 
@@ -101,8 +102,8 @@ class JudgeContainer:
         shape: tuple[int, int],
     ) -> NDArray[np.float32] | Verdict:
         question, answer = case.scratch / f"{folder}-question", case.scratch / f"{folder}-answer"
-        question.mkdir(mode=0o755)
-        answer.mkdir(mode=0o755)
+        make_folder(question)
+        make_folder(answer)
         request = {
             "schema": REQUEST_SCHEMA,
             "mode": "blind" if role is Role.JUDGE_BLIND else "score",
@@ -112,8 +113,8 @@ class JudgeContainer:
             "vocab_size": data.vocab_size,
             "limits": asdict(self.limits.program),
         }
-        (question / "request.json").write_text(json.dumps(request))
-        (question / "rows.bin").write_bytes(rows)
+        write_file(question / "request.json", json.dumps(request).encode())
+        write_file(question / "rows.bin", rows)
         size = shape[0] * shape[1] * 4
         try:
             outcome = self.engine.run(self._job(case, role, question, answer, Output(name, size)))

@@ -13,6 +13,7 @@ from typing import Protocol
 from judge.verdict import Reason, Verdict
 from runner.protocols import Progress, State, Trip, TripOutcome
 from sandbox.engine import Engine
+from sandbox.inputs import make_folder
 from sandbox.outcome import Ending, Fault, Outcome, Refusal
 from sandbox.spec import GIB, MIB, Job, Lease, Limits, Mount, Output, Role
 
@@ -141,8 +142,8 @@ class Road:
 
         artifact, scratch = folder / f"artifact-{split}", folder / f"judge-{split}"
         clear_judging(folder)  # of a runner that was killed here
-        artifact.mkdir(mode=0o755)
-        scratch.mkdir(mode=0o755)
+        make_folder(artifact)
+        make_folder(scratch)
         try:
             for name in (MODEL, PARAMS):  # the judge's containers see these two files and nothing else
                 os.link(folder / name, artifact / name)

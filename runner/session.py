@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -67,7 +66,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 run = ledger.run()
                 now = workspace.config()  # a disk belongs to the machine, not to the search
                 config = replace(
-                    config_from(json.loads(json.dumps(run.settings["config"]))),
+                    config_from(dict(run.settings["config"])),
                     disk_gb=now.disk_gb,
                     disk_floor_gb=now.disk_floor_gb,
                 )
@@ -111,6 +110,7 @@ def _search(
     from runner.assemble import assemble
     from runner.disk_budget import DiskBudget, places
     from runner.keeping import Keeper
+    from runner.preflight import preflight
 
     run = ledger.run(run_id)
     rooms = assemble(config)
@@ -127,6 +127,11 @@ def _search(
     if not options.unheld_limits and (why := rooms.unheld()):
         ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
         raise PrerequisiteMissing(f"{why}; --unsafe-unheld-limits runs all the same")
+    try:
+        preflight(rooms.road, rooms.images.candidate, workspace.folder, workspace.state, run_id)
+    except (PrerequisiteMissing, SandboxError):
+        ledger.finish_run(run_id, now=clock.time(), reason="something it needs is missing")
+        raise
     budget = Budget(
         options.budget_s,
         spent_s=run.spent_s,

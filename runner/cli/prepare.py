@@ -135,7 +135,7 @@ def doctor(
 
 def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:
     from runner.disk_budget import GB, least_free
-    from runner.ledger import file_system
+    from runner.places import file_system
 
     free, place = least_free(folders)
     level = "ok" if free >= config.disk_floor_gb * GB else "fail"

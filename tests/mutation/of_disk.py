@@ -36,7 +36,7 @@ ROWS = [
         "what a killed runner left goes on resume",
         "runner/loop.py",
         "            clear_attempts(experiment)\n",
-        "",
+        "            pass\n",
         T + "test_what_a_killed_runner_had_no_time_to_remove_goes_on_resume",
     ),
     (

@@ -101,7 +101,8 @@ def test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_r
             go = replace(OPTIONS, max_experiments=1, resume=resume)
             found = guarded(lambda go=go: session(night.workspace, config(provider), go, display="none"), [])
             assert found == code
-            assert code == 0 or night.engine.jobs == [], "something was trained"
+            trained = [job for job in night.engine.jobs if job.role is Role.TRAIN]
+            assert code == 0 or trained == [], "something was trained"
         assert "--no-call" in capsys.readouterr().err
     ledger = Ledger(night.workspace.ledger)
     calls = ledger.calls(ledger.run().id)

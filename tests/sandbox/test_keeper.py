@@ -129,11 +129,11 @@ def test_a_script_that_ends_while_the_runner_is_stopped_ended_when_it_did(start:
     runner = start(program="import time; time.sleep(1.5); open('/out/a', 'w').write('x')", wall_clock_s=20.0)
     runner.signal(signal.SIGSTOP)
     assert runner.dead_after(10)
-    time.sleep(2)
+    time.sleep(3)
     runner.signal(signal.SIGCONT)
     outcome = runner.outcome()
     assert (outcome["ending"], outcome["exit_code"], outcome["files"]) == (Ending.EXITED, 0, {"a": "x"})
-    assert outcome["seconds"] < 4
+    assert outcome["seconds"] < 4.2  # the runner itself could say no less than 4.5
 
 
 def test_after_kill_9_nothing_of_the_runner_is_left_and_nothing_else_is_touched(
