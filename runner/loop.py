@@ -12,23 +12,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from runner.ahead import Ahead, Start, in_thread, on_new_best
+from runner.ahead import Start, in_thread
 from runner.budget import Budget
-from runner.check import check, constants_only
+from runner.check import check
 from runner.clock import Clock
 from runner.decide import Judgement, Noise, decide
 from runner.errors import NothingEvaluated, PrerequisiteMissing
-from runner.history import context_for
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
-from runner.measured import beside, mean, measured, noise_floor
+from runner.measured import beside, best, mean, measured, noise_floor
+from runner.proposing import ProposalStage
 from runner.protocols import (
     EXHAUSTED,
     MONEY_GONE,
-    Context,
     Decision,
     Event,
-    Proposal,
     Proposer,
     State,
     TripOutcome,
@@ -75,10 +73,23 @@ class Loop:
         asked_to_end: Callable[[], bool] = lambda: False,
     ) -> None:
         self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
-        self.road, self.proposer, self.keeper, self.budget = road, proposer, keeper, budget
+        self.road, self.keeper, self.budget = road, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
         self._infrastructure_failures = 0
-        self._ahead, self._asked_to_end = Ahead(proposer, start), asked_to_end
+        self._asked_to_end = asked_to_end
+        self._stage = ProposalStage(
+            run=run,
+            workspace=workspace,
+            ledger=ledger,
+            proposer=proposer,
+            budget=budget,
+            clock=clock,
+            emit=self.emit,
+            wall_clock_s=road.limits.wall_clock_s,
+            max_experiments=settings.max_experiments,
+            start=start,
+            asked_to_end=asked_to_end,
+        )
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
@@ -87,8 +98,8 @@ class Loop:
         self._baseline()
         untrained = 0
         while (reason := self._over()) is None:
-            experiment = next((e for e in self._all() if e.status == "open"), None) or self._propose()
-            self._think_ahead(experiment)
+            experiment = next((e for e in self._all() if e.status == "open"), None) or self._stage.propose()
+            self._stage.ask_early(experiment)
             finished = self._advance(experiment)
             if finished.status == "open":
                 return BUDGET_GONE
@@ -119,7 +130,7 @@ class Loop:
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"
                 raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
-            self._add(0, source, title="baseline", category="baseline", parent=None, checked=checked)
+            self._stage.record(0, source, checked, title="baseline", category="baseline", parent=None)
         baseline = self._all()[0]
         while len(baseline.measured) < self.settings.baseline_repeats and baseline.status == "open":
             attempt = self._attempt(baseline)
@@ -136,88 +147,6 @@ class Loop:
             self._keep(self._all()[0])
 
     # -- one experiment ----------------------------------------------------------------------------------------
-    def _propose(self) -> Experiment:
-        number = len(self._all())
-        proposal = self._next_proposal(number)
-        best = self.best()
-        parent = best if proposal.parent is None else self.ledger.experiment(self.run_id, proposal.parent)
-        # a model may write lone surrogates, a scripted file any bytes: neither may stop the run
-        source = (proposal.source or "").encode(
-            "utf-8", errors="surrogateescape" if _escaped(proposal) else "replace"
-        )
-        repeat = self.proposer.name == "repeat"
-        seen = set() if repeat else {e.fingerprint for e in self._all() if e.fingerprint}
-        checked = check(source, seen=seen, parent=parent.source)
-        verdict: dict[str, Any] = {"state": State.CHECKED}
-        if proposal.source is None:
-            verdict = {"state": State.FAILED, "status": "proposer_failed", "reason": proposal.failure}
-        elif checked.rejection is not None:
-            verdict = {"state": State.FAILED, "status": "rejected", "reason": str(checked.rejection)}
-        else:
-            verdict["constants_only"] = int(constants_only(proposal.source, parent.source))
-        self._add(  # with its verdict in one write: a crash must not leave an unchecked script open
-            number,
-            source,
-            title=proposal.title,
-            category=proposal.category,
-            hypothesis=proposal.hypothesis,
-            author=proposal.author or self.proposer.name,
-            expected_gain=proposal.expected_gain,
-            risk=proposal.risk,
-            parent=parent.number,
-            checked=checked,
-            **verdict,
-        )
-        if proposal.notes is not None:
-            self.workspace.write_notes(proposal.notes)
-        self.emit(
-            "proposed",
-            number=number,
-            title=proposal.title,
-            category=proposal.category,
-            author=proposal.author or self.proposer.name,
-        )
-        if "status" in verdict:
-            reason = f"{verdict['reason']} {checked.detail if proposal.source is not None else ''}".strip()
-            self.emit("failed", number=number, status=verdict["status"], reason=reason)
-        return self.ledger.experiment(self.run_id, number)
-
-    def _next_proposal(self, number: int) -> Proposal:
-        """The one made while the last experiment trained, if it still fits, else a new one."""
-        if (early := self._ahead.take()) is not None:
-            context, proposal = early
-            self._tell(proposal)
-            best = self.best()
-            if (fitting := on_new_best(proposal, context, best.number, best.source)) is not None:
-                return fitting
-            self.emit("dropped", title=proposal.title, reason="another script became the best meanwhile")
-        proposal = self.proposer.propose(self._context(number))
-        self._tell(proposal)
-        return proposal
-
-    def _think_ahead(self, experiment: Experiment) -> None:
-        """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
-        most, number = self.settings.max_experiments, len(self._all())
-        room = (most is None or number <= most) and not self._asked_to_end()
-        if experiment.status == "open" and room and self._ahead.wanted and self.budget.allows_another(2):
-            self._ahead.ask(self._context(number))
-
-    def _context(self, number: int) -> Context:
-        return context_for(
-            self._all(),
-            self.best(),
-            self.noise(),
-            memo=self._memo(),
-            seconds_left=self.budget.left(),
-            number=number,
-            notes=self.workspace.read_notes(),
-            wall_clock_s=self.road.limits.wall_clock_s,
-        )
-
-    def _tell(self, proposal: Proposal) -> None:
-        for notice in proposal.notices:
-            self.emit(notice.kind, **dict(notice.data))
-
     def _advance(self, experiment: Experiment) -> Experiment:
         """Train and retest until it is decided, or the budget allows no more."""
         while experiment.status == "open":
@@ -298,12 +227,12 @@ class Loop:
     def _judge(self, experiment: Experiment) -> Judgement:
         import numpy as np
 
-        best = self.best()
+        incumbent = self.best()
         noise = self.noise()
         assert noise is not None, "the baseline has at least two repeats"
-        document_bytes = np.load(best.measured[0].folder / "document_bytes.npy")
+        document_bytes = np.load(incumbent.measured[0].folder / "document_bytes.npy")
         left = self.settings.retests - (len(experiment.measured) - 1)
-        return decide(measured(experiment), measured(best), noise, document_bytes, retests_left=left)
+        return decide(measured(experiment), measured(incumbent), noise, document_bytes, retests_left=left)
 
     def _decide(self, experiment: Experiment, judgement: Judgement) -> None:
         number = experiment.number
@@ -339,8 +268,7 @@ class Loop:
 
     # -- what the ledger says ------------------------------------------------------------------------------------
     def best(self) -> Experiment:
-        """The newest kept experiment: every keep was better than (or simpler than) the one before."""
-        return [e for e in self._all() if e.status == "keep"][-1]
+        return best(self._all())
 
     def noise(self) -> Noise | None:
         return noise_floor(self._all())
@@ -357,21 +285,6 @@ class Loop:
     def _all(self) -> list[Experiment]:
         return self.ledger.experiments(self.run_id)
 
-    def _memo(self) -> str:
-        return self.workspace.memo.read_text(errors="replace") if self.workspace.memo.exists() else ""
-
-    def _add(self, number: int, source: bytes, *, checked: Any, **columns: Any) -> None:
-        self.ledger.add_experiment(
-            self.run_id,
-            number,
-            now=self.clock.time(),
-            source=source,
-            source_sha256=hashlib.sha256(source).hexdigest(),
-            fingerprint=checked.fingerprint,
-            nodes=checked.nodes,
-            **{"hypothesis": "", **columns},
-        )
-
     def _set(self, number: int, **columns: Any) -> None:
         self.ledger.set_experiment(self.run_id, number, **columns)
 
@@ -380,15 +293,6 @@ class Loop:
         now = self.clock.time()
         self.ledger.add_event(self.run_id, kind, data, now=now)
         self._emit(Event(kind, now, data))
-
-
-def _escaped(proposal: Proposal) -> bool:
-    """Whether the source's surrogates stand for bytes that were not UTF-8 (PEP 383) and can be turned back."""
-    try:
-        (proposal.source or "").encode("utf-8", errors="surrogateescape")
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _seed(run_seed: int, number: int, measurement: int) -> int:

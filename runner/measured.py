@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from runner.ledger import Experiment
@@ -20,6 +20,11 @@ def scores(experiment: Experiment) -> list[float]:
 def mean(experiment: Experiment) -> float:
     found = scores(experiment)
     return math.fsum(found) / len(found)
+
+
+def best(experiments: Sequence[Experiment]) -> Experiment:
+    """The newest kept experiment: every keep was better than (or simpler than) the one before."""
+    return [e for e in experiments if e.status == "keep"][-1]
 
 
 def measured(experiment: Experiment) -> Measured:

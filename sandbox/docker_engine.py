@@ -6,7 +6,6 @@ removed on every path, and what a crash of this process leaves behind carries la
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import time
@@ -16,14 +15,15 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import docker
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
 from sandbox import collect, images, podman, reaper
+from sandbox.client import Client
 from sandbox.deadline import Death, Watch
 from sandbox.dialect import Dialect, detect
 from sandbox.ending import ending
+from sandbox.endpoint import Endpoint, find
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
 from sandbox.execute import output_of
 from sandbox.host_config import USER, container_config, holder_config, labels, volume_options
@@ -62,6 +62,8 @@ class DockerEngine:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.client = client
+        self.endpoint: Endpoint | None = None
+        """Where the engine was found, and why there; None where a client was handed over."""
         self.dialect = dialect or Dialect()
         self.python = python
         self._owner = owner or this_process()
@@ -74,23 +76,23 @@ class DockerEngine:
     def connect(
         cls, host: str | None = None, *, runtime: str | None = None, python: str = "/opt/venv/bin/python"
     ) -> DockerEngine:
-        """Reach an engine: `host`, else $DOCKER_HOST, else the local socket. `runtime` is an OCI runtime that the
+        """Reach an engine: `host`, else the one `sandbox.endpoint` finds. `runtime` is an OCI runtime that the
         engine knows, for example "runsc". Raises EngineUnavailable, which says what to do."""
+        endpoint = Endpoint(host, "it was named") if host else find()
         try:
-            settings = {"base_url": host} if host else docker.utils.kwargs_from_env()
-            client = docker.APIClient(
-                version="auto", timeout=_REQUEST_TIMEOUT_S, max_pool_size=32, **settings
-            )
+            client = Client(endpoint, timeout_s=_REQUEST_TIMEOUT_S, pool_size=32)
             version, info = client.version(), client.info()
-        except (DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise EngineUnavailable(_advice(error, host)) from error
+        except (*ENGINE_ERRORS, ValueError) as error:  # ValueError: an address that is none
+            raise EngineUnavailable(_advice(error, endpoint)) from error
         known = info.get("Runtimes") or {}
         if runtime and runtime not in known:
             raise EngineUnavailable(
                 f"the engine has no runtime {runtime!r}; it knows {', '.join(sorted(known))}"
             )
         dialect = detect(version, info, base_url=client.base_url, runtime=runtime)
-        return cls(client, dialect=dialect, python=python)
+        engine = cls(client, dialect=dialect, python=python)
+        engine.endpoint = endpoint
+        return engine
 
     def run(self, job: Job) -> Outcome:
         refuse_malformed(job)
@@ -265,9 +267,8 @@ def _engine_errors() -> Iterator[None]:
         raise EngineUnavailable(f"the container engine failed: {one_line(str(error))}") from error
 
 
-def _advice(error: Exception, host: str | None) -> str:
-    where = host or os.environ.get("DOCKER_HOST") or "the local socket"
-    why = str(error)
+def _advice(error: Exception, endpoint: Endpoint) -> str:
+    where, why = f"{endpoint.url} ({endpoint.why})", str(error)
     if "Permission denied" in why:
         return f"you may not use the container engine at {where}: ask to join the docker group, then log in again"
     return (

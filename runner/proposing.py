@@ -1,0 +1,152 @@
+"""The first stage of an experiment: ask the proposer, check what came, write it into the ledger.
+
+What a proposer made is either a row that may train, or a row that says why it may not; the parent is never run again
+in its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from runner.ahead import Ahead, Start, in_thread, on_new_best
+from runner.budget import Budget
+from runner.check import Checked, check, constants_only
+from runner.clock import Clock
+from runner.history import context_for
+from runner.ledger import Experiment, Ledger
+from runner.measured import best, noise_floor
+from runner.protocols import Context, Proposal, Proposer, State
+from runner.workspace import Workspace
+
+
+class ProposalStage:
+    """One run's proposals. `emit` writes an event down; `max_experiments` counts proposals, None is no limit."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        workspace: Workspace,
+        ledger: Ledger,
+        proposer: Proposer,
+        budget: Budget,
+        clock: Clock,
+        emit: Callable[..., None],
+        wall_clock_s: float,
+        max_experiments: int | None,
+        start: Start = in_thread,
+        asked_to_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._run, self._workspace, self._ledger, self._proposer = run, workspace, ledger, proposer
+        self._budget, self._clock, self._emit, self._wall_clock_s = budget, clock, emit, wall_clock_s
+        self._max_experiments, self._asked_to_end = max_experiments, asked_to_end
+        self._ahead = Ahead(proposer, start)
+
+    def propose(self) -> Experiment:
+        """The next experiment: open when it may train, else failed or rejected with a reason."""
+        experiments = self._all()
+        number = len(experiments)
+        proposal = self._next_proposal(number)
+        incumbent = best(self._all())
+        parent = incumbent if proposal.parent is None else self._ledger.experiment(self._run, proposal.parent)
+        # a model may write lone surrogates, a scripted file any bytes: neither may stop the run
+        source = (proposal.source or "").encode(
+            "utf-8", errors="surrogateescape" if _escaped(proposal) else "replace"
+        )
+        repeat = self._proposer.name == "repeat"
+        seen = set() if repeat else {e.fingerprint for e in self._all() if e.fingerprint}
+        checked = check(source, seen=seen, parent=parent.source)
+        verdict: dict[str, Any] = {"state": State.CHECKED}
+        if proposal.source is None:
+            verdict = {"state": State.FAILED, "status": "proposer_failed", "reason": proposal.failure}
+        elif checked.rejection is not None:
+            verdict = {"state": State.FAILED, "status": "rejected", "reason": str(checked.rejection)}
+        else:
+            verdict["constants_only"] = int(constants_only(proposal.source, parent.source))
+        author = proposal.author or self._proposer.name
+        self.record(  # with its verdict in one write: a crash must not leave an unchecked script open
+            number,
+            source,
+            checked,
+            title=proposal.title,
+            category=proposal.category,
+            hypothesis=proposal.hypothesis,
+            author=author,
+            expected_gain=proposal.expected_gain,
+            risk=proposal.risk,
+            parent=parent.number,
+            **verdict,
+        )
+        if proposal.notes is not None:
+            self._workspace.write_notes(proposal.notes)
+        self._emit("proposed", number=number, title=proposal.title, category=proposal.category, author=author)
+        if "status" in verdict:
+            reason = f"{verdict['reason']} {checked.detail if proposal.source is not None else ''}".strip()
+            self._emit("failed", number=number, status=verdict["status"], reason=reason)
+        return self._ledger.experiment(self._run, number)
+
+    def ask_early(self, experiment: Experiment) -> None:
+        """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
+        most, number = self._max_experiments, len(self._all())
+        room = (most is None or number <= most) and not self._asked_to_end()
+        if experiment.status == "open" and room and self._ahead.wanted and self._budget.allows_another(2):
+            self._ahead.ask(self._context(number))
+
+    def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:
+        """Write experiment `number` into the ledger with what its check found."""
+        self._ledger.add_experiment(
+            self._run,
+            number,
+            now=self._clock.time(),
+            source=source,
+            source_sha256=hashlib.sha256(source).hexdigest(),
+            fingerprint=checked.fingerprint,
+            nodes=checked.nodes,
+            **{"hypothesis": "", **columns},
+        )
+
+    def _next_proposal(self, number: int) -> Proposal:
+        """The one made while the last experiment trained, if it still fits, else a new one."""
+        if (early := self._ahead.take()) is not None:
+            context, proposal = early
+            self._tell(proposal)
+            incumbent = best(self._all())
+            fitting = on_new_best(proposal, context, incumbent.number, incumbent.source)
+            if fitting is not None:
+                return fitting
+            self._emit("dropped", title=proposal.title, reason="another script became the best meanwhile")
+        proposal = self._proposer.propose(self._context(number))
+        self._tell(proposal)
+        return proposal
+
+    def _context(self, number: int) -> Context:
+        experiments = self._all()
+        memo = self._workspace.memo
+        return context_for(
+            experiments,
+            best(experiments),
+            noise_floor(experiments),
+            memo=memo.read_text(errors="replace") if memo.exists() else "",
+            seconds_left=self._budget.left(),
+            number=number,
+            notes=self._workspace.read_notes(),
+            wall_clock_s=self._wall_clock_s,
+        )
+
+    def _tell(self, proposal: Proposal) -> None:
+        for notice in proposal.notices:
+            self._emit(notice.kind, **dict(notice.data))
+
+    def _all(self) -> list[Experiment]:
+        return self._ledger.experiments(self._run)
+
+
+def _escaped(proposal: Proposal) -> bool:
+    """Whether the source's surrogates stand for bytes that were not UTF-8 (PEP 383) and can be turned back."""
+    try:
+        (proposal.source or "").encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
