@@ -120,4 +120,5 @@ def _scored(data: HeldOut, nats: NDArray[np.float32]) -> Verdict:
         document_nats=np.asarray(sums, np.float64),
         document_bytes=data.document_bytes,
         position_nats=nats,
+        uniform_bpb=float(np.log2(data.vocab_size) * scored.sum() / data.document_bytes.sum()),
     )

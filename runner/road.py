@@ -126,7 +126,7 @@ class Road:
         return Trip(
             outcome=found or TripOutcome.OK,
             reason=reason,
-            val_bpb=verdict.val_bpb if verdict else None,
+            val_bpb=_bounded(verdict) if verdict else None,
             seconds=outcome.seconds,
             seed=seed,
             train_sha256=hashlib.sha256(source).hexdigest(),
@@ -249,6 +249,12 @@ def artifact(outcome: Outcome) -> tuple[TripOutcome | None, str | None]:
     if outcome.exit_code != 0:
         return TripOutcome.CRASH, None
     return TripOutcome.NO_ARTIFACT, f"no_{missing.partition('.')[0]}"
+
+
+def _bounded(verdict: Verdict) -> float | None:
+    """A model that is worse than guessing evenly counts as guessing evenly: a score without an end could carry text."""
+    scores = [score for score in (verdict.val_bpb, verdict.uniform_bpb) if score is not None]
+    return None if verdict.val_bpb is None else min(scores)
 
 
 def _judged(verdict: Verdict) -> tuple[TripOutcome, str | None]:

@@ -65,7 +65,7 @@ class LlmProposer:
     # -- one question ----------------------------------------------------------------------------------------
     def _ask(self, context: Context) -> Proposal:
         task = self._task(context)
-        deadline = self._clock.monotonic() + context.seconds_left
+        deadline = self._clock.monotonic() + context.time_limit_s
         said: list[Message] = prompt.messages(context, task, self._count, money=self._money())
         answer = self._caller.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
         try:
@@ -172,7 +172,7 @@ class LlmProposer:
         if proposal.failure not in EXHAUSTED:
             return proposal
         left = self._paused_until - self._clock.monotonic()
-        self._clock.sleep(max(min(left, context.seconds_left), 0.0))
+        self._clock.sleep(max(min(left, context.time_limit_s), 0.0))
         return replace(proposal, failure="no model answers, and the optimiser has nothing to tune either")
 
     # -- small matters ---------------------------------------------------------------------------------------

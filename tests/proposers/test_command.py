@@ -22,7 +22,7 @@ def ask(program: str, *, timeout_s: float = 20.0) -> Proposal:
 
 def test_a_program_reads_the_context_and_prints_the_new_script() -> None:
     program = (
-        "import json, sys; c = json.load(sys.stdin); assert c['schema'] == 'autoresearch/context/1'\n"
+        "import json, sys; c = json.load(sys.stdin); assert c['schema'] == 'autoresearch/context/2'\n"
         "print('# title: more'); print(c['best_source'] + 'n = %d' % c['number'])"
     )
     proposal = ask(program)

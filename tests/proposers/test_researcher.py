@@ -162,7 +162,7 @@ def test_a_refused_key_is_not_tried_again(tmp_path: Path) -> None:
 
 def test_waiting_never_outlasts_the_search(tmp_path: Path) -> None:
     clock = Clock()
-    researcher(tmp_path, FakeClient(busy("100")), clock=clock).propose(context(seconds_left=50.0))
+    researcher(tmp_path, FakeClient(busy("100")), clock=clock).propose(context(time_limit_s=50.0))
     assert sum(clock.slept) <= 50.0
 
 
@@ -253,7 +253,7 @@ def test_the_prompt_goes_from_what_never_changes_to_what_always_does(tmp_path: P
     client = FakeClient(good(), good("W = 5"))
     model = researcher(tmp_path, client)
     model.propose(context())
-    model.propose(context(past(1), past(2), seconds_left=1800.0, notes="remember"))
+    model.propose(context(past(1), past(2), trainings_left=6, notes="remember"))
     first, second = (said for _, said in client.asked)
     assert [m.stable for m in first] == [True, True, True, False]
     assert first[:3] == second[:3]

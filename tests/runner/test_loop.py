@@ -214,7 +214,8 @@ def test_a_script_is_judged_beside_the_losses_of_the_best_one(tmp_path: Path) ->
     baseline, better, worse = (night.ledger.experiments("night")[n] for n in (0, 1, 2))
 
     seen = night.judge.references
-    assert seen is not None and seen[:3] == [None] * 3, "the baseline has nothing beside it"
+    assert seen is not None
+    assert seen[:3] == [None] * 3, "the baseline has nothing beside it"
     assert {round(nats, 3) for nats in seen if nats is not None} == {2.0, 1.9}
     for attempt in (*baseline.measured, *better.measured):
         assert (attempt.folder / POSITIONS).stat().st_mode & 0o777 == 0o600
