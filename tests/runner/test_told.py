@@ -42,7 +42,7 @@ def test_a_score_lies_on_a_grid_no_finer_than_a_tenth_of_the_noise(value: float)
 def test_a_width_takes_few_values(value: float) -> None:
     told = TOLD.width(value)
     assert told is not None
-    assert told == FINEST or told <= value < 1.6 * told
+    assert told == FINEST or told <= value * (1 + 1e-9) < 1.7 * told
     digits = told / 10 ** math.floor(math.log10(told) + 1e-9)
     assert any(digits == pytest.approx(size) for size in (1, 1.5, 2, 3, 5, 7))
 
@@ -86,7 +86,7 @@ def told_in(night: Night, judge: WrittenScore | None = None) -> list[Context]:
 
 
 def test_the_agent_is_told_no_number_of_a_script_that_writes_text_into_its_score(tmp_path: Path) -> None:
-    night = Night(tmp_path, [source(9025290680.57, "a = 1\n"), source(1.9, "b = 1\n")])
+    night = Night(tmp_path, [source(9025290.57, "a = 1\n"), source(1.9, "b = 1\n")])
     told = told_in(night)
     context = context_for(
         night.ledger.experiments("night"),
@@ -99,7 +99,7 @@ def test_the_agent_is_told_no_number_of_a_script_that_writes_text_into_its_score
     )
     for past in (told[-1].history[1], context.history[1]):
         assert (past.val_bpb, past.delta, past.margin, past.reason) == (None, None, None, MUCH_WORSE)
-    assert "9025" not in repr(told)
+    assert "9025" not in repr([replace(past, source="") for context in told for past in context.history])
 
 
 def test_what_judging_took_is_told_to_nobody(tmp_path: Path) -> None:
