@@ -128,7 +128,7 @@ class ProposalStage:
             experiments,
             best(experiments),
             noise_floor(experiments),
-            memo=memo.read_text(errors="replace") if memo.exists() else "",
+            memo=memo.read_text(encoding="utf-8-sig", errors="replace") if memo.exists() else "",
             trainings_left=self._budget.trainings_left(sum(len(e.attempts) for e in experiments)),
             time_limit_s=self._budget.left(),
             number=number,
