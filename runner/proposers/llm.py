@@ -63,8 +63,8 @@ class LlmProposer:
             proposal = self._stand_in(context)
             if proposal.failure != SILENT or (self._silent and not self._waited_for(context)):
                 return proposal
-            left = context.seconds_left - (self._clock.monotonic() - started)
-            context = replace(context, seconds_left=max(left, 0.0))
+            left = context.time_limit_s - (self._clock.monotonic() - started)
+            context = replace(context, time_limit_s=max(left, 0.0))
         try:
             proposal = self._ask(context)
         except NoMoney:

@@ -254,7 +254,7 @@ def test_while_the_optimiser_can_stand_in_nothing_is_waited_for(tmp_path: Path) 
 def test_a_wait_ends_with_the_search_and_when_the_run_is_asked_to_end(tmp_path: Path) -> None:
     clock = Clock()
     model = researcher(tmp_path, FakeClient(CallFailed(Cause.KEY, "no", sent=False)), clock=clock)
-    short = context(best_source="x = 1\n", seconds_left=100.0)
+    short = context(best_source="x = 1\n", time_limit_s=100.0)
     model.propose(short)
     assert model.propose(short).failure == SILENT
     assert sum(clock.slept) == pytest.approx(100)
