@@ -155,6 +155,7 @@ class JudgeContainer:
 def _copy(artifact: Path, folder: Path) -> None:
     """The two files as files of this container's own: through one inode (its page cache, its locks, its times) a program
     that broke out in one container could talk to the next one."""
+    folder.chmod(0o755)  # whatever the umask is
     for name in ARTIFACT:
         shutil.copyfile(artifact / name, folder / name)
         (folder / name).chmod(0o444)
