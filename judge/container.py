@@ -18,6 +18,7 @@ from judge.heldout import HeldOut
 from judge.limits import JudgeLimits
 from judge.verdict import Reason, Verdict
 from sandbox.engine import Engine
+from sandbox.inputs import make_folder, write_file
 from sandbox.outcome import Ending, Fault, Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Mount, Output, Role
 
@@ -106,7 +107,7 @@ class JudgeContainer:
             case.scratch / f"{folder}-{part}" for part in ("question", "answer", "artifact")
         )
         for made in (question, answer, artifact):
-            made.mkdir(mode=0o755)
+            make_folder(made)
         _copy(case.artifact, artifact)
         request = {
             "schema": REQUEST_SCHEMA,
@@ -117,8 +118,8 @@ class JudgeContainer:
             "vocab_size": data.vocab_size,
             "limits": asdict(self.limits.program),
         }
-        (question / "request.json").write_text(json.dumps(request))
-        (question / "rows.bin").write_bytes(rows)
+        write_file(question / "request.json", json.dumps(request).encode())
+        write_file(question / "rows.bin", rows)
         size = shape[0] * shape[1] * 4
         try:
             outcome = self.engine.run(self._job(case, role, question, artifact, answer, Output(name, size)))
@@ -155,7 +156,6 @@ class JudgeContainer:
 def _copy(artifact: Path, folder: Path) -> None:
     """The two files as files of this container's own: through one inode (its page cache, its locks, its times) a program
     that broke out in one container could talk to the next one."""
-    folder.chmod(0o755)  # whatever the umask is
     for name in ARTIFACT:
         shutil.copyfile(artifact / name, folder / name)
         (folder / name).chmod(0o444)

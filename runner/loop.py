@@ -21,7 +21,7 @@ from runner.decide import Judgement, Noise, decide
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
-from runner.measured import beside, best, mean, measured, noise_floor
+from runner.measured import beside, best, lost, mean, measured, noise_floor
 from runner.proposing import ProposalStage
 from runner.protocols import (
     EXHAUSTED,
@@ -121,8 +121,19 @@ class Loop:
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
-        for experiment in self._all():
-            if experiment.status == "keep" and not self.keeper.complete(experiment):
+        kept = [e for e in self._all() if e.status == "keep"]
+        for experiment in [*kept[-1:], *(e for e in self._all() if e.status == "open")]:
+            if gone := lost(experiment):
+                raise PrerequisiteMissing(
+                    f"{gone[0]} is gone, and without it nothing can be compared with experiment {experiment.number}: put it "
+                    "back, or begin a new run without --resume"
+                )
+        for experiment in kept:
+            if self.keeper.complete(experiment):
+                continue
+            if gone := self.keeper.gone(experiment):  # it can never be frozen; the run can go on
+                self.emit("not_frozen", number=experiment.number, missing=gone)
+            else:
                 self._keep(experiment)
 
     def _baseline(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from judge.verdict import Reason, Verdict
 from runner.protocols import Progress, State, Trip, TripOutcome
 from sandbox.engine import Engine
+from sandbox.inputs import make_folder
 from sandbox.outcome import Ending, Fault, Outcome, Refusal
 from sandbox.spec import GIB, MIB, Job, Lease, Limits, Mount, Output, Role
 
@@ -152,7 +153,7 @@ class Road:
 
         scratch = folder / f"judge-{split}"
         clear_judging(folder)  # of a runner that was killed here
-        scratch.mkdir(mode=0o755)
+        make_folder(scratch)
         try:
             verdict = self.judge.score(
                 folder,
