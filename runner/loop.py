@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.ahead import Start, in_thread
@@ -32,7 +33,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
-from runner.road import Ids, Road, clear_lost
+from runner.road import POSITIONS, Ids, Road, clear_lost
 from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
@@ -211,6 +212,7 @@ class Loop:
             seed=seed,
             folder=folder,
             progress=progress,
+            reference=self._reference(),
         )
         spent = self.clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
@@ -232,6 +234,11 @@ class Loop:
         clear_attempts(self.ledger.experiment(self.run_id, number))
         self._count_infrastructure(trip.outcome, trip.detail)
         return self.ledger.experiment(self.run_id, number).attempts[-1]
+
+    def _reference(self) -> Path | None:
+        """What the best script lost at every position, once there is a best script."""
+        kept = [e for e in self._all() if e.status == "keep" and e.measured]
+        return kept[-1].measured[0].folder / POSITIONS if kept else None
 
     def _count_infrastructure(self, outcome: TripOutcome, detail: str) -> None:
         if outcome is not TripOutcome.INFRASTRUCTURE:

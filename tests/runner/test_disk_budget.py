@@ -16,7 +16,7 @@ from sandbox.outcome import Ending, Outcome
 from sandbox.spec import Job
 
 IDEAS = [source(1.9, "better = 1\n"), source(2.1, "worse = 1\n")]
-WEIGHTS = {"params.safetensors", "model.stablehlo", "clock.f64"}
+WEIGHTS = {"params.safetensors", "model.stablehlo", "clock.f64", "position_nats.npy"}
 
 
 class ForgetsTheModel(Night):
