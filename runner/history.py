@@ -36,6 +36,7 @@ def context_for(
         best_number=best.number,
         notes=sanitise(notes),
         wall_clock_s=wall_clock_s,
+        best_constants=best.facts.constants,
     )
 
 
@@ -56,6 +57,7 @@ def _past(experiment: Experiment) -> PastExperiment:
         margin=_rounded(experiment.margin),
         author=experiment.author,
         fingerprint=experiment.fingerprint,
+        constants=experiment.facts.constants,
     )
 
 

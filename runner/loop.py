@@ -31,6 +31,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
+from runner.reader.process import Reader, shared
 from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
 from runner.workspace import Workspace
 
@@ -71,7 +72,9 @@ class Loop:
         emit: Subscriber,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
+        reader: Reader | None = None,
     ) -> None:
+        self._reader = reader or shared()
         self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
         self.road, self.keeper, self.budget = road, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
@@ -87,6 +90,7 @@ class Loop:
             emit=self.emit,
             wall_clock_s=road.limits.wall_clock_s,
             max_experiments=settings.max_experiments,
+            reader=self._reader,
             start=start,
             asked_to_end=asked_to_end,
         )
@@ -119,6 +123,7 @@ class Loop:
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
+        self._stage.read_history()
         for experiment in self._all():
             if experiment.status == "keep" and not self.keeper.complete(experiment):
                 self._keep(experiment)
@@ -126,7 +131,7 @@ class Loop:
     def _baseline(self) -> None:
         if not self._all():
             source = self.workspace.script.read_bytes()
-            checked = check(source)
+            checked = check(source, self._reader)
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"
                 raise NothingEvaluated(f"train.py cannot be the baseline: {why}")

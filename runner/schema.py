@@ -100,4 +100,8 @@ MIGRATIONS = (
     ALTER TABLE calls ADD COLUMN answer TEXT;
     ALTER TABLE calls ADD COLUMN finish TEXT NOT NULL DEFAULT '';
     """,
+    """
+    ALTER TABLE experiments ADD COLUMN facts TEXT;
+    ALTER TABLE calls ADD COLUMN reading TEXT NOT NULL DEFAULT 'no' CHECK (reading IN ('no', 'begun', 'survived'));
+    """,
 )

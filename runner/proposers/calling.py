@@ -12,6 +12,7 @@ import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
@@ -53,8 +54,11 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`call` is the ledger's number of the call that gave it."""
+
     model: str
     completion: Completion
+    call: int
 
 
 class Caller:
@@ -86,6 +90,10 @@ class Caller:
             raise NoMoney
         raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
 
+    def reading(self, answer: Answer) -> AbstractContextManager[None]:
+        """Around the reading of an answer: one that ends the runner meanwhile is not read again."""
+        return self._ledger.reading(answer.call)
+
     def left_usd(self) -> float | None:
         """Dollars that may still be spent; None without a limit."""
         if self.terms.max_usd is None:
@@ -99,7 +107,7 @@ class Caller:
             if (unread.number, unread.purpose, unread.about_sha256) == wanted:
                 self._unread.remove(unread)
                 self.notices.append(Notice("answer_saved", {"model": unread.model, "number": number}))
-                return Answer(unread.model, Completion(unread.answer, unread.finish, None))
+                return Answer(unread.model, Completion(unread.answer, unread.finish, None), unread.id)
         return None
 
     def _ask(
@@ -164,7 +172,7 @@ class Caller:
                 detail=said["finish"],
                 **said,
             )
-        return Answer(model, completion)
+        return Answer(model, completion, call)
 
     def _wait(self, trial: int, error: CallFailed) -> float | None:
         """Seconds until the next try; None when the provider asks for more patience than a night allows."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.check import constants_only, fingerprint
+from runner.check import constants_only
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.ledger import Ledger
 from runner.proposers import prompt
@@ -29,8 +29,14 @@ from runner.proposers.model import (
 from runner.proposers.terms import terms_for
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import Context, PastExperiment, Proposal
+from runner.reader.process import shared
 from runner.spending import Caps
 from runner.workspace import Config
+
+
+def fingerprint(text: str) -> str:
+    return shared().facts(text).fingerprint
+
 
 SCRIPT = "LR = 1.0  # tune: log 0.1 10\nW = 3\n"
 PRICE = Price(2e-6, 8e-6, 1e-6, 3e-6)
@@ -115,7 +121,8 @@ BASELINE = past(
 
 def context(*history: PastExperiment, **changes: Any) -> Context:
     made = Context("the memo", SCRIPT, 2.0, 0.001, (BASELINE, *history), 3600.0, len(history) + 1)
-    return replace(made, **changes)
+    made = replace(made, **changes)
+    return replace(made, best_constants=shared().facts(made.best_source).constants)
 
 
 def good(replacement: str = "W = 4", notes: str = "") -> Completion:
@@ -370,12 +377,12 @@ def test_hybrid_gives_every_third_trial_to_the_model(tmp_path: Path) -> None:
 
 
 def test_a_change_of_constants_alone_is_known() -> None:
-    assert constants_only("LR = 2\nx = f()\n", "LR = 1\nx = f()\n")
-    assert not constants_only("LR = 1\nx = g()\n", "LR = 1\nx = f()\n")
-    assert not constants_only("LR = 1\n# c\n", "LR = 1\n")
+    assert constants_only(shared().facts("LR = 2\nx = f()\n"), shared().facts("LR = 1\nx = f()\n"))
+    assert not constants_only(shared().facts("LR = 1\nx = g()\n"), shared().facts("LR = 1\nx = f()\n"))
+    assert not constants_only(shared().facts("LR = 1\n# c\n"), shared().facts("LR = 1\n"))
 
 
 def test_the_harness_is_described_from_its_own_source() -> None:
-    api = prompt.harness_api()
+    api = prompt.harness_api(shared())
     assert "def export_model(forward" in api
     assert "_telemetry" not in api
