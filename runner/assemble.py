@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing
+from runner.protocols import Conditions
 from runner.workspace import Config
 from sandbox.spec import GIB, Limits
 
@@ -33,6 +35,7 @@ class Rooms:
     road: Road
     unheld: Callable[[], str]
     """Tries the limits on the real engine, some seconds: why a run must not be left alone on it; empty when all hold."""
+    conditions: Conditions = field(default_factory=Conditions)
 
 
 def default_data(variant: str) -> Path:
@@ -85,7 +88,23 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
         from runner.compile_check import checked
 
         road = checked(road, parse_duration(config.compile_check))
-    return Rooms(engine, images, folder, road, lambda: unheld(engine, images.candidate.id))
+    conditions = Conditions(
+        variant=config.variant,
+        cpus=config.cpus or len(os.sched_getaffinity(0)),
+        cpu_model=cpu_model(),
+        judge_wall_clock_s=parse_duration(config.judge_wall_clock),
+    )
+    return Rooms(engine, images, folder, road, lambda: unheld(engine, images.candidate.id), conditions)
+
+
+def cpu_model() -> str:
+    """What this machine calls its processors, "" where it does not say: XLA's code for another model may round otherwise."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    return ""
 
 
 def leases(config: Config) -> Leases:

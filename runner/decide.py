@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.protocols import Decision
+from runner.protocols import SIMPLER, Decision
 
 # Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
 # looks below, and with the incumbent run again beside what would be kept (runner/loop.py), a script that changes nothing is
@@ -124,7 +124,7 @@ def decide(
     if retests_left > 0 and (promising or (simpler and runs < _SIMPLER_RUNS)):
         return Judgement(Decision.RETEST, "within the noise", delta, margin)
     if simpler:
-        return Judgement(Decision.KEEP, "as good and simpler", delta, margin)
+        return Judgement(Decision.KEEP, SIMPLER, delta, margin)
     reason = "not better beyond the noise" if delta < 0 else "not better"
     return Judgement(Decision.DISCARD, reason, delta, margin)
 

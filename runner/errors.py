@@ -35,6 +35,11 @@ class CannotReproduce(RunnerError):
     kind = "cannot_reproduce"
 
 
+class Inconclusive(RunnerError):
+    exit_code = 9
+    kind = "inconclusive"
+
+
 class NotRunning(RunnerError):
     exit_code = 8
     kind = "not_running"

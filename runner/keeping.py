@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from runner.clock import Clock
 from runner.decide import Noise
 from runner.ledger import Experiment
 from runner.measured import mean
+from runner.protocols import SIMPLER, Conditions
 from runner.road import Ids, Road
 from runner.snapshot import Kept, freeze, tag_of
 from sandbox.engine import Image, ImageMissing, SandboxError
@@ -26,6 +27,7 @@ class Keeper:
     data: Path
     workspace: Path
     clock: Clock
+    conditions: Conditions = field(default_factory=Conditions)
 
     def complete(self, experiment: Experiment) -> bool:
         """Whether image and commit are recorded and the image is still there (somebody may have pruned it)."""
@@ -71,8 +73,11 @@ class Keeper:
             repeats=len(experiment.measured),
             sigma=noise.sigma,
             freedom=noise.freedom,
+            gain=_claimed(experiment),
             test_bpb=test_bpb,
-            wall_clock_s=self.road.limits.wall_clock_s,
+            limits=self.road.limits,
+            preset=self.road.preset,
+            conditions=self.conditions,
             params_sha256=first.params_sha256,
             judge_version=JUDGE_VERSION,
             kept_at=now,
@@ -83,3 +88,10 @@ class Keeper:
         commit = lineage.record(self.workspace, experiment.run, source, message, at=now)
         tag = tag_of(experiment.run, experiment.number)
         return {"image": image.id, "tag": tag, "git_commit": commit, "test_bpb": test_bpb}
+
+
+def _claimed(experiment: Experiment) -> float:
+    """Bits per byte that it was better by than the script it was kept over; a baseline and a simplification claim none."""
+    if experiment.delta is None or experiment.reason == SIMPLER:
+        return 0.0
+    return max(-experiment.delta, 0.0)

@@ -58,6 +58,8 @@ class Decision(StrEnum):
     RETEST = "retest"
 
 
+SIMPLER = "as good and simpler"
+"""Why a script was kept that is not better."""
 USED_UP = "the scripted proposals are used up"
 NOTHING_TO_TUNE = "train.py has no constant with a `# tune:` comment (see docs/proposers.md)"
 ALL_TRIED = "every change that came up was tried before"
@@ -66,6 +68,17 @@ INVALID_PROPOSAL = "the proposer returned no valid proposal"
 MONEY_GONE = "the money is gone: another call could cost more than what is left"
 EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED, MONEY_GONE})
 """Failures after which asking again is no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """Under what a run's scripts are trained and judged, beside the limits of the container. Unknown is 0 or empty."""
+
+    variant: str = "cpu"
+    cpus: int = 0
+    """CPUs of one training: on another number XLA sums in another order."""
+    cpu_model: str = ""
+    judge_wall_clock_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +188,10 @@ class Trip:
     contended: bool = False
     detail: str = ""
     """For the operator (infrastructure messages); never shown to an agent."""
+    timed_out: bool = False
+    """The training was ended at its wall clock."""
+    cpus: int = 0
+    """How many CPUs were leased: XLA sums in another order on another number."""
 
 
 Progress = Callable[[State], None]

@@ -1,29 +1,38 @@
-"""A kept experiment again, from its image tag: same script, same limits, same judge, PASS or FAIL.
+"""A kept experiment again, from its image tag: same script, same limits, same judge, and a verdict that means something.
 
 A time-budgeted run does not repeat exactly, because the clock decides the number of steps; so PASS means within the
-noise band that was measured when it was kept. `exact` plays back the clock's recorded answers instead: the same
-script on the same kind of device then takes the same steps, and the weights must be the same byte for byte.
+noise band that was measured when it was kept. Where that band is wider than the gain that the image claims, a score
+within it tells nothing, and the verdict is INCONCLUSIVE. `exact` plays back the clock's recorded answers instead: the
+tape decides the steps, the same script on the same kind of device then takes the same steps in whatever time it needs, and
+the weights must be the same byte for byte. A replay that was no whole replay is INCONCLUSIVE, too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from runner.data.manifest import manifest_sha256
-from runner.decide import Noise
+from judge.judge import JUDGE_VERSION
+from runner import replay as tapes
 from runner.errors import CannotReproduce
 from runner.protocols import Trip, TripOutcome
 from runner.road import PYTHON, Ids, Road
-from runner.snapshot import HOME, PREFIX, SCRIPT
-from sandbox.engine import Engine, Image, SandboxError
+from runner.snapshot import HOME, SCRIPT, Facts
+from sandbox.engine import Engine
 from sandbox.outcome import CollectedFile
 from sandbox.spec import MIB, Job, Limits, Output, Role
 
 MIN_BAND = 0.002
 """Bits per byte: no band is narrower, since two machines of one kind differ by about this much in speed alone."""
+WIDEST_BAND = 0.05
+"""Share of the recorded score: beyond it a script that claims no gain (a baseline) cannot be said to have come back."""
+REPLAY_TIMES, REPLAY_LEAST_S, REPLAY_MOST_S = 6.0, 120.0, 24 * 3600.0
+"""A replay may take so many times the recorded wall clock, and at least and at most so many seconds: the tape ends it."""
 TAPE = "clock.f64"
 
 
@@ -33,65 +42,195 @@ class RoadFor(Protocol):
     def __call__(self, image: str, wall_clock_s: float) -> Road: ...
 
 
+class Verdict(StrEnum):
+    PASS = "PASS"
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+
+
+class Reason(StrEnum):
+    """Why it is not a PASS, where it is not that the script had no score (then the outcome says why) or
+    `runner.replay.Interrupted`."""
+
+    OUTSIDE_BAND = "outside_band"
+    WEIGHTS_DIFFER = "weights_differ"
+    BAND_WIDER_THAN_GAIN = "band_wider_than_gain"
+    BAND_TOO_WIDE = "band_too_wide"
+    CONTENDED = "contended"
+    """Somebody else computed beside it, and it did not come back."""
+    OTHER_DEVICE = "other_device"
+    """Other weights, from another kind of device than the recorded one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """`band` is how far (bits per byte) the new score may lie from the recorded one."""
+    """`band` is how far (bits per byte) the new score may lie from the recorded one. `reason` is a value of `Reason`, of
+    `Interrupted`, of `TripOutcome`, or None for a PASS. `answers` and `answers_needed` count the clock's answers that a replay
+    has played and had to play."""
 
     tag: str
-    passed: bool
+    verdict: Verdict
+    reason: str | None
     recorded: float
     measured: float | None
     band: float
+    gain: float | None
     exact: bool
     weights_equal: bool | None
-    trip: Trip
+    trips: Sequence[Trip]
+    time_limit_s: float
+    answers: int | None = None
+    answers_needed: int | None = None
 
 
 def reproduce(
-    engine: Engine, tag: str, road_for: RoadFor, folder: Path, *, exact: bool, manifest: Path
+    engine: Engine,
+    facts: Facts,
+    road_for: RoadFor,
+    folder: Path,
+    *,
+    exact: bool,
+    repeats: int = 1,
+    time_limit_s: float | None = None,
+    cpu_model: str = "",
 ) -> Reproduction:
-    """Run the snapshot `tag` once more. Raises CannotReproduce when there is nothing to run or to compare."""
-    try:
-        image = engine.image(tag)
-    except SandboxError as error:
-        raise CannotReproduce(f"{error}; `autoresearch ls` shows the tags of kept experiments") from error
-    facts = _facts(image, tag)
-    if manifest_sha256(manifest) != facts["data-sha256"]:
+    """Run the snapshot once more, or `repeats` times with seeds of their own; once where `exact`. `time_limit_s` is what one
+    training may take: what it was kept under if not said, and several times that for a replay. `cpu_model` is this machine's.
+
+    Raises CannotReproduce when there is nothing to run or to compare.
+    """
+    if not exact and facts.judge_version not in {None, JUDGE_VERSION}:
         raise CannotReproduce(
-            f"{tag} was measured on other data than what is prepared here; prepare the same data"
+            f"{facts.tag} was scored by version {facts.judge_version} of the judge and this is version {JUDGE_VERSION}: the "
+            "scores would not compare; --exact compares the weights"
         )
-    road = road_for(image.id, float(facts["wall-clock-s"]))
+    limit = time_limit_s or (_replay_s(facts.wall_clock_s) if exact else facts.wall_clock_s)
+    road = replace(road_for(facts.image.id, limit), told_wall_clock_s=facts.wall_clock_s)
     folder.mkdir(parents=True)
-    source, tape = _extract(engine, image, road, folder, facts["train-sha256"], exact=exact)
-    ids = Ids("reproduce", facts["experiment"], 1)
-    trip = road.travel(source, ids, seed=int(facts["seed"]), folder=folder / "trip", replay=tape)
-    if trip.outcome is TripOutcome.INFRASTRUCTURE:
-        raise CannotReproduce(f"the engine failed before there was a result: {trip.detail or trip.reason}")
-    noise = Noise(float(facts["sigma"]), int(facts["freedom"]))
-    band = max(MIN_BAND, noise.repeat_quantile * noise.sigma * math.sqrt(1 + 1 / int(facts["repeats"])))
-    recorded = float(facts["val-bpb"] if exact else facts["mean-val-bpb"])
-    within = trip.val_bpb is not None and abs(trip.val_bpb - recorded) <= band
-    equal = trip.params_sha256 == facts["params-sha256"] if exact else None
-    return Reproduction(tag, within and equal is not False, recorded, trip.val_bpb, band, exact, equal, trip)
-
-
-def _facts(image: Image, tag: str) -> dict[str, str]:
-    facts = {
-        name.removeprefix(f"{PREFIX}."): value
-        for name, value in image.labels.items()
-        if name.startswith(PREFIX)
-    }
-    needed = {"experiment", "seed", "val-bpb", "mean-val-bpb", "repeats", "sigma", "freedom", "wall-clock-s"}
-    needed |= {"train-sha256", "params-sha256", "data-sha256"}
-    if missing := needed - set(facts):
-        raise CannotReproduce(
-            f"{tag} is not a snapshot of ours: it lacks the labels {', '.join(sorted(missing))}"
+    source, tape = _extract(engine, facts, road, folder, exact=exact)
+    trips = []
+    for number in range(1 if exact else repeats):
+        ids = Ids("reproduce", facts.experiment, number + 1)
+        trip = road.travel(
+            source, ids, seed=_seed(facts.seed, number), folder=folder / f"trip-{number + 1}", replay=tape
         )
-    return facts
+        if trip.outcome is TripOutcome.INFRASTRUCTURE:
+            raise CannotReproduce(
+                f"the engine failed before there was a result: {trip.detail or trip.reason}"
+            )
+        trips.append(trip)
+        if trip.val_bpb is None:
+            break
+    if tape is not None:
+        return _exact(facts, trips[0], tape, cpu_model, limit)
+    return _within_noise(facts, trips, limit)
+
+
+def _band(facts: Facts, runs: int) -> float:
+    """How far (bits per byte) the mean of `runs` new scores may lie from the recorded mean."""
+    noise = facts.noise
+    spread = noise.repeat_quantile * noise.sigma * math.sqrt(1 / runs + 1 / max(facts.repeats, 1))
+    return max(MIN_BAND, spread)
+
+
+def _too_wide(facts: Facts, band: float) -> Reason | None:
+    """Why a score within `band` would tell nothing of what the image claims."""
+    if facts.gain:
+        return Reason.BAND_WIDER_THAN_GAIN if band >= facts.gain else None
+    return Reason.BAND_TOO_WIDE if not band <= WIDEST_BAND * facts.mean_val_bpb else None
+
+
+def _within_noise(facts: Facts, trips: Sequence[Trip], limit: float) -> Reproduction:
+    scores = [trip.val_bpb for trip in trips if trip.val_bpb is not None]
+    band = _band(facts, len(trips))
+    measured = math.fsum(scores) / len(scores) if len(scores) == len(trips) else None
+    verdict, reason = Verdict.PASS, None
+    if measured is None or not abs(measured - facts.mean_val_bpb) <= band:
+        verdict, reason = (
+            Verdict.FAIL,
+            str(trips[-1].outcome if measured is None else Reason.OUTSIDE_BAND),
+        )
+        if any(trip.contended for trip in trips):
+            verdict, reason = Verdict.INCONCLUSIVE, str(Reason.CONTENDED)
+    elif wide := _too_wide(facts, band):
+        verdict, reason = Verdict.INCONCLUSIVE, str(wide)
+    return Reproduction(
+        facts.tag,
+        verdict,
+        reason,
+        facts.mean_val_bpb,
+        measured,
+        band,
+        facts.gain,
+        exact=False,
+        weights_equal=None,
+        trips=trips,
+        time_limit_s=limit,
+    )
+
+
+def _exact(facts: Facts, trip: Trip, tape: Path, cpu_model: str, limit: float) -> Reproduction:
+    """The hash decides. The same weights score the same but for rounding, so the band is the narrowest there is."""
+    recorded = tapes.read(tape)
+    try:
+        replayed = tapes.read(trip.folder / TAPE)
+    except OSError:
+        replayed = tapes.NOTHING
+    equal = trip.params_sha256 == facts.params_sha256
+    cut = tapes.interrupted(recorded, replayed, timed_out=trip.timed_out)
+    verdict, reason = Verdict.PASS, None
+    if equal and trip.val_bpb is None:
+        verdict, reason = Verdict.FAIL, str(trip.outcome)
+    elif equal:
+        same_judge = facts.judge_version in {None, JUDGE_VERSION}
+        if same_judge and not abs((trip.val_bpb or 0.0) - facts.val_bpb) <= MIN_BAND:
+            verdict, reason = Verdict.FAIL, str(Reason.OUTSIDE_BAND)
+    elif cut is not None and (trip.outcome is TripOutcome.OK or trip.timed_out):
+        verdict, reason = Verdict.INCONCLUSIVE, str(cut)
+    elif trip.outcome is not TripOutcome.OK:
+        verdict, reason = Verdict.FAIL, str(trip.outcome)
+    elif _other_device(facts, trip, cpu_model):
+        verdict, reason = Verdict.INCONCLUSIVE, str(Reason.OTHER_DEVICE)
+    else:
+        verdict, reason = Verdict.FAIL, str(Reason.WEIGHTS_DIFFER)
+    return Reproduction(
+        facts.tag,
+        verdict,
+        reason,
+        facts.val_bpb,
+        trip.val_bpb,
+        MIN_BAND,
+        facts.gain,
+        exact=True,
+        weights_equal=equal,
+        trips=[trip],
+        time_limit_s=limit,
+        answers=replayed.needed,
+        answers_needed=recorded.needed,
+    )
+
+
+def _other_device(facts: Facts, trip: Trip, cpu_model: str) -> bool:
+    """Whether what is known of the recorded device is not so here."""
+    return (facts.cpus not in {0, trip.cpus}) or (
+        facts.preset != "gpu" and facts.cpu_model not in {"", cpu_model}
+    )
+
+
+def _replay_s(wall_clock_s: float) -> float:
+    return min(max(REPLAY_TIMES * wall_clock_s, REPLAY_LEAST_S), REPLAY_MOST_S)
+
+
+def _seed(recorded: int, number: int) -> int:
+    """The recorded one first, then others that follow from it."""
+    if number == 0:
+        return recorded
+    digest = hashlib.sha256(f"{recorded}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF
 
 
 def _extract(
-    engine: Engine, image: Image, road: Road, folder: Path, train_sha256: str, *, exact: bool
+    engine: Engine, facts: Facts, road: Road, folder: Path, *, exact: bool
 ) -> tuple[bytes, Path | None]:
     """The script (and the clock's tape) out of the image, by a container like any other."""
     home = folder / "extracted"
@@ -105,7 +244,7 @@ def _extract(
                 experiment="extract",
                 attempt=1,
                 role=Role.EXTRACT,
-                image=image.id,
+                image=facts.image.id,
                 command=(PYTHON, "-I", "-B", "-c", program),
                 limits=replace(Limits(wall_clock_s=60.0), out_bytes=32 * MIB),
                 lease=lease,
@@ -114,7 +253,7 @@ def _extract(
             )
         )
     script: CollectedFile | None = outcome.files.get(SCRIPT)
-    if script is None or script.sha256 != train_sha256:
+    if script is None or script.sha256 != facts.train_sha256:
         raise CannotReproduce(
             f"the script in the image is not the one its label names ({outcome.detail or outcome.ending})"
         )

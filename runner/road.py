@@ -71,6 +71,8 @@ class Road:
     limits: Limits
     eval_batch: int = 16
     preset: str = "cpu"
+    told_wall_clock_s: float | None = None
+    """What a script is told its wall clock is, where that is not the limit: a replay may take longer. None: the limit."""
 
     @property
     def longest_training_s(self) -> float:
@@ -126,6 +128,8 @@ class Road:
             memory_peak_bytes=outcome.memory_peak_bytes,
             contended=afterwards.contended,
             detail=outcome.detail or (verdict.infrastructure if verdict else ""),
+            timed_out=outcome.ending is Ending.TIMED_OUT,
+            cpus=len(lease.cpus),
         )
 
     def _train(self, job: Job) -> Outcome:
@@ -162,7 +166,7 @@ class Road:
     def _job(self, ids: Ids, lease: Lease, *, seed: int, folder: Path, replay: Path | None) -> Job:
         environment = {
             "AUTORESEARCH_SEED": str(seed),
-            "AUTORESEARCH_WALL_CLOCK": f"{self.limits.wall_clock_s:g}",
+            "AUTORESEARCH_WALL_CLOCK": f"{self.told_wall_clock_s or self.limits.wall_clock_s:g}",
             "AUTORESEARCH_EVAL_BATCH": str(self.eval_batch),
             "AUTORESEARCH_PRESET": self.preset,
         }

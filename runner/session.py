@@ -127,7 +127,9 @@ def _search(
         ledger=ledger,
         road=rooms.road,
         proposer=_proposer(config, caps, ledger, run, clock),
-        keeper=Keeper(rooms.road, rooms.images.candidate, rooms.data, workspace.folder, clock),
+        keeper=Keeper(
+            rooms.road, rooms.images.candidate, rooms.data, workspace.folder, clock, rooms.conditions
+        ),
         budget=budget,
         settings=Settings(
             baseline_repeats=config.baseline_repeats,

@@ -12,6 +12,7 @@ from typing import IO, Any
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from sandbox.client import user_credentials
 from sandbox.engine import BuildContext, Image, ImageMissing, SandboxError
 from sandbox.text import one_line
 
@@ -53,11 +54,15 @@ def build(client: Any, context: BuildContext, progress: Callable[[str], None] | 
 
 
 def pull(client: Any, reference: str) -> Image:
-    """Fetch from the registry. Raises SandboxError when none answers."""
+    """Fetch from the registry, with the user's credentials for it where there are any and they can be read, else without.
+    Raises SandboxError when none answers."""
+    credentials, unread = user_credentials(reference)
     try:
-        client.pull(reference)
+        # an empty mapping keeps docker-py from looking for credentials by itself
+        client.pull(reference, auth_config=credentials or {})
     except (DockerException, requests.exceptions.RequestException) as error:
-        raise SandboxError(f"could not pull {reference}: {one_line(str(error))}") from error
+        why = "; ".join(filter(None, [one_line(str(error)), unread]))
+        raise SandboxError(f"could not pull {reference}: {why}") from error
     return find(client, reference)
 
 

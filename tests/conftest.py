@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,15 +45,11 @@ def images(engine: Engine) -> Images:
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of real text of about 1.5 MB: the standard library's own sources, as .txt files."""
+    """A folder of text of about 1.5 MB that lies in no image: generated, with the statistics of a language."""
+    from generated_text import write
+
     folder = tmp_path_factory.mktemp("corpus")
-    total = 0
-    for path in sorted(Path(sysconfig.get_path("stdlib")).glob("*.py")):
-        text = path.read_bytes()
-        (folder / f"{path.stem}.txt").write_bytes(text)
-        total += len(text)
-        if total > 1_500_000:
-            break
+    write(folder)
     return folder
 
 
@@ -63,7 +58,7 @@ def dataset(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared data set of that text: vocabulary 512, rows of 64 tokens."""
     from runner.data import prepare
 
-    folder = tmp_path_factory.mktemp("data") / "stdlib"
+    folder = tmp_path_factory.mktemp("data") / "generated"
     prepare(
         str(corpus),
         folder,

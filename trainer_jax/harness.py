@@ -4,7 +4,7 @@
     harness.seed, harness.vocab_size, harness.seq_len, harness.bos_id    # ints, chosen by the host
     harness.train_tokens                                                # of all training documents together
     harness.clock.progress() -> float in [0, 1]                         # share of the usable budget gone
-    harness.clock.seconds_left() -> float
+    harness.clock.seconds_left() -> float                               # keep time by no other clock: a replay has this one
     harness.batches(batch_size, seq_len=None) -> iterator of int32[B, T+1]
     harness.export_model(forward, params)            # forward(params, int32[B, T]) -> floating[B, T, V]
     harness.save_params(params)                      # atomic; call as often as you like
@@ -31,7 +31,7 @@ import jax
 import numpy as np
 
 from trainer_jax.packing import Rows
-from trainer_jax.wallclock import WallClock
+from trainer_jax.wallclock import EXPORTED, SAVED, SAVING, WallClock
 
 DATA = Path(os.environ.get("AUTORESEARCH_DATA", "/data"))
 OUT = Path(os.environ.get("AUTORESEARCH_OUT", "/out"))
@@ -125,6 +125,7 @@ def export_model(forward: Callable[..., Any], params: Any) -> None:
     exported = jax.export.export(jax.jit(flat_forward))(shapes, tokens)
     _write("model.stablehlo", exported.serialize())
     stage("export")
+    clock.mark(EXPORTED)
 
 
 def save_params(params: Any) -> None:
@@ -134,19 +135,19 @@ def save_params(params: Any) -> None:
     started = time.monotonic()
     names, leaves, _ = _named(params)
     host = jax.device_get(leaves)
-    _write(
-        "params.safetensors", save({n: np.asarray(x, order="C") for n, x in zip(names, host, strict=True)})
-    )
+    content = save({n: np.asarray(x, order="C") for n, x in zip(names, host, strict=True)})
+    _write("params.safetensors", content, before_it_counts=lambda: clock.mark(SAVING))
     clock.note_save(time.monotonic() - started)
     stage("first_save")
     if checking:
         stats = jax.local_devices()[0].memory_stats() or {}  # None on a CPU
         _telemetry({"device_memory_bytes": stats.get("peak_bytes_in_use")})
+    clock.mark(SAVED)
 
 
 def log(*, step: int, loss: float, tokens: int) -> None:
     """One line of telemetry.jsonl: for plots, never for decisions."""
-    _telemetry({"step": int(step), "loss": float(loss), "tokens": int(tokens), "seconds": clock.elapsed()})
+    _telemetry({"step": int(step), "loss": float(loss), "tokens": int(tokens), "seconds": clock.measured()})
 
 
 def _named(params: Any) -> tuple[list[str], list[Any], Any]:
@@ -157,9 +158,10 @@ def _named(params: Any) -> tuple[list[str], list[Any], Any]:
     return names, [leaf for _, leaf in paths], treedef
 
 
-def _write(name: str, content: bytes) -> None:
+def _write(name: str, content: bytes, *, before_it_counts: Callable[[], None] = lambda: None) -> None:
     temporary = OUT / f".{name}.tmp"
     temporary.write_bytes(content)
+    before_it_counts()
     temporary.replace(OUT / name)
 
 
@@ -170,7 +172,7 @@ def stage(name: str) -> None:
     """Telemetry: how many seconds after the container's start something was done for the first time."""
     if name not in _stages:
         _stages.add(name)
-        _telemetry({"stage": name, "seconds": clock.elapsed()})
+        _telemetry({"stage": name, "seconds": clock.measured()})
 
 
 def _telemetry(entry: dict[str, object]) -> None:

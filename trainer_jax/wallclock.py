@@ -1,17 +1,24 @@
 """The only clock a script needs, and one that can be played back.
 
 The host's clock decides when the container is killed; this one only tells the script how much is left, so that
-weights are written in time. It writes down every answer; played back (AUTORESEARCH_CLOCK_REPLAY), the same script
-on the same kind of device takes the same steps and must produce the same weights.
+weights are written in time. It writes down every answer and where an artifact was written; played back
+(AUTORESEARCH_CLOCK_REPLAY), the same script on the same kind of device takes the same steps and must produce the same weights.
+
+The tape is a file of float64: an answer is never negative, a mark always is. A recorded run may have been killed long after
+its newest weights, so a replay ends itself at the recorded run's last mark: what it would do later was never handed over.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
+
+SAVING, SAVED, EXPORTED = -1.0, -2.0, -3.0
+"""Marks on the tape: weights are about to become the newest, they are, a program was written."""
 
 
 class WallClock:
@@ -25,19 +32,25 @@ class WallClock:
         self._over = False
         self._tape_path = tape
         self._tape: int | None = None
-        self._answers = iter(np.fromfile(replay, "<f8").tolist()) if replay else None
+        recorded = np.fromfile(replay, "<f8").tolist() if replay else []
+        self._answers = iter([value for value in recorded if value >= 0.0]) if replay else None
+        self._due = {mark: recorded.count(mark) for mark in (SAVING, EXPORTED) if mark in recorded}
+
+    def measured(self) -> float:
+        """Seconds since the container started, neither recorded nor played back: for telemetry only."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._started
 
     def elapsed(self) -> float:
-        """Seconds since the container started. Not played back: for telemetry only."""
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._started
+        """Seconds since the container started."""
+        return self._answer(max(self.measured(), 0.0), after_the_tape=self._limit)
 
     def progress(self) -> float:
         """Share of the usable budget gone, in [0, 1]. Stop and save when it is 1."""
-        return self._answer(min(max(self.elapsed() / self._usable(), 0.0), 1.0), after_the_tape=1.0)
+        return self._answer(min(max(self.measured() / self._usable(), 0.0), 1.0), after_the_tape=1.0)
 
     def seconds_left(self) -> float:
         """Seconds of usable budget left, never negative."""
-        return self._answer(max(self._usable() - self.elapsed(), 0.0), after_the_tape=0.0)
+        return self._answer(max(self._usable() - self.measured(), 0.0), after_the_tape=0.0)
 
     def end(self) -> None:
         """From now on no time is left: for a compile check."""
@@ -45,6 +58,18 @@ class WallClock:
 
     def note_save(self, seconds: float) -> None:
         self._slowest_save = max(self._slowest_save, seconds)
+
+    def mark(self, mark: float) -> None:
+        """Write down that an artifact was written. A replay that has written as many as the recorded run ends here."""
+        self._write(mark)
+        if mark == SAVING or not self._due:
+            return
+        due = SAVING if mark == SAVED else mark
+        self._due[due] = self._due.get(due, 0) - 1
+        if all(left <= 0 for left in self._due.values()):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)  # whatever threads the script has left
 
     def _usable(self) -> float:
         margin = max(1.0, 0.01 * self._limit) + 2.0 * self._slowest_save
@@ -55,11 +80,14 @@ class WallClock:
             value = next(self._answers, after_the_tape)
         elif self._over:
             value = after_the_tape
+        self._write(value)
+        return value
+
+    def _write(self, value: float) -> None:
         if self._tape is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._tape = os.open(self._tape_path, flags, 0o644)
         os.write(self._tape, np.float64(value).tobytes())  # unbuffered: a kill must not lose the end
-        return value
 
 
 def _container_start(limit: float) -> float:

@@ -152,6 +152,8 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
         from runner.build import find_images
 
         engine = assemble.connect(config)
+        if (found := engine.endpoint) is not None:
+            findings.append(("endpoint", "ok", f"{found.url}: {found.why}"))
         images = find_images(engine, config.variant)
         findings.append(("images", "ok", images.candidate.id))
         findings += [(f.name, str(f.level), f.sentence) for f in prereqs.check(engine, images.candidate.id)]

@@ -45,7 +45,7 @@ def status(run: RunId = None, json: Json = False) -> None:
             cost_usd=round(money.usd, 6),
             tokens=money.tokens,
             calls=money.calls,
-            best=_row(kept[-1]) if kept else None,
+            best=_row(kept[-1], found) if kept else None,
             current={"number": now.number, "state": str(now.state), "attempt": len(now.attempts)}
             if now
             else None,
@@ -74,7 +74,9 @@ def ls(run: RunId = None, json: Json = False) -> None:
     _, ledger, found = _open(run)
     experiments = ledger.experiments(found.id)
     if json:
-        envelope("ls", run=found.id, counts=_counts(experiments), experiments=[_row(e) for e in experiments])
+        envelope(
+            "ls", run=found.id, counts=_counts(experiments), experiments=[_row(e, found) for e in experiments]
+        )
     else:
         print(_listing(experiments))
 
@@ -86,9 +88,11 @@ def show(experiment: Number, run: RunId = None, json: Json = False) -> None:
     _, ledger, found = _open(run)
     item = ledger.experiment(found.id, experiment)
     if json:
-        envelope("show", run=found.id, experiment=_row(item), attempts=[_attempt(a) for a in item.attempts])
+        envelope(
+            "show", run=found.id, experiment=_row(item, found), attempts=[_attempt(a) for a in item.attempts]
+        )
         return
-    for name, value in _row(item).items():
+    for name, value in _row(item, found).items():
         print(f"{name:12} {one_line(str(value)) if value is not None else '-'}")
     rows = [
         (
@@ -152,10 +156,10 @@ def best(run: RunId = None, json: Json = False) -> None:
     if not kept:
         raise NothingEvaluated(f"run {found.id} has kept nothing yet")
     if json:
-        envelope("best", run=found.id, best=_row(kept[-1]))
+        envelope("best", run=found.id, best=_row(kept[-1], found))
     else:
         print(f"{number(kept[-1].val_bpb)}  experiment {kept[-1].number}  {one_line(kept[-1].title)}")
-        print(f"autoresearch reproduce {kept[-1].tag}")
+        print(_command(kept[-1], found) or "its image is not made yet; `autoresearch resume` makes it")
 
 
 def _listing(experiments: list[Experiment]) -> str:
@@ -174,7 +178,14 @@ def _listing(experiments: list[Experiment]) -> str:
     return table(rows, ("#", "status", "val_bpb", "delta", "runs", "description", "reason"))
 
 
-def _row(e: Experiment) -> dict[str, Any]:
+def _command(e: Experiment, run: Run) -> str | None:
+    """What reproduces it, None without an image."""
+    from runner.report.command import reproduce_command
+
+    return reproduce_command(e.tag, run.settings) if e.tag else None
+
+
+def _row(e: Experiment, run: Run) -> dict[str, Any]:
     return {
         "number": e.number,
         "status": e.status,
@@ -195,6 +206,7 @@ def _row(e: Experiment) -> dict[str, Any]:
         "tag": e.tag,
         "image": e.image,
         "commit": e.git_commit,
+        "reproduce": _command(e, run),
     }
 
 

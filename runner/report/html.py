@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.ledger import Experiment, Run
 from runner.measured import noise_floor
 from runner.reader.process import shared
+from runner.report.command import reproduce_command
 from sandbox.text import one_line, sanitise
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>autoresearch {{ run.id }}</title>
@@ -26,7 +27,7 @@ img{max-width:100%}</style>
 <table><tr><th>#</th><th>change</th><th>val_bpb</th><th>runs</th><th>gain</th><th>had to exceed</th><th>sealed test</th><th>reproduce</th></tr>
 {% for e in kept %}<tr><td>{{ e.number }}</td><td>{{ line(e.title) }}</td><td>{{ "%.4f"|format(e.val_bpb) }}</td><td>{{ e.measured|length }}</td>
 <td>{{ "%.4f"|format(-e.delta) if e.delta is not none else "" }}</td><td>{{ "%.4f"|format(e.margin) if e.margin is not none else "" }}</td>
-<td>{{ "%.4f"|format(e.test_bpb) if e.test_bpb is not none else "" }}</td><td><code>autoresearch reproduce {{ e.tag }}</code></td></tr>{% endfor %}</table>
+<td>{{ "%.4f"|format(e.test_bpb) if e.test_bpb is not none else "" }}</td><td><code>{{ command(e.tag) if e.tag else "" }}</code></td></tr>{% endfor %}</table>
 <h2>Everything tried</h2>
 <table><tr><th>#</th><th>status</th><th>val_bpb</th><th>difference</th><th>change</th><th>reason</th></tr>
 {% for e in experiments %}<tr class="{{ e.status }}"><td>{{ e.number }}</td><td>{{ e.status }}</td><td>{{ "%.4f"|format(e.val_bpb) if e.val_bpb is not none else "" }}</td>
@@ -51,6 +52,7 @@ def write_html(path: Path, run: Run, experiments: Sequence[Experiment], plot: Pa
         plot=base64.b64encode(plot.read_bytes()).decode(),
         diffs=[(after.number, diff(before, after)) for before, after in itertools.pairwise(kept)],
         line=one_line,
+        command=lambda tag: reproduce_command(tag, run.settings),
     )
     path.write_text(page)
 

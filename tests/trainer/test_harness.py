@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.replay import interrupted, read
 from trainer_jax.packing import Rows, best_fit, pieces
 
 TRAIN = Path(__file__).parents[2] / "trainer_jax" / "train.py"
@@ -68,17 +69,55 @@ def train(dataset: Path, out: Path, *, script: Path = TRAIN, **environment: str)
 def test_the_same_tape_gives_the_same_weights_byte_for_byte(dataset: Path, tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     said = train(dataset, first, AUTORESEARCH_WALL_CLOCK="20")
-    steps = re.search(r"done: (\d+) steps", said)
-    assert steps is not None
-    assert int(steps.group(1)) >= 1
+    assert re.search(r"done: [1-9]\d* steps", said)
     tape = str(first / "clock.f64")
-    assert re.search(rf"done: {steps.group(1)} steps", train(dataset, second, AUTORESEARCH_CLOCK_REPLAY=tape))
+    train(dataset, second, AUTORESEARCH_CLOCK_REPLAY=tape, AUTORESEARCH_WALL_CLOCK="20")
     assert (first / "params.safetensors").read_bytes() == (second / "params.safetensors").read_bytes()
-    other = train(dataset, tmp_path / "third", AUTORESEARCH_CLOCK_REPLAY=tape, AUTORESEARCH_SEED="1")
-    assert "done" in other
-    assert (first / "params.safetensors").read_bytes() != (
-        tmp_path / "third" / "params.safetensors"
-    ).read_bytes()
+    assert read(second / "clock.f64") == read(first / "clock.f64")
+    third = tmp_path / "third"
+    train(dataset, third, AUTORESEARCH_CLOCK_REPLAY=tape, AUTORESEARCH_SEED="1")
+    assert (first / "params.safetensors").read_bytes() != (third / "params.safetensors").read_bytes()
+
+
+SAVES_EVERY_THIRD = """
+import os
+import numpy as np
+from trainer_jax import harness
+weight, step = 0.0, 0
+while harness.clock.progress() < 1.0:
+    weight, step = weight + harness.clock.seconds_left(), step + 1
+    if step % 3 == 0:
+        harness.save_params({"w": np.array([weight], np.float32)})
+    if step == 8 and "KILLED" in os.environ:
+        os._exit(9)
+harness.save_params({"w": np.array([-1.0], np.float32)})
+"""
+
+
+def test_a_replay_gives_the_weights_that_counted_when_the_recorded_run_was_killed(tmp_path: Path) -> None:
+    """The kill came two steps after the newest weights: what a replay would save later was never judged."""
+    outs = [tmp_path / "first", tmp_path / "second"]
+    for out, more in zip(
+        outs,
+        ({"KILLED": "1"}, {"AUTORESEARCH_CLOCK_REPLAY": str(outs[0] / "clock.f64")}),
+        strict=True,
+    ):
+        out.mkdir()
+        env = {**os.environ, "AUTORESEARCH_OUT": str(out), "AUTORESEARCH_WALL_CLOCK": "60", **more}
+        ended = subprocess.run([sys.executable, "-c", SAVES_EVERY_THIRD], env=env, check=False, timeout=120)
+        assert ended.returncode == (9 if "KILLED" in more else 0)
+    assert (outs[0] / "params.safetensors").read_bytes() == (outs[1] / "params.safetensors").read_bytes()
+    recorded, replayed = (read(out / "clock.f64") for out in outs)
+    assert (recorded.answers, recorded.needed, recorded.saves) == (16, 12, 2)
+    assert interrupted(recorded, replayed, timed_out=False) is None
+
+
+def test_the_tapes_marks_mean_the_same_on_both_sides() -> None:
+    from runner import replay
+    from trainer_jax import wallclock
+
+    names = ("SAVING", "SAVED", "EXPORTED")
+    assert [getattr(replay, name) for name in names] == [getattr(wallclock, name) for name in names]
 
 
 def test_a_short_text_ends_before_it_is_learned_by_heart(dataset: Path, tmp_path: Path) -> None:

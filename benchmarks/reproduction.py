@@ -1,0 +1,123 @@
+"""How many frozen trainings come back by the hash of their weights, on a machine made busy while they are replayed.
+
+    .venv/bin/python -m benchmarks.reproduction                        # ten, some 15 minutes; needs engine, images, data
+    .venv/bin/python -m benchmarks.reproduction --count 2 --first 3    # some of them
+
+Each is the shipped train.py with a seed of its own; every second one is killed at its wall clock by being told a longer
+one than it has, so that its newest weights are some way from its end. While it is replayed, as many processes as the machine
+has CPUs do nothing but count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from judge.judge import JUDGE_VERSION
+from runner.assemble import Rooms, assemble
+from runner.reproduce import Reproduction, reproduce
+from runner.road import Ids, Road
+from runner.snapshot import Kept, facts_of, freeze, tag_of
+from runner.workspace import Config
+
+SCRIPT = Path(__file__).parents[1] / "trainer_jax" / "train.py"
+
+
+def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--count", type=int, default=10)
+    options.add_argument("--first", type=int, default=0)
+    options.add_argument("--wall-clock", default="25s")
+    options.add_argument("--data", default="")
+    given = options.parse_args()
+    rooms = assemble(Config(wall_clock=given.wall_clock, data=given.data))
+    run = f"bench-{secrets.token_hex(3)}"
+    back = done = 0
+    print("| # | killed | recorded s | replay s | verdict | weights |\n|---|---|---|---|---|---|")
+    for number in range(given.first, given.first + given.count):
+        with tempfile.TemporaryDirectory(prefix="autoresearch-bench-") as name:
+            Path(name).chmod(0o755)
+            line = once(rooms, run, number, Path(name))
+        if line is not None:
+            done += 1
+            killed, seconds, found = line
+            back += found.weights_equal is True
+            weights = "equal" if found.weights_equal else f"differ ({found.reason})"
+            print(
+                f"| {number} | {'yes' if killed else 'no'} | {seconds:.1f} | {found.trips[0].seconds:.1f} | {found.verdict} | "
+                f"{weights} |",
+                flush=True,
+            )
+    print(
+        f"{back} of {done} came back by hash; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} CPUs at the end"
+    )
+
+
+def once(rooms: Rooms, run: str, number: int, folder: Path) -> tuple[bool, float, Reproduction] | None:
+    """Train, freeze, replay beside hogs; None where the training itself had no score."""
+    road = rooms.road
+    wall_clock = road.limits.wall_clock_s
+    if number % 2:
+        road = replace(road, told_wall_clock_s=1.3 * wall_clock)
+    trip = road.travel(
+        SCRIPT.read_bytes(), Ids(run, str(number), 1), seed=1000 + number, folder=folder / "kept"
+    )
+    if trip.val_bpb is None or trip.params_sha256 is None:
+        print(f"training {number} had no score: {trip.outcome} {trip.reason or ''}", file=sys.stderr)
+        return None
+    kept = Kept(
+        run=run,
+        number=number,
+        title="benchmark",
+        seed=trip.seed,
+        val_bpb=trip.val_bpb,
+        mean_val_bpb=trip.val_bpb,
+        repeats=1,
+        sigma=0.01,
+        freedom=2,
+        gain=0.0,
+        test_bpb=None,
+        limits=replace(road.limits, wall_clock_s=road.told_wall_clock_s or wall_clock),
+        preset=road.preset,
+        conditions=rooms.conditions,
+        params_sha256=trip.params_sha256,
+        judge_version=JUDGE_VERSION,
+        kept_at=0.0,
+    )
+    image = freeze(rooms.engine, rooms.images.candidate, kept, trip.folder, rooms.data / "manifest.json")
+
+    def road_for(name: str, wall_clock_s: float) -> Road:
+        return replace(rooms.road, image=name, limits=replace(rooms.road.limits, wall_clock_s=wall_clock_s))
+
+    try:
+        with hogs():
+            facts = facts_of(rooms.engine, tag_of(run, number))
+            cpu = rooms.conditions.cpu_model
+            found = reproduce(rooms.engine, facts, road_for, folder / "again", exact=True, cpu_model=cpu)
+    finally:
+        rooms.engine.remove_image(image.id)
+    return trip.timed_out, trip.seconds, found
+
+
+@contextmanager
+def hogs() -> Iterator[None]:
+    """As many processes that count as there are CPUs."""
+    running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+if __name__ == "__main__":
+    main()
