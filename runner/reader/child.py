@@ -48,6 +48,7 @@ _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 
 def main() -> None:
+    os.environ.clear()  # the interpreter itself adds LC_CTYPE
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     runner = socket.socket(fileno=0)
@@ -142,14 +143,13 @@ def _confine(server: int, prctl: ctypes._NamedFuncPointer) -> None:
     for limit, most in (
         (resource.RLIMIT_CPU, CPU_S),
         (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, 0),
     ):
         hard = resource.getrlimit(limit)[1]
-        resource.setrlimit(
-            limit, (most if hard < 0 else min(most, hard), most if hard < 0 else min(most + 1, hard))
-        )
+        # the soft limit of CPU time is a signal of its own (SIGXCPU), the hard one would be SIGKILL
+        highest = most + 1 if hard < 0 else min(most + 1, hard)
+        resource.setrlimit(limit, (min(most, highest), highest))
+    for limit in (resource.RLIMIT_FSIZE, resource.RLIMIT_CORE, resource.RLIMIT_NPROC):
+        resource.setrlimit(limit, (0, 0))
     hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
     resource.setrlimit(resource.RLIMIT_STACK, (STACK_BYTES if hard < 0 else min(STACK_BYTES, hard), hard))
     if os.geteuid() == 0:

@@ -42,8 +42,8 @@ class Reader:
     """Facts about texts. Every method may be called from any thread, and waits for the others. A signal handler that raises
     ends a reading; the child is then killed. Raises PrerequisiteMissing where no process can be started."""
 
-    def __init__(self, *, wall_s: float = _WALL_S) -> None:
-        self._wall_s, self._lock = wall_s, threading.Lock()
+    def __init__(self, *, wall_s: float = _WALL_S, child: Path = _CHILD) -> None:
+        self._wall_s, self._child, self._lock = wall_s, child, threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._facts: OrderedDict[str, Facts] = OrderedDict()
@@ -169,7 +169,7 @@ class Reader:
             ours, theirs = socket.socketpair()
             try:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-I", "-S", "-B", str(_CHILD)],
+                    [sys.executable, "-I", "-S", "-B", str(self._child)],
                     stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -403,3 +403,51 @@ def test_the_harness_is_described_from_its_own_source() -> None:
     api = prompt.harness_api(shared())
     assert "def export_model(forward" in api
     assert "_telemetry" not in api
+
+
+# -- an answer is marked before it is read ------------------------------------------------------------------------
+def test_an_answer_whose_reading_ended_the_runner_is_not_read_again(tmp_path: Path) -> None:
+    class Died(BaseException):
+        pass
+
+    class Reader:
+        """Takes the runner with it, as a kill would: nothing after it runs."""
+
+        def signatures(self, text: str) -> str:
+            return ""
+
+        def answer(self, text: str, parent: str) -> None:
+            book = ledger(tmp_path)
+            assert book.unread("r") == []
+            book._db.execute("CREATE TRIGGER dead BEFORE UPDATE ON calls BEGIN SELECT RAISE (IGNORE); END")
+            raise Died
+
+    first = researcher(tmp_path, FakeClient(good()))
+    first._reader = Reader()  # type: ignore[assignment]
+    with pytest.raises(Died):
+        first.propose(context())
+    ledger(tmp_path)._db.execute("DROP TRIGGER dead")
+    client = FakeClient(good("W = 5"))
+    proposal = researcher(tmp_path, client).propose(context())
+    assert len(client.asked) == 1, "the answer that was fatal is left alone, and another is asked for"
+    assert proposal.source == SCRIPT.replace("W = 3", "W = 5")
+
+
+def test_an_answer_that_was_read_and_lost_in_a_crash_is_read_again(tmp_path: Path) -> None:
+    assert researcher(tmp_path, FakeClient(good())).propose(context()).source is not None
+    client = FakeClient(good("W = 5"))
+    proposal = researcher(tmp_path, client).propose(context())
+    assert client.asked == []
+    assert proposal.source == SCRIPT.replace("W = 3", "W = 4")
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "says"),
+    [("x", "length", "cut off"), ("x", "content_filter", "refused"), (" ", "stop", "empty")],
+)
+def test_an_answer_that_is_none_is_not_asked_for_again(
+    tmp_path: Path, text: str, finish: str, says: str
+) -> None:
+    client = FakeClient(Completion(text, finish, Usage(1, 1)))
+    assert says in researcher(tmp_path, client).propose(context()).failure
+    assert len(client.asked) == 1
