@@ -33,7 +33,7 @@ from runner.protocols import (
 )
 from runner.reader.process import Reader, shared
 from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
-from runner.workspace import Workspace
+from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
 ASKED = "asked to end after the present experiment"
@@ -130,7 +130,7 @@ class Loop:
 
     def _baseline(self) -> None:
         if not self._all():
-            source = self.workspace.script.read_bytes()
+            source = read_script(self.workspace.script)
             checked = check(source, self._reader)
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"

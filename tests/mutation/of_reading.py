@@ -16,7 +16,8 @@ NIGHT = TEXTS + "test_whatever_a_proposer_raises_or_returns_is_an_experiment_and
 ROWS = [
     ("CPU time of a reading", CHILD, "(resource.RLIMIT_CPU, CPU_S),", "(resource.RLIMIT_CPU, 600),", WORD),
     ("memory of a reading", CHILD, "(resource.RLIMIT_AS, MEMORY_BYTES),", "(resource.RLIMIT_AS, 64 << 30),", WORD),
-    ("wall time of a reading", CHILD, "deadline = time.monotonic() + WALL_S", "deadline = time.monotonic() + 60 * WALL_S", WORD),
+    ("wall time of a reading", CHILD, "deadline = time.monotonic() + WALL_S", "deadline = time.monotonic() + 60 * WALL_S",
+     LIMITS + "test_the_child_itself_ends_a_text_that_sleeps"),
     ("size of a reply", CHILD, "or len(said) > MAX_REPLY", "or len(said) > 1 << 40", WORD),
     ("a reading opens no file", CHILD, "resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))", "pass", LOOK),
     ("a reading is nobody", CHILD, "os.setresuid(_NOBODY, _NOBODY, _NOBODY)", "pass", LOOK),

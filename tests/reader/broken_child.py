@@ -97,7 +97,7 @@ served = child.serve
 
 
 def serve(runner: object, request: bytes, prctl: object) -> tuple[bytes, bytes]:
-    child.WALL_S = 2 if b'"sleep"' in request else 120  # a second of CPU time may take long on a busy machine
+    child.WALL_S = 2 if b'"sleep"' in request else 40  # a second of CPU time may take long on a busy machine
     return served(runner, request, prctl)  # type: ignore[arg-type]
 
 

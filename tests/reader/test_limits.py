@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def reader() -> Iterator[Reader]:
-    made = Reader(child=CHILD, wall_s=150.0)
+    made = Reader(child=CHILD, wall_s=60.0)
     yield made
     made.close()
 
@@ -46,6 +46,16 @@ def test_whatever_a_text_does_is_a_word_and_the_next_is_read(reader: Reader, wha
     found = reader.facts(what)
     assert (found.rejection, found.detail) == (Rejection.UNREADABLE, str(cause))
     assert reader.facts("something else").rejection is None
+
+
+def test_the_child_itself_ends_a_text_that_sleeps() -> None:
+    """Else the runner would have to kill it, after a longer time."""
+    made = Reader(child=CHILD, wall_s=20.0)
+    made.facts("x = 1")
+    before = made._process
+    assert made.facts("sleep").detail == str(Cause.WALL)
+    assert made._process is before
+    made.close()
 
 
 def test_one_text_leaves_nothing_for_the_next(reader: Reader) -> None:
