@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.ahead import Start, in_thread
@@ -31,7 +32,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
-from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
+from runner.road import MODEL, PARAMS, POSITIONS, Ids, Road, clear_lost
 from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
@@ -205,6 +206,7 @@ class Loop:
             seed=seed,
             folder=folder,
             progress=progress,
+            reference=self._reference(),
         )
         spent = self.clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
@@ -223,6 +225,11 @@ class Loop:
         )
         self._count_infrastructure(trip.outcome, trip.detail)
         return self.ledger.experiment(self.run_id, number).attempts[-1]
+
+    def _reference(self) -> Path | None:
+        """What the best script lost at every position, once there is a best script."""
+        kept = [e for e in self._all() if e.status == "keep" and e.measured]
+        return kept[-1].measured[0].folder / POSITIONS if kept else None
 
     def _count_infrastructure(self, outcome: TripOutcome, detail: str) -> None:
         if outcome is not TripOutcome.INFRASTRUCTURE:
@@ -270,7 +277,7 @@ class Loop:
             self._keep(self.ledger.experiment(self.run_id, number))
         else:
             for attempt in experiment.attempts:  # a discarded model is not looked at again
-                for name in (PARAMS, MODEL):
+                for name in (PARAMS, MODEL, POSITIONS):
                     (attempt.folder / name).unlink(missing_ok=True)
 
     def _keep(self, experiment: Experiment) -> None:
