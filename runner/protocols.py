@@ -152,7 +152,8 @@ class Context:
     best_val_bpb: float | None
     noise_sigma: float | None
     history: Sequence[PastExperiment] = ()
-    seconds_left: float = 0.0
+    time_limit_s: float = 0.0
+    """For the host's own clock: how long a proposal may take. Told to no agent."""
     number: int = 0
     best_number: int = 0
     notes: str = ""
@@ -160,6 +161,8 @@ class Context:
     wall_clock_s: float = 0.0
     best_constants: Sequence[Constant] = ()
     """The tunable constants of `best_source`."""
+    trainings_left: int = 0
+    """At most, counted from constants alone: how long judging took would tell of the hidden text."""
 
 
 class Proposer(Protocol):

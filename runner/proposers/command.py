@@ -23,7 +23,7 @@ from runner.protocols import Context, Proposal
 from runner.reader.facts import MAX_SOURCE_BYTES
 from sandbox.text import one_line
 
-SCHEMA = "autoresearch/context/1"
+SCHEMA = "autoresearch/context/2"
 _PIPE_BYTES, _SAID_BYTES = 1 << 16, 500
 
 
@@ -41,7 +41,8 @@ class CommandProposer:
             )
 
     def propose(self, context: Context) -> Proposal:
-        asked = json.dumps({"schema": SCHEMA, **asdict(context)}).encode()
+        told = {name: value for name, value in asdict(context).items() if name != "time_limit_s"}
+        asked = json.dumps({"schema": SCHEMA, **told}).encode()
         try:
             process = subprocess.Popen(
                 self._words,

@@ -117,7 +117,7 @@ def test_a_reading_dies_with_the_runner() -> None:
         "from pathlib import Path\nfrom runner.reader.process import Reader\n"
         f"reader = Reader(child=Path({str(CHILD)!r}))\n"
         "print(reader.facts('pid').detail, reader._process.pid, flush=True)\n"
-        "reader.facts('sleep')\n"
+        "reader.facts('hang')\n"
     )
     runner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert runner.stdout is not None
