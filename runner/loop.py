@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.ahead import Start, in_thread
@@ -20,7 +21,7 @@ from runner.decide import Judgement, Noise, decide
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
-from runner.measured import beside, best, mean, measured, noise_floor
+from runner.measured import beside, best, lost, mean, measured, noise_floor
 from runner.proposing import ProposalStage
 from runner.protocols import (
     EXHAUSTED,
@@ -31,7 +32,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
-from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
+from runner.road import MODEL, PARAMS, POSITIONS, Ids, Road, clear_lost
 from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
@@ -39,12 +40,13 @@ ASKED = "asked to end after the present experiment"
 NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_INFRASTRUCTURE_FAILURES = 3
 MAX_UNTRAINED_IN_A_ROW = 10
+UNTRAINABLE = "proposals in a row could not be trained"
 Subscriber = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`max_experiments` counts proposals; the baseline is not one."""
+    """`max_experiments` counts proposals that were trained; the baseline is not one."""
 
     baseline_repeats: int = 3
     retests: int = 2
@@ -107,7 +109,7 @@ class Loop:
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
                 return finished.reason if finished.reason == MONEY_GONE else NOTHING_MORE
             if untrained >= MAX_UNTRAINED_IN_A_ROW:
-                return f"{untrained} proposals in a row could not be trained"
+                return f"{untrained} {UNTRAINABLE}"
         return reason
 
     # -- before the first proposal -----------------------------------------------------------------------------
@@ -119,8 +121,19 @@ class Loop:
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
-        for experiment in self._all():
-            if experiment.status == "keep" and not self.keeper.complete(experiment):
+        kept = [e for e in self._all() if e.status == "keep"]
+        for experiment in [*kept[-1:], *(e for e in self._all() if e.status == "open")]:
+            if gone := lost(experiment):
+                raise PrerequisiteMissing(
+                    f"{gone[0]} is gone, and without it nothing can be compared with experiment {experiment.number}: put it "
+                    "back, or begin a new run without --resume"
+                )
+        for experiment in kept:
+            if self.keeper.complete(experiment):
+                continue
+            if gone := self.keeper.gone(experiment):  # it can never be frozen; the run can go on
+                self.emit("not_frozen", number=experiment.number, missing=gone)
+            else:
                 self._keep(experiment)
 
     def _baseline(self) -> None:
@@ -193,6 +206,7 @@ class Loop:
             seed=seed,
             folder=folder,
             progress=progress,
+            reference=self._reference(),
         )
         spent = self.clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
@@ -211,6 +225,11 @@ class Loop:
         )
         self._count_infrastructure(trip.outcome, trip.detail)
         return self.ledger.experiment(self.run_id, number).attempts[-1]
+
+    def _reference(self) -> Path | None:
+        """What the best script lost at every position, once there is a best script."""
+        kept = [e for e in self._all() if e.status == "keep" and e.measured]
+        return kept[-1].measured[0].folder / POSITIONS if kept else None
 
     def _count_infrastructure(self, outcome: TripOutcome, detail: str) -> None:
         if outcome is not TripOutcome.INFRASTRUCTURE:
@@ -258,7 +277,7 @@ class Loop:
             self._keep(self.ledger.experiment(self.run_id, number))
         else:
             for attempt in experiment.attempts:  # a discarded model is not looked at again
-                for name in (PARAMS, MODEL):
+                for name in (PARAMS, MODEL, POSITIONS):
                     (attempt.folder / name).unlink(missing_ok=True)
 
     def _keep(self, experiment: Experiment) -> None:
@@ -276,7 +295,7 @@ class Loop:
     def _over(self) -> str | None:
         proposals = [e for e in self._all() if e.number > 0]
         most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
-        if most is not None and not busy and len(proposals) >= most:
+        if most is not None and not busy and sum(bool(e.attempts) for e in proposals) >= most:
             return ALL_DONE
         if not busy and self._asked_to_end():
             return ASKED

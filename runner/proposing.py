@@ -22,7 +22,7 @@ from runner.workspace import Workspace
 
 
 class ProposalStage:
-    """One run's proposals. `emit` writes an event down; `max_experiments` counts proposals, None is no limit."""
+    """One run's proposals. `emit` writes an event down; `max_experiments` counts trainings, None is no limit."""
 
     def __init__(
         self,
@@ -89,10 +89,11 @@ class ProposalStage:
 
     def ask_early(self, experiment: Experiment) -> None:
         """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
-        most, number = self._max_experiments, len(self._all())
-        room = (most is None or number <= most) and not self._asked_to_end()
+        most, experiments = self._max_experiments, self._all()
+        trained = sum(bool(e.attempts) for e in experiments if e.number not in {0, experiment.number})
+        room = (most is None or trained + 1 < most) and not self._asked_to_end()
         if experiment.status == "open" and room and self._ahead.wanted and self._budget.allows_another(2):
-            self._ahead.ask(self._context(number))
+            self._ahead.ask(self._context(len(experiments)))
 
     def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:
         """Write experiment `number` into the ledger with what its check found."""
@@ -129,7 +130,8 @@ class ProposalStage:
             best(experiments),
             noise_floor(experiments),
             memo=memo.read_text(encoding="utf-8-sig", errors="replace") if memo.exists() else "",
-            seconds_left=self._budget.left(),
+            trainings_left=self._budget.trainings_left(sum(len(e.attempts) for e in experiments)),
+            time_limit_s=self._budget.left(),
             number=number,
             notes=self._workspace.read_notes(),
             wall_clock_s=self._wall_clock_s,
