@@ -33,6 +33,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
+from runner.reader.process import Reader, shared
 from runner.road import POSITIONS, Ids, Road, clear_lost
 from runner.workspace import Workspace, read_script
 
@@ -75,7 +76,9 @@ class Loop:
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
         room: Callable[[], None] = lambda: None,
+        reader: Reader | None = None,
     ) -> None:
+        self._reader = reader or shared()
         self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
         self.road, self.keeper, self.budget = road, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
@@ -91,6 +94,7 @@ class Loop:
             emit=self.emit,
             wall_clock_s=road.limits.wall_clock_s,
             max_experiments=settings.max_experiments,
+            reader=self._reader,
             start=start,
             asked_to_end=asked_to_end,
         )
@@ -126,6 +130,7 @@ class Loop:
             self.emit("recovered", number=number, attempt=attempt)
         for experiment in self._all():  # what a killed runner had no time for
             clear_attempts(experiment)
+        self._stage.read_history()
         kept = [e for e in self._all() if e.status == "keep"]
         for experiment in [*kept[-1:], *(e for e in self._all() if e.status == "open")]:
             if gone := lost(experiment):
@@ -144,7 +149,7 @@ class Loop:
     def _baseline(self) -> None:
         if not self._all():
             source = read_script(self.workspace.script)
-            checked = check(source)
+            checked = check(source, self._reader)
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"
                 raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
