@@ -1,8 +1,9 @@
 """Take a candidate's outputs over the border: fixed names, regular files, capped sizes, nothing unpacked.
 
 `PROGRAM` runs inside the trusted holder container, after the candidate is dead. It reads one line that names what
-is wanted and writes one framed stream: per name a JSON header line, then exactly the promised number of bytes. `receive` reads that stream on the host
-with caps of its own and hashes what it writes. No archive format and no `docker cp` is involved: both have
+is wanted, each in its folder, and writes one framed stream: per name a JSON header line, then exactly the promised
+number of bytes. `receive` reads that stream on the host with caps of its own and hashes what it writes; `receive_log`
+keeps the first file of the stream, the log, in memory. No archive format and no `docker cp` is involved: both have
 a history of escapes (CVE-2018-15664, CVE-2025-4517, CVE-2026-41567).
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.outcome import CollectedFile, Refusal
@@ -20,10 +21,10 @@ from sandbox.spec import Output
 PROGRAM = r"""
 import json, os, stat, sys
 out = sys.stdout.buffer
-folder = os.open("/out", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 def refuse(name, why):
     out.write(json.dumps({"name": name, "refused": why}).encode() + b"\n")
-def take(name, cap):
+def take(place, name, cap):
+    folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         found = os.lstat(name, dir_fd=folder)
     except FileNotFoundError:
@@ -51,9 +52,9 @@ def take(name, cap):
                 sys.exit("shrank while read")
             out.write(block)
             left -= len(block)
-for name, cap in json.loads(sys.stdin.readline()):
+for place, name, cap in json.loads(sys.stdin.readline()):
     try:
-        take(name, cap)
+        take(place, name, cap)
     except OSError:
         refuse(name, "unreadable")
 out.flush()
@@ -65,9 +66,19 @@ class BrokenStream(Exception):
     """The collector's stream ended early or broke its framing: an infrastructure fault, not a candidate's."""
 
 
-def request(outputs: Sequence[Output]) -> bytes:
-    """The one line that the collector program reads."""
-    return json.dumps([[output.name, output.max_bytes] for output in outputs]).encode() + b"\n"
+def request(wanted: Mapping[str, Sequence[Output]]) -> bytes:
+    """The one line that the collector program reads: what is wanted of each folder, in this order."""
+    named = [[place, item.name, item.max_bytes] for place, items in wanted.items() for item in items]
+    return json.dumps(named).encode() + b"\n"
+
+
+def receive_log(stream: Iterator[bytes], log: Output) -> tuple[bytes, Iterator[bytes]]:
+    """The content of the stream's first file, and the rest of the stream. A log that was not collected is empty: the
+    candidate may have spoiled it. Raises BrokenStream."""
+    reader = _Reader(stream)
+    size = _announced(reader.line(), log)
+    content = b"".join(reader.take(size)) if isinstance(size, int) else b""
+    return content, reader.rest()
 
 
 def receive(
@@ -98,16 +109,23 @@ def _receive(
     refusals: dict[str, Refusal],
 ) -> None:
     for output in outputs:
-        header = reader.line()
-        if header.get("name") != output.name:
-            raise BrokenStream("the collector answered about another file than asked")
-        if "refused" in header:
-            refusals[output.name] = _refusal(header["refused"])
-            continue
-        size = header.get("bytes")
-        if type(size) is not int or not 0 <= size <= output.max_bytes:
-            raise BrokenStream("the collector announced an impossible size")
-        files[output.name] = _store(reader, size, destination / output.name)
+        size = _announced(reader.line(), output)
+        if isinstance(size, Refusal):
+            refusals[output.name] = size
+        else:
+            files[output.name] = _store(reader, size, destination / output.name)
+
+
+def _announced(header: Mapping[str, object], output: Output) -> int | Refusal:
+    """What the header says of `output`: its size in bytes, or why there is nothing."""
+    if header.get("name") != output.name:
+        raise BrokenStream("the collector answered about another file than asked")
+    if "refused" in header:
+        return _refusal(header["refused"])
+    size = header.get("bytes")
+    if type(size) is not int or not 0 <= size <= output.max_bytes:
+        raise BrokenStream("the collector announced an impossible size")
+    return size
 
 
 def _refusal(word: object) -> Refusal:
@@ -174,3 +192,8 @@ class _Reader:
             block, self._buffer = self._buffer[:size], self._buffer[size:]
             size -= len(block)
             yield block
+
+    def rest(self) -> Iterator[bytes]:
+        if self._buffer:
+            yield self._buffer
+        yield from self._stream

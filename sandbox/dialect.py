@@ -24,11 +24,6 @@ class Dialect:
     runtime: str | None = None
     """An OCI runtime other than the engine's default, for example "runsc"."""
 
-    @property
-    def log_driver(self) -> str:
-        """A driver that rotates. Docker's default, json-file, does not, and fills the disk."""
-        return "k8s-file" if self.podman else "local"
-
 
 def detect(
     version: Mapping[str, Any], info: Mapping[str, Any], *, base_url: str, runtime: str | None

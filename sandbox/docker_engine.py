@@ -18,7 +18,7 @@ from typing import IO, Any
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, image_files, images, podman, reaper
+from sandbox import collect, image_files, images, launcher, podman, reaper
 from sandbox.client import Client
 from sandbox.deadline import Death, Watch
 from sandbox.dialect import Dialect, detect
@@ -26,12 +26,12 @@ from sandbox.ending import ending
 from sandbox.endpoint import Endpoint, find
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
 from sandbox.execute import output_of
-from sandbox.host_config import USER, container_config, holder_config, labels, volume_options
+from sandbox.host_config import OUT, USER, container_config, holder_config, labels, volumes
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, this_process
 from sandbox.posture import differences
-from sandbox.spec import Job, Role
-from sandbox.text import one_line, sanitise
+from sandbox.spec import Job, Output, Role
+from sandbox.text import one_line
 from sandbox.validity import refuse_malformed
 
 ENGINE_ERRORS = (DockerException, requests.exceptions.RequestException, OSError, collect.BrokenStream)
@@ -40,8 +40,6 @@ _LABEL_GRACE_S = 300.0
 """Time beyond the wall clock to kill, collect and remove, before a reaper of another process steps in."""
 _COLLECT_S = 60.0
 _COLLECT_BYTES_PER_S = 20e6
-_LOG_ENTRIES = 256
-"""An engine cuts a line without end into entries of 16 KiB, so this bounds what is read to 4 MiB."""
 
 
 class DockerEngine:
@@ -135,16 +133,16 @@ class DockerEngine:
             if state.get("Error"):
                 return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
             how, note = ending(self.client, container, state, death)
-            log = sanitise(self.client.logs(container, tail=_LOG_ENTRIES))
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
             if death.killed:
                 raise
             # an engine that shuts down kills its containers, says so, and is gone
             return _failed(Ending.LOST, "the engine went away as the container died", seconds)
+        log = ""
         files: dict[str, CollectedFile] = {}
         refusals: dict[str, Refusal] = {}
         if how is not Ending.LOST:
-            files, refusals = self._collect(job, holder)
+            log, files, refusals = self._collect(job, holder)
         peak = job.limits.memory_bytes if how is Ending.OUT_OF_MEMORY else death.memory_peak_bytes
         return Outcome(
             ending=how,
@@ -157,36 +155,38 @@ class DockerEngine:
             detail=note,
         )
 
-    def _collect(self, job: Job, holder: str) -> tuple[dict[str, CollectedFile], dict[str, Refusal]]:
-        """Only now, with every process of the candidate dead, is anything it wrote looked at."""
-        if not job.outputs:
-            return {}, {}
+    def _collect(self, job: Job, holder: str) -> tuple[str, dict[str, CollectedFile], dict[str, Refusal]]:
+        """The log as harmless text, and the outputs. Only now, with every process of the candidate dead, is anything
+        it wrote looked at."""
+        log = Output(launcher.NAME, launcher.file_bytes(job.limits.log_bytes))
         patience = _COLLECT_S + job.limits.out_bytes / _COLLECT_BYTES_PER_S
         stream = output_of(
             self.client,
             holder,
             [self.python, "-I", "-B", "-c", collect.PROGRAM],
             user=USER,
-            stdin=collect.request(job.outputs),
+            stdin=collect.request({launcher.FOLDER: [log], OUT: job.outputs}),
             deadline=self._monotonic() + patience,
             monotonic=self._monotonic,
         )
         with closing(stream):
-            return collect.receive(stream, job.outputs, job.destination)
+            raw, rest = collect.receive_log(stream, log)
+            files, refusals = collect.receive(rest, job.outputs, job.destination)
+        return launcher.text(raw, job.limits.log_bytes), files, refusals
 
     @contextmanager
     def _volume(self, job: Job) -> Iterator[str]:
-        name = f"ar-{secrets.token_hex(8)}"
+        """The name of /out; the log's follows from it."""
+        made = f"ar-{secrets.token_hex(8)}"
+        wanted = volumes(made, job.limits, self.dialect)
         try:
-            self.client.create_volume(
-                name,
-                driver="local",
-                driver_opts=volume_options(job.limits, self.dialect),
-                labels=self._labels(job, Role.HOLDER),
-            )
-            yield name
+            for name, options in wanted.items():
+                marks = self._labels(job, Role.HOLDER)
+                self.client.create_volume(name, driver="local", driver_opts=options, labels=marks)
+            yield made
         finally:
-            self._remove(reaper.remove_volume, name)
+            for name in wanted:
+                self._remove(reaper.remove_volume, name)
 
     @contextmanager
     def _container(self, job: Job, volume: str, role: Role) -> Iterator[tuple[str, dict[str, Any], str]]:
@@ -196,7 +196,9 @@ class DockerEngine:
         if role is Role.HOLDER:
             config = holder_config(job, volume=volume, labels=marks, dialect=self.dialect, python=self.python)
         else:
-            config = container_config(job, volume=volume, labels=marks, dialect=self.dialect)
+            config = container_config(
+                job, volume=volume, labels=marks, dialect=self.dialect, python=self.python
+            )
         name = _container_name(job, role)
         try:
             sent = config

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox import podman
+from sandbox import launcher, podman
 from sandbox.dialect import Dialect
 from sandbox.engine import LABEL
 from sandbox.seccomp import profile
 from sandbox.spec import MIB, Job, Lease, Limits, Mount, Role
 
 USER = "65532:65532"
+OUT = "/out"
 _TMP = "rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes}"
 
 
@@ -31,23 +32,40 @@ def labels(job: Job, *, owner: str, deadline: float, role: Role | None = None) -
     }
 
 
-def volume_options(limits: Limits, dialect: Dialect) -> dict[str, str]:
-    """Driver options of /out: a tmpfs whose size and inode count are hard."""
+def volumes(volume: str, limits: Limits, dialect: Dialect) -> dict[str, dict[str, str]]:
+    """Names and driver options of the volumes that go with the name `volume`, /out and the log: tmpfs whose size and
+    inode count are hard."""
+    log_bytes = launcher.volume_bytes(limits.log_bytes)
+    return {
+        volume: _tmpfs(limits.out_bytes, limits.out_inodes, dialect),
+        _log_of(volume): _tmpfs(log_bytes, launcher.INODES, dialect),
+    }
+
+
+def _tmpfs(size: int, inodes: int, dialect: Dialect) -> dict[str, str]:
     uid = USER.partition(":")[0]
-    size = podman.tmpfs_size(limits.out_bytes) if dialect.podman else f"size={limits.out_bytes}"
-    options = f"{size},nr_inodes={limits.out_inodes},uid={uid},gid={uid},mode=0700"
+    room = podman.tmpfs_size(size) if dialect.podman else f"size={size}"
+    options = f"{room},nr_inodes={inodes},uid={uid},gid={uid},mode=0700"
     return {"type": "tmpfs", "device": "tmpfs", "o": f"{options},nosuid,nodev,noexec"}
 
 
-def container_config(job: Job, *, volume: str, labels: Mapping[str, str], dialect: Dialect) -> dict[str, Any]:
-    """The whole configuration of the container that runs `job`."""
+def _log_of(volume: str) -> str:
+    return f"{volume}-log"
+
+
+def container_config(
+    job: Job, *, volume: str, labels: Mapping[str, str], dialect: Dialect, python: str
+) -> dict[str, Any]:
+    """The whole configuration of the container that runs `job`. `python` is an interpreter inside the image."""
+    command = launcher.command(python, job.command, job.limits.log_bytes)
     return {
-        **_common(job.image, job.command, labels, {"HOME": "/tmp", **job.environment}),
+        **_common(job.image, command, labels, {"HOME": "/tmp", **job.environment}),
         "WorkingDir": "/work",
         "HostConfig": {
             **_confinement(job.limits, dialect),
+            "Init": False,  # the launcher is process 1; the engine's own would hold the engine's pipes
             **_compute(job.lease, dialect),
-            "Mounts": [*(_bind(mount) for mount in job.mounts), _out(volume, read_only=False)],
+            "Mounts": [*(_bind(mount) for mount in job.mounts), *_mounts(volume, read_only=False)],
         },
     }
 
@@ -55,8 +73,8 @@ def container_config(job: Job, *, volume: str, labels: Mapping[str, str], dialec
 def holder_config(
     job: Job, *, volume: str, labels: Mapping[str, str], dialect: Dialect, python: str
 ) -> dict[str, Any]:
-    """The trusted container that keeps the tmpfs volume mounted (it vanishes with its last user) and that the
-    collector runs in. The same confinement, tiny limits, /out read-only, no GPU."""
+    """The trusted container that keeps the tmpfs volumes mounted (they vanish with their last user) and that the
+    collector runs in. The same confinement, tiny limits, /out and /log read-only, no GPU."""
     limits = Limits(
         wall_clock_s=job.limits.wall_clock_s,
         memory_bytes=128 * MIB,
@@ -65,7 +83,6 @@ def holder_config(
         tmp_bytes=MIB,
         tmp_inodes=16,
         out_bytes=job.limits.out_bytes,
-        log_bytes=MIB,
     )
     command = (python, "-I", "-B", "-c", "import signal; signal.pause()")
     return {
@@ -73,7 +90,8 @@ def holder_config(
         "HostConfig": {
             **_confinement(limits, dialect),
             **_compute(Lease(cpus=job.lease.cpus), dialect),
-            "Mounts": [_out(volume, read_only=True)],
+            "Init": True,  # reaps what the collector leaves
+            "Mounts": _mounts(volume, read_only=True),
         },
     }
 
@@ -99,14 +117,17 @@ def _common(
     }
 
 
-def _out(volume: str, *, read_only: bool) -> dict[str, Any]:
-    return {
-        "Type": "volume",
-        "Source": volume,
-        "Target": "/out",
-        "ReadOnly": read_only,
-        "VolumeOptions": {"NoCopy": True},
-    }
+def _mounts(volume: str, *, read_only: bool) -> list[dict[str, Any]]:
+    return [
+        {
+            "Type": "volume",
+            "Source": source,
+            "Target": target,
+            "ReadOnly": read_only,
+            "VolumeOptions": {"NoCopy": True},
+        }
+        for source, target in ((volume, OUT), (_log_of(volume), launcher.FOLDER))
+    ]
 
 
 def _bind(mount: Mount) -> dict[str, Any]:
@@ -129,7 +150,6 @@ def _confinement(limits: Limits, dialect: Dialect) -> dict[str, Any]:
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile()}"],
         "IpcMode": "private",
         "CgroupnsMode": "private",
-        "Init": True,  # reaps zombies, and the candidate is not PID 1
         "PidsLimit": limits.pids,
         "Memory": limits.memory_bytes,
         "MemorySwap": limits.memory_bytes,  # memory and swap together: no swap
@@ -142,22 +162,13 @@ def _confinement(limits: Limits, dialect: Dialect) -> dict[str, Any]:
             {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
             {"Name": "fsize", "Soft": limits.out_bytes, "Hard": limits.out_bytes},
         ],
-        "LogConfig": _log(limits, dialect),
+        "LogConfig": {"Type": "none", "Config": {}},  # an engine buffers what it reads, outside every limit
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": False,
     }
     if dialect.runtime:
         config["Runtime"] = dialect.runtime
     return config
-
-
-def _log(limits: Limits, dialect: Dialect) -> dict[str, Any]:
-    if dialect.podman:  # k8s-file knows a size and nothing else
-        return {"Type": dialect.log_driver, "Config": {"max-size": str(limits.log_bytes)}}
-    # "local" refuses max-file=1 with compression, so two files of half the size
-    half = max(limits.log_bytes // 2, 64 * 1024)
-    buffer = {"mode": "non-blocking", "max-buffer-size": "4m"}  # a flood does not slow the candidate down
-    return {"Type": dialect.log_driver, "Config": {"max-size": str(half), "max-file": "2", **buffer}}
 
 
 def _compute(lease: Lease, dialect: Dialect) -> dict[str, Any]:

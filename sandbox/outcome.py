@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+MAX_LOG_CHARS = 16_000
+"""The most of a container's log that leaves the sandbox: its beginning and its end."""
+
 
 class Ending(StrEnum):
     """How a container ended, as the host saw it. Closed: a new ending is a new word here."""

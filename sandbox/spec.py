@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 GIB = 1024 * MIB
 
 
@@ -40,8 +41,8 @@ class Limits:
     out_bytes: int = 1 * GIB
     out_inodes: int = 64
     open_files: int = 4096
-    log_bytes: int = 4 * MIB
-    """How much of the log the engine keeps on disk; a reader sees only its tail."""
+    log_bytes: int = 256 * KIB
+    """How much of what it prints is kept: the first quarter, and the end. It counts as memory of the container."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sandbox.spec import Job
 
 _IMAGE_ID = re.compile(r"sha256:[0-9a-f]{64}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_TAKEN = ("/out", "/tmp", "/proc", "/sys", "/dev", "/")
+_TAKEN = ("/out", "/log", "/tmp", "/proc", "/sys", "/dev", "/")
 
 
 def refuse_malformed(job: Job) -> None:

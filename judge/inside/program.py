@@ -8,6 +8,7 @@ are separate parts of the file and may contradict each other, so they are also h
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ import jax
 import numpy as np
 from jax import export
 from jax.interpreters import mlir
+from jaxlib.mlir.dialects import stablehlo
 
 from judge.inside import walk
 from judge.inside.refusal import Refused
+from judge.inside.rewrite import withdraw_promises
 
 LOGITS = {"float32", "bfloat16", "float16"}
 READ_CPU_S = 30.0
@@ -35,12 +38,16 @@ def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -
     signal.setitimer(signal.ITIMER_PROF, READ_CPU_S)
     try:
         program = export.deserialize(bytearray(path.read_bytes()))
-        # The context and the reader of Exported.call: what is walked is what runs.
+        # The context and the reader of Exported.call: what is walked is what runs, but for what is taken back.
         with mlir.make_ir_context():
             module = program.mlir_module(serialized=False)
             _check_frame(program)
             _check_signature(program, weights, question)
             inputs, results = walk.check(module, limits)
+            if withdraw_promises(module):
+                module.operation.verify()
+                blob = stablehlo.serialize_portable_artifact(module, stablehlo.get_current_version())
+                program = replace(program, mlir_module_serialized=blob)
     except (Refused, MemoryError):
         raise
     except Exception as error:  # any at all: these readers were not written for hostile input

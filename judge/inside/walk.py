@@ -14,6 +14,7 @@ from typing import Any
 
 from jaxlib.mlir import ir
 
+from judge.inside import ops
 from judge.inside.refusal import Refused
 
 STABLEHLO = """
@@ -37,8 +38,8 @@ ALLOWED_ATTRIBUTES = {
     "jax.result_info": None,
 }
 WIDTHS = {
-    "i1": 1, "i2": 1, "i4": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8,
-    "ui2": 1, "ui4": 1, "ui8": 1, "ui16": 2, "ui32": 4, "ui64": 8,
+    "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8,
+    "ui8": 1, "ui16": 2, "ui32": 4, "ui64": 8,
     "f8E4M3FN": 1, "f8E5M2": 1, "f16": 2, "bf16": 2, "f32": 4, "f64": 8,
     "complex<f32>": 8, "complex<f64>": 16,
 }  # fmt: skip
@@ -51,10 +52,12 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
     sizes: dict[str, int] = {}
     calls: dict[str, Counter[str]] = {}
     count = constants = 0
-    # (op, depth, the function it is in): a stack, because nesting is the candidate's choice
-    pending: list[tuple[Any, int, str]] = [(module.operation, 0, "")]
+    elementwise: set[str] = set()  # functions that regions of single numbers call
+    wide: set[str] = set()  # functions that hold more than single numbers
+    # (op, depth, the function it is in, whether a region of single numbers): a stack, because nesting is the candidate's
+    pending: list[tuple[Any, int, str, bool]] = [(module.operation, 0, "", False)]
     while pending:
-        op, depth, function = pending.pop()
+        op, depth, function, in_elements = pending.pop()
         count += 1
         if count > limits["ops"] or depth > limits["depth"]:
             raise Refused("program_too_large", "ops or depth")
@@ -68,6 +71,12 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
             sizes[function] += 1
             for callee in _callees(op):
                 calls[function][callee] += 1
+                if in_elements:
+                    elementwise.add(callee)
+            if not ops.scalar(op):
+                wide.add(function)
+                if in_elements:
+                    raise Refused("forbidden_op", f"{op.name} in a region of single numbers")
         values = [
             *op.results,
             *(value for region in op.regions for block in region for value in block.arguments),
@@ -83,12 +92,13 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
         if constants > limits["constant_bytes"]:
             raise Refused("program_too_large", "constants")
         pending += [
-            (child.operation, depth + 1, function)
+            (child.operation, depth + 1, function, in_elements or op.name in ops.OWN_REGIONS)
             for region in op.regions
             for block in region
             for child in block
         ]
     _check_calls(sizes, calls, limits)
+    _check_elementwise(elementwise, wide, calls)
     main = next(
         op for op in module.body.operations if ir.StringAttr(op.attributes["sym_name"]).value == "main"
     )
@@ -113,6 +123,7 @@ def _check_op(op: Any) -> None:
         name = ir.StringAttr(op.attributes["name"]).value
         if not name.startswith("chlo."):
             raise Refused("forbidden_op", f"composite {name}")
+    ops.check(op)
     for name in op.attributes:
         value = op.attributes[name]
         _check_attribute(name, value)
@@ -152,6 +163,17 @@ def _check_calls(sizes: dict[str, int], calls: dict[str, Counter[str]], limits: 
         height[name] = 1 + max((height[callee] for callee in calls[name]), default=0)
         if ops[name] > limits["ops"] or height[name] > limits["depth"]:
             raise Refused("program_too_large", "ops or depth with every call written out")
+
+
+def _check_elementwise(elementwise: set[str], wide: set[str], calls: dict[str, Counter[str]]) -> None:
+    """What is called in a region of single numbers may hold single numbers only, as the region itself."""
+    pending, seen = list(elementwise), set(elementwise)
+    while pending:
+        name = pending.pop()
+        if name in wide:
+            raise Refused("forbidden_op", "a region of single numbers calls for more")
+        pending += set(calls[name]) - seen
+        seen |= set(calls[name])
 
 
 def _is_splat(op: Any) -> bool:

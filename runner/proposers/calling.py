@@ -2,7 +2,8 @@
 
 Both halves of the bill and the answer itself are on disk before anything reads it. A call that a crash cut off stays
 reserved and counts whole, and so does one without an answer, because the provider may have worked; only what was refused
-(4xx) or never left this machine counts nothing. An answer that a crash kept from being read is read after --resume,
+(3xx, 4xx) or never left this machine counts nothing. A refusal that names its cure is asked once more with it, as a call of
+its own, and the cure is kept for the rest of the run. An answer that a crash kept from being read is read after --resume,
 if the same is asked for again: the same experiment, for the same purpose, of the same script.
 """
 
@@ -11,19 +12,36 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 
 from runner.clock import Clock
 from runner.ledger import Ledger
-from runner.proposers.model import CallFailed, Client, Completion, Message, Price, at_most
+from runner.proposers.model import (
+    PLAIN,
+    CallFailed,
+    Cause,
+    Client,
+    Completion,
+    Message,
+    Price,
+    Request,
+    Usage,
+    at_most,
+)
+from runner.proposers.refusals import cure
 from runner.protocols import Notice
 
 TRIES = 3
 """Of one model, for one answer."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
 _LONGEST_RETRY_AFTER_S = 120.0
+_CURES = 4
+"""Of refusals, for one answer of one model."""
+_ADAPTED = "request_adapted"
+_CUT_BELOW, _CUT_FROM_TOKENS = 0.5, 1000
+"""A prompt of which less than this share was counted has been cut; tokenizers do not differ by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,33 +76,61 @@ class Answer:
 
 
 class Caller:
-    """One run's calls. `rng` spreads the waits; `notices` collects what should become events."""
+    """One run's calls. `rng` spreads the waits. `tell` hears at once what should become an event; without it `notices`
+    collects that."""
 
     def __init__(
-        self, client: Client, ledger: Ledger, run: str, terms: Terms, *, clock: Clock, rng: random.Random
+        self,
+        client: Client,
+        ledger: Ledger,
+        run: str,
+        terms: Terms,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        tell: Callable[[Notice], None] | None = None,
     ) -> None:
         self.client, self._ledger, self._run, self.terms = client, ledger, run, terms
         self._clock, self._rng = clock, rng
         self._unread = ledger.unread(run)  # of earlier sessions: within one, nothing is read twice
+        self._requests = _learnt(ledger.events(run))
+        self._cut: set[str] = set()
         self.notices: list[Notice] = []
+        self.tell = self.notices.append if tell is None else tell
 
     def ask(self, messages: Sequence[Message], *, number: int, purpose: str, deadline: float) -> Answer:
         """An answer for experiment `number`, from the first model that gives one before `deadline` (monotonic
         seconds). Raises NoMoney, Unavailable."""
         if (saved := self._saved(messages, number, purpose)) is not None:
             return saved
+        return self.ask_anew(messages, number=number, purpose=purpose, deadline=deadline)
+
+    def ask_anew(
+        self,
+        messages: Sequence[Message],
+        *,
+        number: int,
+        purpose: str,
+        deadline: float,
+        max_tokens: int | None = None,
+    ) -> Answer:
+        """The same, whatever an earlier session was answered. `max_tokens` is for an answer shorter than usual."""
         failed, unaffordable, wait_s = [], 0, 0.0
         for model in self.terms.models:
             try:
-                return self._ask(model, messages, number, purpose, deadline)
+                return self._ask(model, messages, number, purpose, deadline, max_tokens)
             except NoMoney:
                 unaffordable += 1
             except CallFailed as error:
-                failed.append(f"{model}: {error.cause}")
+                failed.append(f"{model}: {error.cause} ({error.sentence})")
                 wait_s = max(wait_s, self._retry_after(error) or 0.0)
         if unaffordable == len(self.terms.models):
             raise NoMoney
         raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
+
+    def worst_usd(self, model: str, prompt_tokens: int) -> float:
+        """The most that one answer of `model` to a prompt of at most so many tokens can cost (dollars)."""
+        return self.terms.prices[model].worst(prompt_tokens, self._longest(model))
 
     def left_usd(self) -> float | None:
         """Dollars that may still be spent; None without a limit."""
@@ -98,34 +144,69 @@ class Caller:
         for unread in self._unread:
             if (unread.number, unread.purpose, unread.about_sha256) == wanted:
                 self._unread.remove(unread)
-                self.notices.append(Notice("answer_saved", {"model": unread.model, "number": number}))
+                self.tell(Notice("answer_saved", {"model": unread.model, "number": number}))
                 return Answer(unread.model, Completion(unread.answer, unread.finish, None))
         return None
 
     def _ask(
-        self, model: str, messages: Sequence[Message], number: int, purpose: str, deadline: float
+        self,
+        model: str,
+        messages: Sequence[Message],
+        number: int,
+        purpose: str,
+        deadline: float,
+        max_tokens: int | None,
     ) -> Answer:
-        for trial in range(TRIES):
+        trial = cured = 0
+        while True:
             try:
-                return self._once(model, messages, number, purpose, deadline)
+                return self._once(model, messages, number, purpose, deadline, max_tokens)
             except CallFailed as error:
+                if cured < _CURES and self._adapts(model, messages, error, max_tokens):
+                    cured += 1
+                    continue
                 wait = self._wait(trial, error)
                 last = trial == TRIES - 1 or not error.cause.passing or wait is None
                 last = last or self._clock.monotonic() + (wait or 0.0) >= deadline
-                self.notices.append(_notice(model, error, None if last else wait))
+                self.tell(_notice(model, error, None if last else wait))
                 if last or wait is None:
                     raise
                 self._clock.sleep(wait)
-        raise AssertionError("the last trial returns or raises")
+                trial += 1
+
+    def _adapts(
+        self, model: str, messages: Sequence[Message], error: CallFailed, max_tokens: int | None
+    ) -> bool:
+        """Whether the refusal says how to ask instead. That is kept, also for a later session of the run."""
+        if error.cause not in {Cause.REFUSED, Cause.TOO_LONG} or not error.refusal:
+            return False
+        before = self._requests.get(model, PLAIN)
+        asked = min(self._longest(model), max_tokens or self._longest(model))
+        found = cure(error.refusal, before, asked, self.client.count(model, messages))
+        if found is None or found == before:
+            return False
+        self._requests[model] = found
+        self.tell(Notice(_ADAPTED, {"model": model, "refusal": error.sentence, **asdict(found)}))
+        return True
+
+    def _longest(self, model: str) -> int:
+        """Tokens of the longest answer that `model` is asked for."""
+        known = (self.client.max_output(model), self._requests.get(model, PLAIN).max_output)
+        return min([self.terms.max_output_tokens, *(limit for limit in known if limit)])
 
     def _once(
-        self, model: str, messages: Sequence[Message], number: int, purpose: str, deadline: float
+        self,
+        model: str,
+        messages: Sequence[Message],
+        number: int,
+        purpose: str,
+        deadline: float,
+        max_tokens: int | None,
     ) -> Answer:
         price = self.terms.prices[model]
-        prompt_tokens = at_most(self.client.count(model, messages))
-        most = min(
-            self.terms.max_output_tokens, self.client.max_output(model) or self.terms.max_output_tokens
-        )
+        prompt_tokens = at_most(messages)
+        most = min(self._longest(model), max_tokens or self._longest(model))
+        reserved = price.worst(prompt_tokens, most)
         call = self._ledger.reserve_call(
             self._run,
             number,
@@ -137,13 +218,16 @@ class Caller:
             prompt_sha256=prompt_sha256(messages),
             about_sha256=about_sha256(messages),
             reserved_tokens=prompt_tokens + most,
-            reserved_usd=price.worst(prompt_tokens, most),
+            reserved_usd=reserved,
         )
         if call is None:
             raise NoMoney
         timeout = max(min(self.terms.timeout_s, deadline - self._clock.monotonic()), 1.0)
+        request = self._requests.get(model, PLAIN)
         try:
-            completion = self.client.complete(model, messages, max_tokens=most, timeout_s=timeout)
+            completion = self.client.complete(
+                model, messages, max_tokens=most, timeout_s=timeout, request=request
+            )
         except CallFailed as error:
             state = "unknown" if error.sent else "refused"
             self._ledger.settle_call(call, state, now=self._clock.time(), detail=str(error.cause))
@@ -152,19 +236,43 @@ class Caller:
         said: dict[str, str] = {"answer": _plain(completion.text), "finish": _plain(completion.finish)}
         if usage is None:
             self._ledger.settle_call(call, "unknown", now=now, detail="no usage in the answer", **said)
-        else:
-            self._ledger.settle_call(
-                call,
-                "answered",
-                now=now,
-                prompt_tokens=usage.prompt,
-                cached_tokens=usage.cached,
-                completion_tokens=usage.completion,
-                cost_usd=price.of(usage),
-                detail=said["finish"],
-                **said,
-            )
+            return Answer(model, completion)
+        self._ledger.settle_call(
+            call,
+            "answered",
+            now=now,
+            prompt_tokens=usage.prompt,
+            cached_tokens=usage.cached,
+            completion_tokens=usage.completion,
+            cost_usd=price.of(usage),
+            detail=said["finish"],
+            **said,
+        )
+        self._compare(model, messages, usage, prompt_tokens + most, price.of(usage) - reserved)
         return Answer(model, completion)
+
+    def _compare(
+        self, model: str, messages: Sequence[Message], usage: Usage, reserved: int, dearer_usd: float
+    ) -> None:
+        """Tell of a bill that is larger than what was set aside, and of a prompt of which the model read a part."""
+        if usage.prompt + usage.completion > reserved or dearer_usd > 0:
+            data = {"model": model, "tokens": usage.prompt + usage.completion, "reserved_tokens": reserved}
+            self.tell(
+                Notice("usage_above_reservation", {**data, "usd_above": max(round(dearer_usd, 6), 0.0)})
+            )
+        if model in self._cut:
+            return
+        counted = self.client.count(model, messages)
+        if counted >= _CUT_FROM_TOKENS and usage.prompt < _CUT_BELOW * counted:
+            self._cut.add(model)
+            advice = (
+                "give the server a larger context window (Ollama: OLLAMA_CONTEXT_LENGTH), or another model"
+            )
+            self.tell(
+                Notice(
+                    "prompt_cut", {"model": model, "read": usage.prompt, "sent": counted, "advice": advice}
+                )
+            )
 
     def _wait(self, trial: int, error: CallFailed) -> float | None:
         """Seconds until the next try; None when the provider asks for more patience than a night allows."""
@@ -186,6 +294,16 @@ class Caller:
             except (ValueError, TypeError):
                 return None
         return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124  NaN
+
+
+def _learnt(events: Sequence[tuple[float, str, Mapping[str, object]]]) -> dict[str, Request]:
+    """How earlier sessions of a run were told to ask each model."""
+    names = Request.__dataclass_fields__
+    return {
+        str(data["model"]): Request(**{name: data[name] for name in names if name in data})  # type: ignore[arg-type]
+        for _, kind, data in events
+        if kind == _ADAPTED
+    }
 
 
 def prompt_sha256(messages: Sequence[Message]) -> str:

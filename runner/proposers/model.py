@@ -8,9 +8,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 MILLION = 1e6
-_TOKENIZERS_DIFFER = 1.5
-"""Prompts are counted with a relative of the provider's tokenizer; for code the two differ by up to two fifths."""
-_PER_PROMPT = 64
+_PER_PROMPT, _PER_MESSAGE = 64, 16
 """Tokens that the chat format itself takes, at most."""
 
 
@@ -31,16 +29,30 @@ class Price:
     completion: float
     cached: float
     cache_write: float
+    request: float = 0.0
+    """Dollars per call, whatever its size."""
+    above: Sequence[tuple[int, Price]] = ()
+    """What a call costs whose prompt has more tokens than that (the whole call, not the part above)."""
+    priority: Price | None = None
+    """What a call costs that the account has let the provider serve first."""
 
     def worst(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """The most these tokens can cost (dollars)."""
-        return prompt_tokens * max(self.prompt, self.cache_write) + completion_tokens * self.completion
+        """The most these tokens can cost (dollars), whichever tier the provider serves them in."""
+        own = prompt_tokens * max(self.prompt, self.cache_write) + completion_tokens * self.completion
+        dearer = [price for threshold, price in self.above if prompt_tokens > threshold]
+        dearer += [] if self.priority is None else [self.priority]
+        return (
+            max(own, *(price.worst(prompt_tokens, completion_tokens) for price in dearer), 0.0) + self.request
+        )
 
     def of(self, usage: Usage) -> float:
         """What the provider's own count costs (dollars)."""
         plain = max(usage.prompt - usage.cached - usage.cache_written, 0)
         cost = plain * self.prompt + usage.cached * self.cached + usage.cache_written * self.cache_write
-        return cost + usage.completion * self.completion
+        dearer = [price for threshold, price in self.above if usage.prompt > threshold]
+        dearer += [self.priority] if usage.priority and self.priority is not None else []
+        own = cost + usage.completion * self.completion
+        return max(own, *(price.of(usage) for price in dearer), 0.0) + self.request
 
 
 FREE = Price(0.0, 0.0, 0.0, 0.0)
@@ -54,6 +66,8 @@ class Usage:
     completion: int
     cached: int = 0
     cache_written: int = 0
+    priority: bool = False
+    """Served before others, at the dearer price for that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +99,36 @@ class Cause(StrEnum):
 
 
 class CallFailed(Exception):
-    """`sent`: the provider may have worked, and charge for it. `retry_after`: the header as it came."""
+    """`sent`: the provider may have worked, and charge for it. `retry_after`: the header as it came. `refusal`: what the
+    provider said when it turned the request away, without secrets."""
 
-    def __init__(self, cause: Cause, sentence: str, *, sent: bool, retry_after: str | None = None) -> None:
+    def __init__(
+        self, cause: Cause, sentence: str, *, sent: bool, retry_after: str | None = None, refusal: str = ""
+    ) -> None:
         super().__init__(f"{cause}: {sentence}")
         self.cause, self.sentence, self.sent, self.retry_after = cause, sentence, sent, retry_after
+        self.refusal = refusal
 
 
 class UnknownPrice(Exception):
-    """litellm's table does not have this model."""
+    """No price that can be relied on. The message says why, as a half-sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How one model wants to be asked: what its refusals taught (runner.proposers.refusals)."""
+
+    max_output: int | None = None
+    """Tokens of the longest answer it takes; None is no limit of its own."""
+    completion_name: bool = False
+    """The limit is called max_completion_tokens instead of max_tokens."""
+    stream: bool = False
+    """The answer is asked for in pieces."""
+    no_system: bool = False
+    """The system's text is sent as the user's."""
+
+
+PLAIN = Request()
 
 
 class Client(Protocol):
@@ -105,13 +140,24 @@ class Client(Protocol):
 
     def max_output(self, model: str) -> int | None: ...
 
+    def context_window(self, model: str) -> int | None: ...
+
     def missing_keys(self, model: str) -> Sequence[str]: ...
 
+    def unusable(self, model: str) -> str: ...
+
     def complete(
-        self, model: str, messages: Sequence[Message], *, max_tokens: int, timeout_s: float
+        self,
+        model: str,
+        messages: Sequence[Message],
+        *,
+        max_tokens: int,
+        timeout_s: float,
+        request: Request = PLAIN,
     ) -> Completion: ...
 
 
-def at_most(counted: int) -> int:
-    """An upper bound of what the provider will count for a prompt of `counted` tokens."""
-    return int(counted * _TOKENIZERS_DIFFER) + _PER_PROMPT
+def at_most(messages: Sequence[Message]) -> int:
+    """An upper bound of what a provider will count for a prompt, whatever its tokenizer: every token of byte-level BPE
+    and of sentencepiece with byte fallback stands for at least one byte."""
+    return sum(len(m.text.encode(errors="replace")) + _PER_MESSAGE for m in messages) + _PER_PROMPT

@@ -18,16 +18,26 @@ from runner.compile_check import checked
 from runner.ledger import Ledger
 from runner.proposers.llm import LlmProposer
 from runner.proposers.llm_client import LitellmClient
+from runner.proposers.model import Message
 from runner.proposers.terms import llm_proposer
 from runner.protocols import MONEY_GONE
 from runner.spending import Caps
 from runner.workspace import Config
-from tests.proposers.provider import IN, OUT, Error, Provider, Say, Silence, Step, edit, serving
+from tests.proposers.provider import IN, OUT, Error, Provider, Say, Silence, Step, Unless, edit, serving
 from tests.runner.night import Night
 
 NO_LIMIT = Caps()
 CANARY = "sk-canary-5f2d0c9e7b1a4863"
 PROSE = Say("I think a larger learning rate could be good. Let me know!")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loaded() -> None:
+    """What litellm loads at its first call is no part of any timeout."""
+    with serving([PROSE]) as provider, pytest.MonkeyPatch.context() as patched:
+        patched.setenv("OPENAI_API_KEY", CANARY)
+        said = [Message("user", "hello")]
+        LitellmClient(provider.base, "openai/m").complete("openai/m", said, max_tokens=300, timeout_s=60)
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +147,11 @@ SCENARIOS: dict[str, tuple[list[Step], list[str], str, list[str]]] = {
     "a syntax error, then mended": (
         [edit("SCORE = 2.0", "SCORE = (("), GOOD], ["keep"], "better", ["answered", "answered"],
     ),
-    "code in the reasoning only": ([Say(None, reasoning=GOOD.text)], ["keep"], "better", ["answered"]),
+    "thinking, and no answer": ([Say(None, reasoning=GOOD.text)], ["proposer_failed"], "empty", ["answered"]),
+    "a refusal that names its cure": (
+        [Unless(lambda body: "max_completion_tokens" in body, "use max_completion_tokens, not max_tokens", GOOD)],
+        ["keep"], "better", ["refused", "answered"],
+    ),
 }  # fmt: skip
 
 
@@ -449,7 +463,7 @@ def _child(folder: Path, base: str, ahead: bool) -> None:
     night = Night(folder, [])
     provider = Provider([])
     provider.base = base
-    go(night, provider, 2, ahead=ahead)
+    go(night, provider, 2, ahead=ahead, llm_timeout="30s")  # litellm loads more at its first call
 
 
 @pytest.mark.parametrize("ahead", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import threading
@@ -50,7 +51,7 @@ class Seat:
             while time.monotonic() < end:
                 for item in watcher.remnants(self.name):
                     ours = item.kind == "container" and item.role != Role.HOLDER
-                    if ours and watcher.client.logs(item.id):
+                    if ours and _has_printed(watcher, item.id):
                         action()
                         return
                 time.sleep(0.05)
@@ -58,6 +59,13 @@ class Seat:
         thread = threading.Thread(target=watch)
         thread.start()
         return thread
+
+
+def _has_printed(watcher: DockerEngine, container: str) -> bool:
+    pid = watcher.client.inspect_container(container)["State"]["Pid"]
+    with contextlib.suppress(OSError):  # it is not running yet, or no longer
+        return bool(pid) and Path(f"/proc/{pid}/root/log/log").stat().st_size > 0
+    return False
 
 
 def processes_of_the_sandbox(dockerd: PrivateDockerd) -> list[str]:

@@ -166,9 +166,9 @@ def test_a_call_made_by_hand_is_found_in_every_region(name: str, came: dict[str,
 
 
 def test_the_same_regions_without_the_call_are_loaded(tmp_path: Path) -> None:
-    """Else they might be refused for what surrounds the call."""
-    blobs = []
-    for number, text in enumerate(REGIONS.values()):
+    """Else they might be refused for what surrounds the call; a comparison may hold nothing but jax's own."""
+    blobs, plain_too = [], [text for name, text in REGIONS.items() if name != "in a comparison"]
+    for number, text in enumerate(plain_too):
         plain = re.sub(
             r'stablehlo\.custom_call @"\w+"\((%y0)\) : .*',
             r"stablehlo.sine \1 : tensor<f32>",
@@ -178,4 +178,4 @@ def test_the_same_regions_without_the_call_are_loaded(tmp_path: Path) -> None:
         blobs.append(tmp_path / str(number))
         blobs[-1].write_bytes(lines(plain))
 
-    assert [item["came"] for item in one_by_one(tmp_path, *blobs)] == ["loaded"] * len(REGIONS)
+    assert [item["came"] for item in one_by_one(tmp_path, *blobs)] == ["loaded"] * len(plain_too)

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -28,6 +28,24 @@ class Say:
     before: Callable[[], None] | None = None
     reasoning: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, Any] | None = None
+    """The usage as it is to be sent, in place of what was counted."""
+
+
+@dataclass(frozen=True)
+class Unless:
+    """A 400 with this sentence, unless the request is put as it wants it."""
+
+    wanted: Callable[[dict[str, Any]], bool]
+    sentence: str
+    then: Step
+
+
+@dataclass(frozen=True)
+class Raw:
+    """Bytes in place of an HTTP answer, then the end of the connection."""
+
+    pieces: Callable[[], Iterator[bytes]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +63,7 @@ class Silence:
     drip: bool = False
 
 
-Step = Say | Error | Silence
+Step = Say | Error | Silence | Unless | Raw
 
 
 class Provider:
@@ -75,13 +93,22 @@ class Provider:
         body = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
         with self._lock:
             step = self.script[min(len(self.requests), len(self.script) - 1)]
+            while isinstance(step, Unless):
+                refusal = json.dumps({"error": {"message": step.sentence, "type": "invalid_request_error"}})
+                step = step.then if step.wanted(body) else Error(400, body=refusal)
             self.requests.append(body)
             self.headers.append(dict(handler.headers))
             prompt = len(json.dumps(body["messages"])) // 4
-            if not isinstance(step, Error):
+            if isinstance(step, Say | Silence):
                 self.billed.append((prompt, step.completion_tokens if isinstance(step, Say) else 50))
         if isinstance(step, Silence):
             _stall(handler, step)
+            return
+        if isinstance(step, Raw):
+            with suppress(OSError):
+                for piece in step.pieces():
+                    handler.wfile.write(piece)
+            handler.close_connection = True
             return
         if isinstance(step, Error):
             _send(handler, step.status, step.body.encode(), step.headers)
@@ -104,7 +131,28 @@ class Provider:
                 "total_tokens": prompt + step.completion_tokens,
                 "prompt_tokens_details": {"cached_tokens": step.cached},
             }  # fmt: skip
+        if step.counts is not None:
+            answer["usage"] = step.counts
+        if body.get("stream"):
+            _send(handler, 200, _pieces(answer), {"content-type": "text/event-stream"})
+            return
         _send(handler, 200, json.dumps(answer).encode(), {})
+
+
+def _pieces(answer: dict[str, Any]) -> bytes:
+    """The same as server-sent events: the text in two, the counts last."""
+    head = {**answer, "object": "chat.completion.chunk", "usage": None}
+    text, finish = answer["choices"][0]["message"]["content"] or "", answer["choices"][0]["finish_reason"]
+    halves = (text[: len(text) // 2], text[len(text) // 2 :])
+    chunks: list[dict[str, Any]] = [
+        {**head, "choices": [{"index": 0, "delta": {"role": "assistant", "content": half}}]}
+        for half in halves
+    ]
+    chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+    if answer.get("usage") is not None:
+        chunks.append({**head, "choices": [], "usage": answer["usage"]})
+    lines = [f"data: {json.dumps(chunk)}\n\n" for chunk in chunks]
+    return ("".join(lines) + "data: [DONE]\n\n").encode()
 
 
 def _anthropic(body: dict[str, Any], step: Say, prompt: int) -> dict[str, Any]:

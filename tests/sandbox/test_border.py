@@ -22,11 +22,9 @@ from sandbox.spec import Output
 
 def collected(folder: Path, destination: Path, *outputs: Output):  # type: ignore[no-untyped-def]
     """The real program, over a plain folder, read by the real receiver."""
-    program = collect.PROGRAM.replace('"/out"', repr(str(folder)))
-    assert program != collect.PROGRAM
     result = subprocess.run(
-        [sys.executable, "-I", "-B", "-c", program],
-        input=collect.request(outputs),
+        [sys.executable, "-I", "-B", "-c", collect.PROGRAM],
+        input=collect.request({str(folder): outputs}),
         capture_output=True,
         check=True,
         timeout=20,

@@ -170,10 +170,9 @@ def test_every_mixture_of_files_is_told_apart(
     asked = [Output(f"n{number}", 65_536) for number in range(len(kinds))]
     for kind, output in zip(kinds, asked, strict=True):
         KINDS[kind][0](out / output.name)
-    program = collect.PROGRAM.replace('"/out"', repr(str(out)))
     result = subprocess.run(
-        [sys.executable, "-I", "-B", "-S", "-c", program],
-        input=collect.request(asked),
+        [sys.executable, "-I", "-B", "-S", "-c", collect.PROGRAM],
+        input=collect.request({str(out): asked}),
         capture_output=True,
         check=True,
         timeout=20,

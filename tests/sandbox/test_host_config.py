@@ -17,7 +17,6 @@ HOST = {
     "Privileged": False,
     "IpcMode": "private",
     "CgroupnsMode": "private",
-    "Init": True,
     "OomKillDisable": False,
     "OomScoreAdj": 500,
     "MemorySwap": 3 << 30,
@@ -49,7 +48,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
         destination=tmp_path,
         mounts=(Mount(tmp_path, "/data"),),
     )
-    return container_config(job, volume="v", labels={}, dialect=Dialect())
+    return container_config(job, volume="v", labels={}, dialect=Dialect(), python="/python")
 
 
 @pytest.mark.parametrize("key", HOST)
@@ -67,11 +66,11 @@ def test_a_mount_neither_follows_the_hosts_mounts_nor_brings_those_below_it(conf
     assert bind["BindOptions"] == {"Propagation": "rprivate", "NonRecursive": True}
 
 
-def test_the_log_rotates_within_its_limit_and_never_blocks(config: dict[str, Any]) -> None:
-    log = config["HostConfig"]["LogConfig"]
-    assert log["Type"] == "local"
-    assert int(log["Config"]["max-size"]) * int(log["Config"]["max-file"]) == LIMITS.log_bytes
-    assert log["Config"]["mode"] == "non-blocking"
+def test_the_engine_reads_nothing_of_what_is_printed(config: dict[str, Any]) -> None:
+    assert config["HostConfig"]["LogConfig"] == {"Type": "none", "Config": {}}
+    assert config["HostConfig"]["Init"] is False, "the engine's init holds the engine's pipes"
+    assert config["Entrypoint"] == ["/python"]
+    assert "/log/log" in config["Cmd"][4]
 
 
 def test_nothing_is_copied_from_the_image_into_the_output(config: dict[str, Any]) -> None:
@@ -94,7 +93,8 @@ def test_the_holder_is_as_locked_and_has_no_input(tmp_path: Path, config: dict[s
     )
     holder = holder_config(job, volume="v", labels={}, dialect=Dialect(), python="/python")
     mounts = [(mount["Target"], mount["ReadOnly"]) for mount in holder["HostConfig"]["Mounts"]]
-    assert mounts == [("/out", True)]
+    assert mounts == [("/out", True), ("/log", True)]
+    assert holder["HostConfig"]["LogConfig"]["Type"] == "none"
     same = [key for key in HOST if key not in {"MemorySwap"}]
     assert {key: holder["HostConfig"][key] for key in same} == {key: HOST[key] for key in same}
     assert holder["HostConfig"]["Memory"] == holder["HostConfig"]["MemorySwap"] < LIMITS.memory_bytes

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox import podman
 from sandbox.dialect import Dialect
-from sandbox.host_config import container_config, volume_options
+from sandbox.host_config import container_config, volumes
 from sandbox.posture import differences
 from sandbox.seccomp import FILE
 from sandbox.spec import Job, Lease, Limits, Mount, Role
@@ -34,7 +34,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
         destination=tmp_path,
         mounts=(Mount(Path("/srv/data"), "/data"),),
     )
-    return container_config(job, volume="v", labels={"a": "b"}, dialect=PODMAN)
+    return container_config(job, volume="v", labels={"a": "b"}, dialect=PODMAN, python="/python")
 
 
 def honest(config: dict[str, Any], *, cgroup_v1: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -49,6 +49,7 @@ def honest(config: dict[str, Any], *, cgroup_v1: bool = True) -> tuple[dict[str,
         "Binds": [
             "/srv/data:/data:ro,rprivate,bind",
             "v:/out:rw,rprivate,nosuid,nodev,noexec,rbind",
+            "v-log:/log:rw,rprivate,nosuid,nodev,noexec,rbind",
         ],
         "CapDrop": ["AUDIT_WRITE", "CHOWN"],
         "IpcMode": "shareable",
@@ -64,7 +65,7 @@ def honest(config: dict[str, Any], *, cgroup_v1: bool = True) -> tuple[dict[str,
         "HostConfig": {
             **copy.deepcopy(says),
             "CgroupMode": "host" if cgroup_v1 else "private",
-            "LogConfig": {"Type": "k8s-file", "Config": None, "Size": "4.194MB"},
+            "LogConfig": {"Type": "none", "Config": None, "Size": "0B"},
         },
     }
     answer = {
@@ -73,6 +74,7 @@ def honest(config: dict[str, Any], *, cgroup_v1: bool = True) -> tuple[dict[str,
         "Config": {**sent, "Env": [*sent["Env"], "TERM=xterm", "container=podman", "HOSTNAME=sandbox"]},
         "Mounts": [
             {"Type": "volume", "Name": "v", "Source": "/root/v", "Destination": "/out", "RW": True},
+            {"Type": "volume", "Name": "v-log", "Source": "/root/v-log", "Destination": "/log", "RW": True},
             {"Type": "bind", "Source": "/srv/data", "Destination": "/data", "RW": False},
         ],
     }
@@ -131,7 +133,7 @@ OPEN = {"/tmp": "rw,noexec,nosuid,nodev,mode=1777,size=268435456,rprivate"}
         lambda answer, own: own.update(EffectiveCaps=["CAP_SYS_ADMIN"]),
         lambda answer, own: own["HostConfig"].update(CgroupMode="container:x"),
         lambda answer, own: own["HostConfig"].update(LogConfig={"Type": "k8s-file", "Size": "0B"}),
-        lambda answer, own: own["HostConfig"].update(LogConfig={"Type": "journald", "Size": "4.194MB"}),
+        lambda answer, own: own["HostConfig"].update(LogConfig=None),
         lambda answer, own: answer["Config"]["Env"].append("KEY=x"),
         lambda answer, own: answer["Config"]["Env"].append("container=other"),
     ],
@@ -146,7 +148,7 @@ def test_any_other_report_refuses(
 
 def test_the_size_of_the_output_is_said_in_pages_and_not_rounded_up() -> None:
     limits = Limits(wall_clock_s=1, out_bytes=(1 << 20) + 1)
-    options = volume_options(limits, PODMAN)["o"].split(",")
+    options = volumes("v", limits, PODMAN)["v"]["o"].split(",")
     assert f"nr_blocks={(1 << 20) // resource.getpagesize()}" in options
     assert not [option for option in options if option.startswith("size=")]
-    assert f"size={(1 << 20) + 1}" in volume_options(limits, Dialect())["o"].split(",")
+    assert f"size={(1 << 20) + 1}" in volumes("v", limits, Dialect())["v"]["o"].split(",")

@@ -48,6 +48,7 @@ def asked(tmp_path: Path) -> dict[str, Any]:
         volume="v",
         labels=labels(given, owner="0:b:1:2", deadline=9),
         dialect=Dialect(gpu_driver="nvidia"),
+        python="/p",
     )
 
 
@@ -103,7 +104,7 @@ SCALARS = {
     "Privileged": True,
     "IpcMode": "host",
     "CgroupnsMode": "host",
-    "Init": None,
+    "Init": True,
     "PidsLimit": None,
     "Memory": 0,
     "MemorySwap": -1,
@@ -161,7 +162,7 @@ def test_a_limit_that_was_dropped_refuses(key: str, tmp_path: Path) -> None:
         put("HostConfig.SecurityOpt", ["no-new-privileges", f"seccomp={profile()}", "apparmor=unconfined"]),
         put("HostConfig.Ulimits", []),
         put("HostConfig.LogConfig", {"Type": "json-file", "Config": {}}),
-        put("HostConfig.LogConfig.Config", {}),
+        put("HostConfig.LogConfig", None),
         put("HostConfig.DeviceRequests", [{"Driver": "nvidia", "Count": -1, "DeviceIDs": None}]),
         put("HostConfig.DeviceRequests", None),
         put("Config.User", ""),
@@ -247,7 +248,9 @@ def test_the_seccomp_profile_is_an_allow_list_without_the_known_dangers() -> Non
 
 def test_a_gpu_is_asked_for_by_uuid(tmp_path: Path) -> None:
     for driver, wanted in (("cdi", "nvidia.com/gpu=GPU-x"), ("nvidia", "GPU-x")):
-        config = container_config(job(tmp_path), volume="v", labels={}, dialect=Dialect(gpu_driver=driver))
+        config = container_config(
+            job(tmp_path), volume="v", labels={}, dialect=Dialect(gpu_driver=driver), python="/p"
+        )
         (request,) = config["HostConfig"]["DeviceRequests"]
         assert request["DeviceIDs"] == [wanted]
         assert "Count" not in request
@@ -255,7 +258,9 @@ def test_a_gpu_is_asked_for_by_uuid(tmp_path: Path) -> None:
 
 def test_a_gpu_gets_no_graphics(tmp_path: Path) -> None:
     """Graphics and video widen the driver's surface."""
-    config = container_config(job(tmp_path), volume="v", labels={}, dialect=Dialect(gpu_driver="nvidia"))
+    config = container_config(
+        job(tmp_path), volume="v", labels={}, dialect=Dialect(gpu_driver="nvidia"), python="/p"
+    )
     (request,) = config["HostConfig"]["DeviceRequests"]
     assert request["Capabilities"] == [["gpu", "compute", "utility"]]
 
@@ -286,7 +291,7 @@ def test_podman_and_a_remote_engine_are_told_apart() -> None:
     podman = detect(
         {"Components": [{"Name": "Podman Engine"}]}, {}, base_url="http+docker://localhost", runtime=None
     )
-    assert (podman.podman, podman.local, podman.log_driver) == (True, True, "k8s-file")
+    assert (podman.podman, podman.local) == (True, True)
     assert not detect({}, {}, base_url="https://far:2376", runtime=None).local
     assert not detect({}, {}, base_url="http+docker://ssh", runtime=None).local
 
