@@ -35,9 +35,9 @@ class Rooms:
     road: Road
     unheld: Callable[[], str]
     """Tries the limits on the real engine, some seconds: why a run must not be left alone on it; empty when all hold."""
-    out_of_reach: Callable[[str], None]
-    """Raises DataError when held-out text lies in an image (a content id); done for the candidate's already."""
     conditions: Conditions = field(default_factory=Conditions)
+    out_of_reach: Callable[[str], None] = lambda _: None
+    """Raises DataError when held-out text lies in an image (a content id); done for the candidate's already."""
 
 
 def default_data(variant: str) -> Path:
@@ -119,7 +119,7 @@ def assemble(
         judge_wall_clock_s=parse_duration(config.judge_wall_clock),
     )
     return Rooms(
-        engine, images, folder, road, lambda: unheld(engine, images.candidate.id), out_of_reach, conditions
+        engine, images, folder, road, lambda: unheld(engine, images.candidate.id), conditions, out_of_reach
     )
 
 

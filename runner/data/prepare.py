@@ -9,22 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
 from pathlib import Path
 
-from runner.data import climbmix, croissant, destination, sharing, sources, text_wheels, tokenizer
+from runner.data import climbmix, croissant, destination, sources, text_wheels, tokenizer
+from runner.data.apart import LONGEST, hold_apart
 from runner.data.errors import DataError
 from runner.data.manifest import Manifest, file_entry, load_manifest, verify
 from runner.data.reach import Searched
 from runner.data.skipped import Why
-from runner.data.spill import Pieces, Spill
+from runner.data.spill import Spill
 from runner.data.splitting import split
 from runner.data.writing import write_split, write_tables
 
 _FORMAT = 2
 _TOKENIZER_BYTES = 20_000_000
-_LONGEST = 64 << 10
-"""Bytes of a training document; pieces of one text are joined again up to this size."""
 Progress = Callable[[str], None]
 
 
@@ -117,17 +115,14 @@ def _make(
         for sentence in corpus.skipped.sentences():
             progress(f"left out or mended: {sentence}")
         chosen = split(spill, val_bytes=val_bytes, test_bytes=test_bytes)
-        runs = spill.runs(chosen["train"], _LONGEST)
+        runs = spill.runs(chosen["train"], LONGEST)
         if not runs or not len(chosen["val"]) or not len(chosen["test"]):
             raise DataError(_too_little(spill, corpus))
-        held_out, cut, where = _unshared(spill, chosen, runs, image, progress)
-        for name, limit in (("val", val_bytes), ("test", test_bytes)):
-            held_out[name] = _bounded(held_out[name], limit)
-            if not held_out[name]:
-                raise DataError(
-                    f"all that could be held out for {name} also lies in {where}: give text that does not repeat itself "
-                    "and is not in the candidate's image"
-                )
+        limits = {"val": val_bytes, "test": test_bytes}
+        apart = hold_apart(
+            spill, chosen, runs, image.contents() if image else (), limits, made / "cut.partial", progress
+        )
+        spill, runs, held_out, cut = apart.spill, [*apart.runs], apart.held_out, apart.cut
         progress(f"training a tokenizer of {vocab_size} tokens")
         table = tokenizer.train(_sample(spill, runs, _TOKENIZER_BYTES), vocab_size)
         progress(f"encoding {len(runs)} documents for training")
@@ -141,7 +136,8 @@ def _make(
         write_tables(made, table, sizes["train"], seq_len)
     finally:
         spill.close()
-        (made / "text.partial").unlink(missing_ok=True)
+        for name in ("text.partial", "cut.partial"):
+            (made / name).unlink(missing_ok=True)
     manifest = Manifest(
         name=corpus.name,
         source=corpus.name,
@@ -163,34 +159,6 @@ def _make(
     )
     croissant.write(made / "croissant.json", manifest)
     manifest.write(made)
-
-
-def _unshared(
-    spill: Spill,
-    chosen: dict[str, Pieces],
-    runs: Sequence[tuple[int, int]],
-    image: Searched | None,
-    progress: Progress,
-) -> tuple[dict[str, list[bytes]], int, str]:
-    """What is held out, without what it shares with train or the image; how many bytes that was, and where some of it is."""
-    held_out = [spill.text(int(piece)) for name in ("val", "test") for piece in chosen[name]]
-    train = (("the training text", iter([spill.text(first, last)])) for first, last in runs)
-    left, cut, where = sharing.unshared(held_out, chain(train, image.contents() if image else ()))
-    if cut:
-        progress(
-            f"cut from what is held out: {cut} of {sum(map(len, held_out))} bytes, which also lie in {where}"
-        )
-    count = len(chosen["val"])
-    return {"val": [*chain(*left[:count])], "test": [*chain(*left[count:])]}, cut, where
-
-
-def _bounded(texts: list[bytes], most: int) -> list[bytes]:
-    kept, room = [], most
-    for text in texts:
-        if len(text) <= room:
-            kept.append(text)
-            room -= len(text)
-    return kept
 
 
 def _too_little(spill: Spill, corpus: sources.Corpus) -> str:

@@ -1,8 +1,9 @@
 """What is held out shares no long run of bytes with what a candidate can read.
 
 Every run of RUN bytes of a held-out document that also lies in the training text (a licence, a vendored copy, a generated
-table, a near-duplicate) is cut out of the held-out document, and what is left on both sides of it is a document of its own.
-Held-out text is cut, and not the training text, because there is little of it and much to choose from.
+table, a near-duplicate) is cut out of one of the two, and what is left on both sides of it is a document of its own. Held-out
+text is cut, because there is little of it; but where that would leave less than half (a text that repeats itself), the
+training text.
 """
 
 from __future__ import annotations
@@ -42,6 +43,23 @@ def unshared(held_out: Sequence[bytes], readable: Iterable[Content]) -> tuple[li
         left.append(parts)
         at += len(text) + 1
     return left, cut, next(iter(search.found.values()), "")
+
+
+class Shared:
+    """Cuts what is held out from other texts."""
+
+    def __init__(self, held_out: Sequence[bytes]) -> None:
+        self._windows = Windows([Protected("", np.frombuffer(b"\xff".join(held_out), np.uint8))], CUT_WORDS)
+
+    def cut_from(self, text: bytes) -> list[bytes]:
+        """What is left of `text`."""
+        at, _ = self._windows.search(text + b"\xff" * (-len(text) % WORD))
+        if not len(at):
+            return [text]
+        change = np.zeros(len(text) + self._windows.size + 1, np.int32)
+        np.add.at(change, at, 1)
+        np.add.at(change, at + self._windows.size, -1)
+        return list(_parts(text, np.cumsum(change)[: len(text)] > 0))
 
 
 def _parts(text: bytes, shared: NDArray[np.bool_]) -> Iterator[bytes]:

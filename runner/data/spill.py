@@ -38,6 +38,9 @@ class Spill:
         self._digests.append(int.from_bytes(digest[8:16], "big"))
         self._splits.append(self.SPLITS.index(split))
 
+    def __len__(self) -> int:
+        return len(self._documents)
+
     def finish(self, skipped: Skipped) -> None:
         """Nothing is added any more. Pieces that are there twice are dropped but for one."""
         self._file.flush()

@@ -220,6 +220,21 @@ def test_text_of_the_image_is_cut_from_what_is_held_out_and_all_of_it_is_refused
     assert again.shared_bytes > manifest.shared_bytes
 
 
+def test_where_all_that_is_held_out_is_in_train_the_training_text_is_cut_instead(tmp_path: Path) -> None:
+    """A text that repeats itself, over and over."""
+    (tmp_path / "a.txt").write_text(LANGUAGE.document(200_000, 1) * 5)
+    said: list[str] = []
+    manifest = prepare(
+        str(tmp_path / "a.txt"), tmp_path / "d", vocab_size=300, seq_len=64, progress=said.append
+    )
+    assert any(sentence.startswith("cut from the training text") for sentence in said)
+    assert manifest.splits["train"].bytes > 150_000
+    searched({}).require_unseen(tmp_path / "d")
+    (tmp_path / "b.txt").write_text(LANGUAGE.document(1000, 1) * 400)
+    with pytest.raises(DataError, match="give text that"):
+        prepare(str(tmp_path / "b.txt"), tmp_path / "e", vocab_size=300, seq_len=64, progress=quiet)
+
+
 def test_every_regular_file_is_read_and_nothing_else() -> None:
     import tarfile
 
