@@ -231,7 +231,7 @@ def test_where_all_that_is_held_out_is_in_train_the_training_text_is_cut_instead
     assert manifest.splits["train"].bytes > 150_000
     searched({}).require_unseen(tmp_path / "d")
     (tmp_path / "b.txt").write_text(LANGUAGE.document(1000, 1) * 400)
-    with pytest.raises(DataError, match="give text that"):
+    with pytest.raises(DataError, match="too little"):
         prepare(str(tmp_path / "b.txt"), tmp_path / "e", vocab_size=300, seq_len=64, progress=quiet)
 
 
