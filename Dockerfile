@@ -16,8 +16,10 @@ RUN python3 -c 'import sys; assert sys.version_info[:2] == (3, 11), "BASE needs 
 FROM ${BASE} AS candidate
 COPY --from=wheels /opt/venv /opt/venv
 COPY trainer_jax /opt/venv/lib/python3.11/site-packages/trainer_jax
-# 65532 is "nonroot" in distroless images; a passwd line keeps libraries that look the user up from failing.
-RUN echo 'sandbox:x:65532:65532::/tmp:/usr/sbin/nologin' >> /etc/passwd \
+# A job runs as a user of its own out of two ranges (sandbox/user.py); a passwd line for each keeps libraries that look
+# the user up from failing. 65532, "nonroot" in distroless images, is for whoever starts the image by hand.
+RUN for id in 65532 $(seq 60600 61111) $(seq 2100000000 2100000511); do \
+      echo "sandbox:x:$id:$id::/tmp:/usr/sbin/nologin" >> /etc/passwd; echo "sandbox:x:$id:" >> /etc/group; done \
     && mkdir -p /work /data /out /judge /art \
     && /opt/venv/bin/python -m compileall -q /opt/venv/lib/python3.11/site-packages/trainer_jax
 WORKDIR /work

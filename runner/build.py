@@ -39,10 +39,18 @@ class Images:
 
 
 def cache_folder() -> Path:
-    """Where the wheelhouse and the default data live: $AUTORESEARCH_CACHE, or XDG's cache folder."""
+    """Where the wheelhouse and the default data live: $AUTORESEARCH_CACHE, or XDG's cache folder. Raises
+    PrerequisiteMissing where there is no home."""
     if chosen := os.environ.get("AUTORESEARCH_CACHE"):
         return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autoresearch"
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "autoresearch"
+    try:
+        return Path.home() / ".cache" / "autoresearch"
+    except RuntimeError as error:  # neither HOME nor an entry for this user
+        raise PrerequisiteMissing(
+            "no home folder is known for this user: set HOME, or AUTORESEARCH_CACHE to a folder for wheels and data"
+        ) from error
 
 
 def wheelhouse_folder(variant: str) -> Path:

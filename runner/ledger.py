@@ -113,6 +113,7 @@ class Ledger:
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;"
             )
             self._migrate(read_only)
+            self._db.execute("SELECT id, settings FROM runs LIMIT 0")  # a database, and not one of ours
             if read_only:
                 self._db.execute("PRAGMA query_only=ON")
             if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
@@ -128,6 +129,8 @@ class Ledger:
     def _migrate(self, read_only: bool) -> None:
         """Whoever only looks does not change the tables under a runner that was begun with an older version."""
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version < 0:
+            raise sqlite3.DatabaseError("its version is negative")
         if version > len(MIGRATIONS):
             raise PrerequisiteMissing(
                 f"the ledger {self.path} was written by a newer autoresearch; update this one"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner.build import cache_folder
 from runner.data.manifest import manifest_sha256
-from runner.errors import CannotReproduce
+from runner.errors import CannotReproduce, PrerequisiteMissing
 
 _MANIFEST = "manifest.json"
 
@@ -36,7 +36,7 @@ def locate(tag: str, sha256: str, *, named: Path | None, likely: Iterable[Path])
 def _prepared() -> Iterator[Path]:
     try:
         yield from sorted(path.parent for path in (cache_folder() / "data").glob(f"*/{_MANIFEST}"))
-    except (OSError, RuntimeError):  # no home, no rights
+    except (OSError, PrerequisiteMissing):  # no rights, no home
         return
 
 

@@ -32,7 +32,7 @@ from runner.protocols import (
     TripOutcome,
 )
 from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
-from runner.workspace import Workspace
+from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
 ASKED = "asked to end after the present experiment"
@@ -125,7 +125,7 @@ class Loop:
 
     def _baseline(self) -> None:
         if not self._all():
-            source = self.workspace.script.read_bytes()
+            source = read_script(self.workspace.script)
             checked = check(source)
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"

@@ -128,7 +128,7 @@ class ProposalStage:
             experiments,
             best(experiments),
             noise_floor(experiments),
-            memo=memo.read_text(errors="replace") if memo.exists() else "",
+            memo=memo.read_text(encoding="utf-8-sig", errors="replace") if memo.exists() else "",
             seconds_left=self._budget.left(),
             number=number,
             notes=self._workspace.read_notes(),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from runner.data.manifest import manifest_sha256
 from runner.decide import Noise
-from runner.errors import CannotReproduce
+from runner.errors import CannotReproduce, UsageError
 from runner.protocols import Conditions
 from runner.road import MODEL, PARAMS
 from sandbox.engine import LABEL, BuildContext, Engine, Image, ImageMissing, SandboxError
@@ -150,7 +151,9 @@ class Facts:
 
 
 def facts_of(engine: Engine, tag: str) -> Facts:
-    """Raises CannotReproduce where there is no such image, or it is no snapshot."""
+    """Raises UsageError for what is no tag, CannotReproduce where there is no such image, or it is no snapshot."""
+    if not re.fullmatch(r"[A-Za-z0-9][\w.:/@-]{0,300}", tag, re.ASCII):
+        raise UsageError(f"{tag[:80]!r} is no image tag; `autoresearch best` prints one")
     try:
         image = engine.image(tag)
     except SandboxError as error:

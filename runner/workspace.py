@@ -13,6 +13,9 @@ from runner.errors import UsageError
 
 CONFIG = "autoresearch.toml"
 STATE = ".autoresearch"
+LARGEST_NUMBER = 2**31 - 1
+"""Of a seed, a count, a number in the configuration."""
+_BOM = b"\xef\xbb\xbf"
 _TEMPLATES = Path(__file__).resolve().parents[1]
 
 
@@ -76,7 +79,11 @@ class Config:
             raise UsageError(f'{CONFIG}: cost_tracking is "on" or "off"')
         if self.repairs < 0 or self.max_output_tokens < 256:
             raise UsageError(f"{CONFIG}: repairs must not be negative, max_output_tokens at least 256")
-        if self.retests < 0 or self.cpus < 0 or self.memory_gb <= 0 or self.pids < 16:
+        if largest := [
+            f.name for f in fields(self) if f.type == "int" and getattr(self, f.name) > LARGEST_NUMBER
+        ]:
+            raise UsageError(f"{CONFIG}: {largest[0]} must be at most {LARGEST_NUMBER}")
+        if self.retests < 0 or self.cpus < 0 or not 0 < self.memory_gb < LARGEST_NUMBER or self.pids < 16:
             raise UsageError(f"{CONFIG}: retests, cpus, memory_gb and pids must be sensible positive numbers")
 
 
@@ -109,7 +116,7 @@ class Workspace:
         """Raises UsageError for what is not TOML, not a known key or not of its type."""
         path = self.folder / CONFIG
         try:
-            content = tomllib.loads(path.read_text())
+            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             return Config()
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -130,6 +137,24 @@ class Workspace:
 
     def attempts(self, run: str, number: int) -> Path:
         return self.state / "experiments" / run / f"{number:04d}"
+
+
+def read_script(path: Path) -> bytes:
+    """A training script without the byte order mark that some editors put first. Raises UsageError for what is no file that
+    can be read, holds nothing, or is no UTF-8 text for its zeros."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+        raise UsageError(
+            f"{path} is {'a folder' if path.is_dir() else 'no regular file'}; name a training script"
+        )
+    try:
+        source = path.read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if not source.strip():
+        raise UsageError(f"{path} is empty; `autoresearch init DIR` writes one to begin with")
+    if source.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UsageError(f"{path} is UTF-16; save it as UTF-8")
+    return source
 
 
 def config_from(content: dict[str, Any]) -> Config:

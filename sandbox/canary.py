@@ -14,6 +14,7 @@ from pathlib import Path
 from sandbox.engine import Engine
 from sandbox.outcome import Ending, Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Output, Role
+from sandbox.user import NARROW, WIDE
 
 PIDS, OUT_INODES = 32, 16
 _KILLED = 137
@@ -30,7 +31,7 @@ _LIMITS = Limits(
 )
 
 PROBE = r"""
-import ctypes, errno, json, os, signal, socket, time
+import ctypes, errno, json, mmap, os, signal, socket, time
 found = {}
 def attempt(name, action):
     try:
@@ -103,6 +104,13 @@ attempt("vsock", lambda: socket.socket(40, socket.SOCK_STREAM, 0).close() or "al
 attempt("ptrace", lambda: call(PTRACE, 16, 1, 0, 0))
 attempt("io_uring", lambda: call(425, 1, 0))
 attempt("namespace", lambda: call(UNSHARE, 0x10000000))
+attempt("sync", lambda: call(SYNC))
+attempt("inotify", lambda: call(INOTIFY, 0))
+attempt("huge_pages", lambda: mmap.mmap(-1, 1 << 21, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000).close() or "allowed")
+def queue():
+    open("/dev/mqueue/q", "w").close()
+    return "made"
+attempt("message_queues", queue)
 open("/out/report.json", "w").write(json.dumps(found))
 """
 # four times its limit and no more: where nothing holds, the machine is not to suffer for being asked
@@ -114,7 +122,7 @@ STUBBORN = (
     "    except (OSError, ValueError): pass\n"
     "while True: time.sleep(1)"
 )
-_SYSCALLS = "import os\nPTRACE, UNSHARE = (117, 97) if os.uname().machine == 'aarch64' else (101, 272)\n"
+_SYSCALLS = "import os\nPTRACE, UNSHARE, SYNC, INOTIFY = (117, 97, 81, 26) if os.uname().machine == 'aarch64' else (101, 272, 162, 294)\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +145,7 @@ def trials(engine: Engine, image: str, python: str, lease: Lease) -> list[Trial]
         "capabilities": found.get("capabilities") == 0,
         "no_new_privileges": found.get("no_new_privileges") == "1",
         "seccomp": found.get("seccomp") == "2",
-        "uid": found.get("uid") == 65532,
+        "uid": found.get("uid") in WIDE or found.get("uid") in NARROW,
         "root": found.get("root") == "EROFS",
         "pids": isinstance(found.get("pids"), int) and 0 < int(str(found["pids"])) < PIDS,
         "inodes": isinstance(found.get("inodes"), int) and 0 < int(str(found["inodes"])) < OUT_INODES,
@@ -149,6 +157,8 @@ def trials(engine: Engine, image: str, python: str, lease: Lease) -> list[Trial]
         "interfaces": found.get("interfaces") in ([], ["lo"], "ENOENT"),
         **{name: found.get(name) in {"EPERM", "ENOSYS", "EAFNOSUPPORT"} for name in ("alg", "vsock")},
         **{name: found.get(name) in {"EPERM", "ENOSYS"} for name in ("ptrace", "io_uring", "namespace")},
+        **{name: found.get(name) in {"EPERM", "ENOSYS"} for name in ("sync", "inotify", "huge_pages")},
+        "message_queues": found.get("message_queues") in {"EMFILE", "ENOENT", "EACCES", "EPERM", "EROFS"},
     }
     results = [Trial(name, held, str(found.get(name))[:80]) for name, held in expected.items()]
     bomb, _ = _run(engine, image, python, lease, MEMORY_BOMB, _LIMITS)

@@ -23,6 +23,10 @@ class Dialect:
     """ "cdi", "nvidia" (the container toolkit's older hook), or None when the engine knows of no GPU."""
     runtime: str | None = None
     """An OCI runtime other than the engine's default, for example "runsc"."""
+    few_users: bool = False
+    """The engine's containers have 65,536 users: it remaps them, or runs without root."""
+    first_user: int = 0
+    """The host's number of the containers' user 0, where the engine mounts volumes outside their user namespace."""
 
 
 def detect(
@@ -30,13 +34,22 @@ def detect(
 ) -> Dialect:
     """Read the engine's own `version` and `info` answers."""
     components = version.get("Components") or []
+    options = [str(option).partition(",")[0] for option in info.get("SecurityOptions") or []]
     return Dialect(
         podman=any("podman" in str(part.get("Name", "")).lower() for part in components),
         cgroup_v1=str(info.get("CgroupVersion") or "1") == "1",
         local=base_url.startswith(("http+docker", "unix://", "npipe://")) and "ssh" not in base_url,
         gpu_driver=_gpu_driver(info),
         runtime=runtime,
+        few_users=any(name in options for name in ("name=userns", "name=rootless")),
+        first_user=_first_user(info) if "name=userns" in options else 0,
     )
+
+
+def _first_user(info: Mapping[str, Any]) -> int:
+    """With userns-remap the root folder is named after the first user and group (/var/lib/docker/100000.100000)."""
+    first, _, _ = Path(str(info.get("DockerRootDir"))).name.partition(".")
+    return int(first) if first.isdecimal() else 0
 
 
 def _gpu_driver(info: Mapping[str, Any]) -> str | None:

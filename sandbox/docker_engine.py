@@ -18,7 +18,7 @@ from typing import IO, Any
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, image_files, images, launcher, podman, reaper
+from sandbox import collect, image_files, images, launcher, podman, reaper, user
 from sandbox.client import Client
 from sandbox.deadline import Death, Watch
 from sandbox.dialect import Dialect, detect
@@ -26,7 +26,7 @@ from sandbox.ending import ending
 from sandbox.endpoint import Endpoint, find
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
 from sandbox.execute import output_of
-from sandbox.host_config import OUT, USER, container_config, holder_config, labels, volumes
+from sandbox.host_config import OUT, container_config, holder_config, labels, volumes
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, this_process
 from sandbox.posture import differences
@@ -99,16 +99,22 @@ class DockerEngine:
                 Ending.REFUSED, "the engine cannot hand out a GPU: install nvidia-container-toolkit"
             )
         self._remove_what_is_left()
-        asked_at = self._monotonic()
+        asked_at, few = self._monotonic(), self.dialect.few_users
         try:
-            with self._volume(job) as volume, self._container(job, volume, Role.HOLDER) as holder:
+            with (
+                user.claimed(user.NARROW if few else user.WIDE, remapped=few) as uid,
+                self._volume(job, uid) as volume,
+                self._container(job, volume, uid, Role.HOLDER) as holder,
+            ):
                 if found := self._differences(*holder):
                     return _failed(Ending.REFUSED, found)
                 self.client.start(holder[0])
-                with self._container(job, volume, job.role) as container:
+                with self._container(job, volume, uid, job.role) as container:
                     if found := self._differences(*container):
                         return _failed(Ending.REFUSED, found)
                     return self._live(job, container[0], holder[0])
+        except user.NoUser as error:
+            return _failed(Ending.REFUSED, str(error))
         except ImageNotFound:
             return _failed(Ending.REFUSED, f"there is no image {job.image}; run `autoresearch build`")
         except ENGINE_ERRORS as error:
@@ -164,7 +170,6 @@ class DockerEngine:
             self.client,
             holder,
             [self.python, "-I", "-B", "-c", collect.PROGRAM],
-            user=USER,
             stdin=collect.request({launcher.FOLDER: [log], OUT: job.outputs}),
             deadline=self._monotonic() + patience,
             monotonic=self._monotonic,
@@ -175,10 +180,10 @@ class DockerEngine:
         return launcher.text(raw, job.limits.log_bytes), files, refusals
 
     @contextmanager
-    def _volume(self, job: Job) -> Iterator[str]:
+    def _volume(self, job: Job, uid: int) -> Iterator[str]:
         """The name of /out; the log's follows from it."""
         made = f"ar-{secrets.token_hex(8)}"
-        wanted = volumes(made, job.limits, self.dialect)
+        wanted = volumes(made, job.limits, uid=uid, dialect=self.dialect)
         try:
             for name, options in wanted.items():
                 marks = self._labels(job, Role.HOLDER)
@@ -189,16 +194,14 @@ class DockerEngine:
                 self._remove(reaper.remove_volume, name)
 
     @contextmanager
-    def _container(self, job: Job, volume: str, role: Role) -> Iterator[tuple[str, dict[str, Any], str]]:
+    def _container(
+        self, job: Job, volume: str, uid: int, role: Role
+    ) -> Iterator[tuple[str, dict[str, Any], str]]:
         """Id, configuration and the engine's warnings. Removed by name, which is known even when an interrupt
         keeps the answer from us."""
         marks = self._labels(job, role)
-        if role is Role.HOLDER:
-            config = holder_config(job, volume=volume, labels=marks, dialect=self.dialect, python=self.python)
-        else:
-            config = container_config(
-                job, volume=volume, labels=marks, dialect=self.dialect, python=self.python
-            )
+        made = holder_config if role is Role.HOLDER else container_config
+        config = made(job, volume=volume, uid=uid, labels=marks, dialect=self.dialect, python=self.python)
         name = _container_name(job, role)
         try:
             sent = config

@@ -22,17 +22,16 @@ def output_of(
     container: str,
     command: Sequence[str],
     *,
-    user: str,
     stdin: bytes,
     deadline: float,
     monotonic: Callable[[], float],
 ) -> Generator[bytes, None, None]:
-    """Blocks of standard output. `deadline` is in seconds of `monotonic`. Raises BrokenStream when the program
+    """Blocks of standard output of `command`, run as the container's own user. `deadline` is in seconds of `monotonic`. Raises BrokenStream when the program
     ends early or with complaints, TimeoutError when time is up, and the engine's own errors.
 
     The framing is the Engine API's: stream number, three zero bytes, length (big-endian uint32), payload.
     """
-    execution = client.exec_create(container, list(command), user=user, stdin=True)["Id"]
+    execution = client.exec_create(container, list(command), stdin=True)["Id"]
     attached = client.exec_start(execution, socket=True)
     connection = getattr(attached, "_sock", attached)
     complaints = b""

@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox import launcher, podman
+from sandbox import launcher, podman, seccomp
 from sandbox.dialect import Dialect
 from sandbox.engine import LABEL
-from sandbox.seccomp import profile
 from sandbox.spec import MIB, Job, Lease, Limits, Mount, Role
 
-USER = "65532:65532"
 OUT = "/out"
+_OF_THE_USER = {"memlock": 8 * MIB, "msgqueue": 0, "nice": 0, "rtprio": 0, "sigpending": 1024}
+"""Limits of what the kernel counts per user (getrlimit(2)); training needs none of it."""
 _TMP = "rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes}"
 
 
@@ -32,18 +32,17 @@ def labels(job: Job, *, owner: str, deadline: float, role: Role | None = None) -
     }
 
 
-def volumes(volume: str, limits: Limits, dialect: Dialect) -> dict[str, dict[str, str]]:
+def volumes(volume: str, limits: Limits, *, uid: int, dialect: Dialect) -> dict[str, dict[str, str]]:
     """Names and driver options of the volumes that go with the name `volume`, /out and the log: tmpfs whose size and
-    inode count are hard."""
-    log_bytes = launcher.volume_bytes(limits.log_bytes)
+    inode count are hard, and which belong to the job's user `uid`."""
+    owner, log_bytes = dialect.first_user + uid, launcher.volume_bytes(limits.log_bytes)
     return {
-        volume: _tmpfs(limits.out_bytes, limits.out_inodes, dialect),
-        _log_of(volume): _tmpfs(log_bytes, launcher.INODES, dialect),
+        volume: _tmpfs(limits.out_bytes, limits.out_inodes, owner, dialect),
+        _log_of(volume): _tmpfs(log_bytes, launcher.INODES, owner, dialect),
     }
 
 
-def _tmpfs(size: int, inodes: int, dialect: Dialect) -> dict[str, str]:
-    uid = USER.partition(":")[0]
+def _tmpfs(size: int, inodes: int, uid: int, dialect: Dialect) -> dict[str, str]:
     room = podman.tmpfs_size(size) if dialect.podman else f"size={size}"
     options = f"{room},nr_inodes={inodes},uid={uid},gid={uid},mode=0700"
     return {"type": "tmpfs", "device": "tmpfs", "o": f"{options},nosuid,nodev,noexec"}
@@ -54,15 +53,16 @@ def _log_of(volume: str) -> str:
 
 
 def container_config(
-    job: Job, *, volume: str, labels: Mapping[str, str], dialect: Dialect, python: str
+    job: Job, *, volume: str, uid: int, labels: Mapping[str, str], dialect: Dialect, python: str
 ) -> dict[str, Any]:
-    """The whole configuration of the container that runs `job`. `python` is an interpreter inside the image."""
+    """The whole configuration of the container that runs `job`. `python` is an interpreter inside the image, `uid`
+    the job's own user (and group)."""
     command = launcher.command(python, job.command, job.limits.log_bytes)
     return {
-        **_common(job.image, command, labels, {"HOME": "/tmp", **job.environment}),
+        **_common(job.image, command, uid, labels, {"HOME": "/tmp", **job.environment}),
         "WorkingDir": "/work",
         "HostConfig": {
-            **_confinement(job.limits, dialect),
+            **_confinement(job.limits, dialect, seccomp.of(job.role)),
             "Init": False,  # the launcher is process 1; the engine's own would hold the engine's pipes
             **_compute(job.lease, dialect),
             "Mounts": [*(_bind(mount) for mount in job.mounts), *_mounts(volume, read_only=False)],
@@ -71,10 +71,11 @@ def container_config(
 
 
 def holder_config(
-    job: Job, *, volume: str, labels: Mapping[str, str], dialect: Dialect, python: str
+    job: Job, *, volume: str, uid: int, labels: Mapping[str, str], dialect: Dialect, python: str
 ) -> dict[str, Any]:
     """The trusted container that keeps the tmpfs volumes mounted (they vanish with their last user) and that the
-    collector runs in. The same confinement, tiny limits, /out and /log read-only, no GPU."""
+    collector runs in. The same user, whose files nobody else may read, and the same confinement; tiny limits, /out
+    and /log read-only, no GPU."""
     limits = Limits(
         wall_clock_s=job.limits.wall_clock_s,
         memory_bytes=128 * MIB,
@@ -86,9 +87,9 @@ def holder_config(
     )
     command = (python, "-I", "-B", "-c", "import signal; signal.pause()")
     return {
-        **_common(job.image, command, labels, {"HOME": "/tmp"}),
+        **_common(job.image, command, uid, labels, {"HOME": "/tmp"}),
         "HostConfig": {
-            **_confinement(limits, dialect),
+            **_confinement(limits, dialect, seccomp.of(Role.HOLDER)),
             **_compute(Lease(cpus=job.lease.cpus), dialect),
             "Init": True,  # reaps what the collector leaves
             "Mounts": _mounts(volume, read_only=True),
@@ -97,7 +98,7 @@ def holder_config(
 
 
 def _common(
-    image: str, command: tuple[str, ...], labels: Mapping[str, str], environment: Mapping[str, str]
+    image: str, command: tuple[str, ...], uid: int, labels: Mapping[str, str], environment: Mapping[str, str]
 ) -> dict[str, Any]:
     """`docker-py` would add ~/.docker/config.json's proxies, which may hold secrets, to an environment it makes;
     this one is sent as it is."""
@@ -105,7 +106,7 @@ def _common(
         "Image": image,
         "Entrypoint": [command[0]],
         "Cmd": list(command[1:]),
-        "User": USER,
+        "User": f"{uid}:{uid}",
         "Hostname": "sandbox",
         "Env": [f"{name}={value}" for name, value in environment.items()],
         "Labels": dict(labels),
@@ -141,13 +142,13 @@ def _bind(mount: Mount) -> dict[str, Any]:
     }
 
 
-def _confinement(limits: Limits, dialect: Dialect) -> dict[str, Any]:
+def _confinement(limits: Limits, dialect: Dialect, profile: str) -> dict[str, Any]:
     config: dict[str, Any] = {
         "NetworkMode": "none",
         "ReadonlyRootfs": True,
         "Privileged": False,
         "CapDrop": ["ALL"],
-        "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile()}"],
+        "SecurityOpt": ["no-new-privileges:true", f"seccomp={profile}"],
         "IpcMode": "private",
         "CgroupnsMode": "private",
         "PidsLimit": limits.pids,
@@ -161,6 +162,8 @@ def _confinement(limits: Limits, dialect: Dialect) -> dict[str, Any]:
             {"Name": "core", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
             {"Name": "fsize", "Soft": limits.out_bytes, "Hard": limits.out_bytes},
+            # none of these is left to the engine's defaults, which an administrator may have loosened
+            *({"Name": name, "Soft": most, "Hard": most} for name, most in _OF_THE_USER.items()),
         ],
         "LogConfig": {"Type": "none", "Config": {}},  # an engine buffers what it reads, outside every limit
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},

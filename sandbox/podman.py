@@ -12,7 +12,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.seccomp import FILE
+from sandbox import seccomp
 
 _OUT = "rw,noexec,nosuid,nodev"
 # Beside a read-only root it makes both writable and of any size, unless it is told otherwise.
@@ -84,8 +84,11 @@ def in_dockers_words(
 
 def _security(host: Mapping[str, Any]) -> list[str]:
     """The profile by name: podman reads the file, on its own machine, when the container is made."""
-    kept = [option for option in host["SecurityOpt"] if not option.startswith("seccomp=")]
-    return [*kept, f"seccomp={FILE}"]
+    found = []
+    for option in host["SecurityOpt"]:
+        name, _, text = option.partition("=")
+        found.append(f"seccomp={seccomp.file_of(text)}" if name == "seccomp" else option)
+    return found
 
 
 def _cgroup_names(cgroup_v1: bool) -> str:

@@ -2,7 +2,9 @@
 
 An engine may drop what it does not support with no more than a warning (rootless podman on cgroup v1 ignores
 memory and pids limits), so the answer is read back and compared, closed by default: every key that was asked is
-compared, and every key that could loosen the confinement must be empty.
+compared, and every key that could loosen the confinement must be empty. What the administrator's own defaults add and
+cannot loosen anything is passed over: options of a log driver that logs nothing, ulimits beside those asked (every one
+that could give more than the kernel's default is asked), a size for the root, labels.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Any
 _COMPARED_BELOW = {"SecurityOpt", "CapDrop", "Mounts", "Ulimits", "LogConfig", "DeviceRequests"}
 _MUST_BE_EMPTY = """
 Binds BlkioDeviceReadBps BlkioDeviceWriteBps CapAdd CpuRealtimePeriod CpuRealtimeRuntime DeviceCgroupRules Devices Dns
-DnsOptions DnsSearch ExtraHosts GroupAdd Links PidMode PortBindings PublishAllPorts StorageOpt Sysctls UTSMode
+DnsOptions DnsSearch ExtraHosts GroupAdd Links PidMode PortBindings PublishAllPorts Sysctls UTSMode
 UsernsMode VolumesFrom
 """.split()
 _IMAGES_OWN_VARIABLES = ("PATH", "LANG", "LC_ALL", "GPG_KEY", "PYTHON_VERSION", "PYTHON_SHA256")
@@ -51,8 +53,10 @@ def differences(asked: Mapping[str, Any], reported: Mapping[str, Any]) -> list[s
     if _mounts(reported.get("Mounts") or []) != _asked_mounts(want["Mounts"]):
         found.append("the mounts differ")
     found += _environment(asked["Env"], config.get("Env") or [])
-    if _limits(have.get("Ulimits") or []) != _limits(want["Ulimits"]):
+    if not _limits(want["Ulimits"]) <= _limits(have.get("Ulimits") or []):
         found.append("the ulimits differ")
+    if set(have.get("StorageOpt") or {}) - {"size"}:
+        found.append(f"StorageOpt is {have['StorageOpt']!r}")
     log = have.get("LogConfig") or {}
     if log.get("Type") != want["LogConfig"]["Type"]:
         found.append(f"the log driver is {log.get('Type')!r}, not {want['LogConfig']['Type']!r}")

@@ -28,7 +28,9 @@ from sandbox.text import one_line
 
 _OLDEST_API = (1, 41)
 _FREE_BYTES = 10 * GIB
-_OF_LINUX = frozenset({"no_new_privileges", "seccomp", "root", "io_uring", "namespace"})
+_OF_LINUX = frozenset(
+    "no_new_privileges seccomp root io_uring namespace sync inotify huge_pages message_queues".split()
+)
 """Trials that ask Linux. A kernel in user space (gVisor) answers them differently, and stands between all the same."""
 
 

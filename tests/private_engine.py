@@ -106,18 +106,37 @@ def _unmount_below(folder: Path) -> None:
             subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
 
 
+_REMAPPED = 'mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid && shift && exec "$@"'
+
+
 class PrivateDockerd:
-    def __init__(self, folder: Path, *, runtimes: dict[str, Any] | None = None, live_restore: bool = False):
-        self.folder = folder
+    """`settings` go into its daemon.json. `remap` is a user of this machine whose containers' users are to begin at
+    `FIRST_USER`: in mounts of its own, so that /etc/subuid stays as it is (its containerd is then its child)."""
+
+    FIRST_USER = 1_000_000
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        runtimes: dict[str, Any] | None = None,
+        live_restore: bool = False,
+        settings: dict[str, Any] | None = None,
+        remap: str | None = None,
+    ):
+        self.folder, self._remap = folder, remap
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {"runtimes": runtimes or {}, "live-restore": live_restore}
-        (folder / "daemon.json").write_text(json.dumps(settings))
+        whole = {"runtimes": runtimes or {}, "live-restore": live_restore, **(settings or {})}
+        (folder / "daemon.json").write_text(json.dumps(whole))
+        (folder / "subordinate").write_text(f"{remap}:{self.FIRST_USER}:65536\n")
         (folder / "containerd.toml").write_text(
             f'version = 2\nroot = "{folder}/cd"\nstate = "{folder}/cds"\n[grpc]\naddress = "{folder}/c.sock"\n'
             'disabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
         )
-        self._containerd = self._spawn("containerd", "--config", str(folder / "containerd.toml"))
+        self._containerd: subprocess.Popen[bytes] | None = None
+        if remap is None:
+            self._containerd = self._spawn("containerd", "--config", str(folder / "containerd.toml"))
 
     @property
     def host(self) -> str:
@@ -129,8 +148,13 @@ class PrivateDockerd:
             *("--storage-driver", os.environ.get("AUTORESEARCH_TEST_STORAGE", "overlay2")),
             *("--config-file", str(self.folder / "daemon.json"), "--host", self.host),
             *("--data-root", str(self.folder / "data"), "--exec-root", str(self.folder / "exec")),
-            *("--pidfile", str(self.folder / "d.pid"), "--containerd", str(self.folder / "c.sock")),
+            *("--pidfile", str(self.folder / "d.pid")),
         ]
+        if self._remap is None:
+            command += ["--containerd", str(self.folder / "c.sock")]
+        else:
+            in_mounts = ["unshare", "--mount", "sh", "-c", _REMAPPED, "sh", str(self.folder / "subordinate")]
+            command = [*in_mounts, *command, "--userns-remap", self._remap]
         self.process = self._spawn(*command)
         end = time.monotonic() + 60
         while True:
@@ -159,8 +183,9 @@ class PrivateDockerd:
     def close(self) -> None:
         """Stop it for good, and its containerd, and unmount what a killed one left."""
         self.stop()
-        self._containerd.terminate()
-        self._containerd.wait(20)
+        if self._containerd is not None:
+            self._containerd.terminate()
+            self._containerd.wait(20)
         _unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -30,6 +30,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from trainer_jax import preflight, preflight_program
 from trainer_jax.packing import Rows
 from trainer_jax.wallclock import EXPORTED, SAVED, SAVING, WallClock
 
@@ -110,39 +111,65 @@ def _two_steps(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 def export_model(forward: Callable[..., Any], params: Any) -> None:
     """Write model.stablehlo: `forward` at the judge's shape, with the weights as named arguments.
 
-    `params` is any pytree of arrays; it depends on shapes alone, so call this before training. Use plain XLA
-    ops: custom calls (cuDNN, Pallas, callbacks) and random numbers are refused by the judge.
+    `params` is any pytree of arrays; it depends on shapes alone, so call this before training. Use plain XLA ops. Raises
+    ValueError with one sentence for what the judge would refuse: custom calls (cuDNN, Pallas, LAPACK), callbacks, random
+    numbers, more than one device (jax.set_mesh), constants beyond 1 MiB (arrays made outside forward: compute them inside
+    or put them into params), 200,000 operations, an array beyond 4 GiB, a program beyond 8 MiB, logits that are not one
+    floating[B, T, V]; in params, what is no array, a random key, a 64-bit or complex dtype, together more than 2 GiB.
     """
     names, leaves, treedef = _named(params)
+    preflight.check_leaves(names, leaves, OUT)
 
     def flat_forward(flat: dict[str, Any], tokens: Any) -> Any:
-        return forward(jax.tree_util.tree_unflatten(treedef, [flat[name] for name in names]), tokens)
+        out = forward(jax.tree_util.tree_unflatten(treedef, [flat[name] for name in names]), tokens)
+        preflight_program.check_logits(out, (*tokens.shape, _meta()["vocab_size"]))
+        return out
 
     shapes = {
         name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for name, leaf in zip(names, leaves, strict=True)
     }
     tokens = jax.ShapeDtypeStruct((eval_batch, _meta()["seq_len"]), np.int32)
-    exported = jax.export.export(jax.jit(flat_forward))(shapes, tokens)
+    try:
+        exported = jax.export.export(jax.jit(flat_forward))(shapes, tokens)
+    except NotImplementedError as error:
+        raise preflight_program.not_exportable(error) from error
+    preflight_program.check_program(exported, forward)
     _write("model.stablehlo", exported.serialize())
+    _handed_over["export"] = preflight.described(names, leaves)
+    if _handed_over.get("save", _handed_over["export"]) != _handed_over["export"]:
+        print("harness: the weights saved before do not fit the program exported now; save again", flush=True)
     stage("export")
     clock.mark(EXPORTED)
 
 
 def save_params(params: Any) -> None:
-    """Write params.safetensors under a temporary name and rename it: the newest complete weights count."""
+    """Write params.safetensors under a temporary name and rename it: the newest complete weights count.
+
+    Raises ValueError with one sentence for what the judge would refuse: names, shapes or dtypes that are not those of
+    `export_model`, NaN or infinity, arrays that were donated. What was saved before stays.
+    """
     from safetensors.numpy import save
 
     started = time.monotonic()
     names, leaves, _ = _named(params)
-    host = jax.device_get(leaves)
-    content = save({n: np.asarray(x, order="C") for n, x in zip(names, host, strict=True)})
+    preflight.check_leaves(names, leaves)
+    found = preflight.described(names, leaves)
+    preflight.check_same(_handed_over.get("export", found), found)
+    host = [np.asarray(leaf, order="C") for leaf in jax.device_get(leaves)]
+    preflight.check_values(names, host)
+    content = save(dict(zip(names, host, strict=True)))
     _write("params.safetensors", content, before_it_counts=lambda: clock.mark(SAVING))
+    _handed_over["save"] = found
     clock.note_save(time.monotonic() - started)
     stage("first_save")
     if checking:
         stats = jax.local_devices()[0].memory_stats() or {}  # None on a CPU
         _telemetry({"device_memory_bytes": stats.get("peak_bytes_in_use")})
     clock.mark(SAVED)
+
+
+_handed_over: dict[str, dict[str, str]] = {}
+"""What the newest program and the newest weights hold, by name: they must be the same."""
 
 
 def log(*, step: int, loss: float, tokens: int) -> None:

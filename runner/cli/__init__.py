@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with a documented code (docs/exit-codes.md). Never shows a traceback."""
-    from runner.cli.app import app
     from runner.cli.failures import guarded
 
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(guarded(lambda: app(args=words, prog_name="autoresearch", standalone_mode=False), words))
+    for stream in (sys.stdout, sys.stderr):  # None where it was closed
+        if isinstance(stream, io.TextIOWrapper):  # a title may hold what the terminal's encoding has not
+            stream.reconfigure(errors="backslashreplace")
+
+    def verb() -> object:
+        from runner.cli.app import app
+
+        result = app(args=words, prog_name="autoresearch", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what cannot be written is said here, and not by the interpreter's end
+        return result
+
+    sys.exit(guarded(verb, words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 import tempfile
 import traceback
@@ -41,7 +42,7 @@ def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
     except Stopped as stop:
         return _say("stopped; `autoresearch run --resume` goes on", "stopped", 128 + stop.number, as_json)
     except BrokenPipeError:
-        sys.stderr.close()
+        silence_stdout()
         return 0
     except Exception as error:
         # typer carries its own copy of click, so its usage errors are known by what they can do
@@ -56,15 +57,50 @@ def _unexpected(error: Exception, as_json: bool) -> int:
 
     if isinstance(error, DataCorrupt):
         return _say(str(error), "prerequisite", 3, as_json)
+    if isinstance(error, OSError) and error.filename is None and _is_stdout(error):
+        silence_stdout()
+        return _say(f"the answer could not be written to stdout: {error.strerror}", "prerequisite", 3, False)
     if _no_room(error):
         sentence = "there is no room left on the disk of the workspace; make some, then `autoresearch run --resume` goes on"
         return _say(sentence, "prerequisite", 3, as_json)
+    if isinstance(error, OSError) and error.errno in _SLIPS:
+        return _say(_slip(error), "usage", 2, as_json)
     with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
         traceback.print_exception(error, file=file)
     sentence = (
         f"something unexpected happened ({type(error).__name__}: {one_line(str(error))}); see {file.name}"
     )
     return _say(sentence, "unexpected", 1, as_json)
+
+
+_SLIPS = frozenset(
+    {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
+)  # fmt: skip
+"""What is wrong with a path, and not with us."""
+
+
+def _slip(error: OSError) -> str:
+    if error.filename is None:
+        return f"the present folder cannot be used ({error.strerror}); change to one that is there"
+    return f"cannot use {one_line(os.fsdecode(error.filename))}: {error.strerror}"
+
+
+def _is_stdout(error: OSError) -> bool:
+    """Whether nothing more can be written to our stdout; asked only after something could not be written somewhere."""
+    if error.errno not in {errno.ENOSPC, errno.EIO, errno.EBADF}:
+        return False
+    try:
+        os.write(1, b"\n")
+    except OSError:
+        return True
+    return False
+
+
+def silence_stdout() -> None:
+    """What waits to be written goes nowhere, so that the interpreter's end does not complain again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
 
 
 def _no_room(error: Exception) -> bool:

@@ -16,7 +16,7 @@ from runner.durations import format_duration
 
 
 def calibrate(
-    repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2)] = 5,
+    repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2, max=1000)] = 5,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """How much is noise? Run train.py several times with fresh seeds; nothing is recorded."""
@@ -24,7 +24,7 @@ def calibrate(
     from runner.cli.signals import signals
     from runner.lock import lock
     from runner.scratch import scratch
-    from runner.workspace import open_state
+    from runner.workspace import open_state, read_script
 
     workspace = workspaces.find(Path.cwd())
     config = workspace.config()
@@ -41,7 +41,7 @@ def calibrate(
             f"{repeats} runs of at most {format_duration(rooms.road.limits.wall_clock_s)}, and as many judgements"
         )
         found = measure(
-            workspace.script.read_bytes(),
+            read_script(workspace.script),
             rooms.road,
             seeds,
             home,

@@ -159,6 +159,8 @@ def plot(
     from runner.ledger import Ledger
     from runner.report.plot import write_plot
 
+    if out.is_dir() or out.suffix not in {".png", ".svg", ".pdf"}:
+        raise UsageError(f"{out} is no name for a picture: end it with .png, .svg or .pdf")
     ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
     write_plot(out, ledger.experiments(ledger.run(run).id))
     print(out)

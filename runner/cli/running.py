@@ -13,6 +13,7 @@ import typer
 from runner import workspace as workspaces
 from runner.cli.output import envelope, say
 from runner.errors import UsageError
+from runner.workspace import LARGEST_NUMBER
 
 if TYPE_CHECKING:
     from runner.display import Display
@@ -95,11 +96,15 @@ def stop(
 def resume(
     folder: Folder = None,
     budget: Annotated[str | None, typer.Option(help="A new wall clock of the whole search: 12h.")] = None,
-    max_experiments: Annotated[int | None, typer.Option(help="A new number of proposals.", min=1)] = None,
+    max_experiments: Annotated[
+        int | None, typer.Option(help="A new number of proposals.", min=1, max=LARGEST_NUMBER)
+    ] = None,
     max_cost: Annotated[
         float | None, typer.Option(help="Dollars the model may cost in the whole run.")
     ] = None,
-    max_tokens: Annotated[int | None, typer.Option(help="Tokens the model may take.", min=1)] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens the model may take.", min=1, max=10**15)
+    ] = None,
     unsafe_unheld_limits: Annotated[
         bool, typer.Option("--unsafe-unheld-limits", help="Never remembered: to be said again.")
     ] = False,

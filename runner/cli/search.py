@@ -16,7 +16,7 @@ from runner.cli.signals import signals
 from runner.durations import format_duration, parse_duration
 from runner.errors import RunnerError, UsageError
 from runner.proposers import absolute
-from runner.workspace import Config
+from runner.workspace import LARGEST_NUMBER, Config
 
 if TYPE_CHECKING:
     from runner.session import Options
@@ -32,7 +32,9 @@ def run(
     compile_check: Annotated[
         str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
     ] = None,
-    max_experiments: Annotated[int | None, typer.Option(help="End after this many proposals.", min=1)] = None,
+    max_experiments: Annotated[
+        int | None, typer.Option(help="End after this many proposals.", min=1, max=LARGEST_NUMBER)
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Of the llm proposer, as litellm names it: provider/name.")
     ] = None,
@@ -45,7 +47,8 @@ def run(
         typer.Option(help="Dollars the model may cost in the whole run; the offline proposers cost nothing."),
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Tokens the model may take in the whole run, both ways.", min=1)
+        int | None,
+        typer.Option(help="Tokens the model may take in the whole run, both ways.", min=1, max=10**15),
     ] = None,
     price_in: Annotated[str | None, typer.Option(help="Dollars per million prompt tokens.")] = None,
     price_out: Annotated[str | None, typer.Option(help="Dollars per million completion tokens.")] = None,
@@ -61,7 +64,10 @@ def run(
     ] = None,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Of the run; training seeds follow from it.")] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Of the run; training seeds follow from it.", min=0, max=LARGEST_NUMBER),
+    ] = None,
     unsafe_unheld_limits: Annotated[
         bool,
         typer.Option(
@@ -151,7 +157,7 @@ def try_(
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="What harness.seed will be.")] = 0,
+    seed: Annotated[int, typer.Option(help="What harness.seed will be.", min=0, max=LARGEST_NUMBER)] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Send any script down the same road (check, sandbox, collect, judge), without an agent or a run."""
@@ -159,10 +165,7 @@ def try_(
     from runner.scratch import scratch
     from runner.trial import attempt
 
-    try:
-        source = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {file}: {error.strerror}") from error
+    source = workspaces.read_script(file)
     try:
         config = workspaces.find(Path.cwd()).config()
     except RunnerError:

@@ -34,7 +34,10 @@ def digest(context: Context, count: Count, *, max_tokens: int = MAX_TOKENS) -> s
         ("The best results", [_line(p) for p in reversed(top)]),
         ("By category (kept of tried)", _categories(history)),
         ("Near misses: better, but not beyond the noise", [_line(p) for p in near]),
-        ("Failures, and why", [f"#{p.number} {_title(p)}: {p.status} {_cause(p)}".rstrip() for p in failed]),
+        (
+            "Failures, and why",
+            [f"#{p.number} {_title(p)}: {p.status} {_reason(p)}".rstrip() + _last_words(p) for p in failed],
+        ),
         (
             "Dead ends; an idea that failed on one parent may work on another",
             [f"on #{p.parent}: {_title(p)} ({p.delta:+.4f})" for p in dead],
@@ -66,26 +69,32 @@ def _line(past: PastExperiment) -> str:
     if past.delta is not None:
         score += f", {past.delta:+.4f} against the best then"
         score += f" ± {past.margin:.4f}" if past.margin else ""
+    category = one_line(past.category, max_chars=30)
     on = f" (on #{past.parent})" if past.parent is not None else ""
-    why = f" {_cause(past)}" if past.val_bpb is None else ""
-    return f"#{past.number} {past.status}{why}: {score}. [{past.category}] {_title(past)}{on}"
+    if past.val_bpb is not None:
+        return f"#{past.number} {past.status}: {score}. [{category}] {_title(past)}{on}"
+    why = f" {_reason(past)}".rstrip()
+    return f"#{past.number} {past.status}{why}: {score}. [{category}] {_title(past)}{on}{_last_words(past)}"
 
 
 def _title(past: PastExperiment) -> str:
     return one_line(past.title, max_chars=100)
 
 
-def _cause(past: PastExperiment) -> str:
-    """The last line of the log that is not empty: a traceback ends with what went wrong."""
+def _reason(past: PastExperiment) -> str:
+    return one_line(past.reason or "", max_chars=120)
+
+
+def _last_words(past: PastExperiment) -> str:
+    """The last line of the log that is not empty, on a marked line of its own: a traceback ends with what went wrong."""
     lines = [line for line in past.log_tail.splitlines() if line.strip()]
-    said = f'"{one_line(lines[-1], max_chars=120)}"' if lines else ""
-    return " ".join(part for part in (one_line(past.reason or "", max_chars=120), said) if part)
+    return f"\n| {one_line(lines[-1], max_chars=240)}" if lines else ""
 
 
 def _categories(history: Sequence[PastExperiment]) -> list[str]:
     tried: dict[str, list[PastExperiment]] = {}
     for past in history:
         if past.number > 0:
-            tried.setdefault(past.category, []).append(past)
+            tried.setdefault(one_line(past.category, max_chars=30), []).append(past)
     kept = {name: sum(p.status == "keep" for p in found) for name, found in tried.items()}
     return [f"{name}: {kept[name]} of {len(found)}" for name, found in sorted(tried.items())]

@@ -8,13 +8,21 @@ from pathlib import Path
 from runner.ledger import Experiment
 from sandbox.text import one_line
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""The last four are their full-width forms, which some spreadsheets read alike."""
 HEADER = ("commit", "val_bpb", "memory_gb", "status", "description")
 
 
 def write_tsv(path: Path, experiments: Sequence[Experiment]) -> None:
     """A row per decided experiment; what could not be scored is a crash with zeros, as upstream writes it."""
-    lines = ["\t".join(HEADER), *("\t".join(_row(e)) for e in experiments if e.status != "open")]
+    rows = (_row(e) for e in experiments if e.status != "open")
+    lines = ["\t".join(HEADER), *("\t".join(map(harmless, row)) for row in rows)]
     path.write_text("\n".join(lines) + "\n")
+
+
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: an apostrophe before what could begin one (OWASP, "CSV injection")."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def _row(experiment: Experiment) -> tuple[str, ...]:

@@ -22,16 +22,18 @@ from typing import Any
 
 import numpy as np
 from docker.errors import NotFound
+from engine_use import Meter
 
 from judge.heldout import load
 from judge.judge import Judge, JudgeLimits
 from runner.assemble import Rooms, assemble
 from runner.check import check
+from runner.data.tokenizer import load_tokenizer
 from runner.protocols import Trip, TripOutcome
 from runner.road import OUTPUTS, Ids
 from runner.workspace import Config
+from sandbox import user
 from sandbox.docker_engine import DockerEngine
-from sandbox.host_config import USER
 from sandbox.spec import MIB, Limits
 
 ATTACKS = Path(__file__).parents[1] / "attacks"
@@ -47,10 +49,17 @@ KEPT = {
     "document_bytes.npy",
     *(output.name for output in OUTPUTS),
 }
-CANDIDATE = int(USER.partition(":")[0])
+CANDIDATE = user.WIDE[0]
+"""One of the users that attacks run as."""
 ENGINE_PROCESSES = ("dockerd", "containerd")
 _DISK_BYTES, _PROCESSES = 256 * MIB, 60
 _SETTLING_S = 10.0
+MORE_BYTES = {"dockerd": 64 * MIB, "containerd": 32 * MIB, "shim": 32 * MIB, "runner": 128 * MIB}
+"""How much a process may grow while an attack is on. Seen: 6, 1, 14 and 13; with the log driver `local` dockerd grew by
+1,000 MiB in three seconds of empty lines."""
+ENGINE_CPU_S = 4.0
+"""Of dockerd, containerd and all shims together, for all containers of one attack. Seen: 0.2 where nothing is judged,
+0.6 where it is; with the log driver `local` 12."""
 
 
 def scripts(group: str) -> list[Path]:
@@ -162,7 +171,8 @@ class Arena:
         return math.log2(manifest["vocab_size"]) * (val["tokens"] - val["documents"]) / val["bytes"]
 
     def passages(self) -> list[str]:
-        """Hexadecimal: one of the training tokens, then hidden ones as tokens and the hidden documents' own list."""
+        """Hexadecimal: one of the training tokens, then hidden ones as tokens and as text, and the hidden documents' own list."""
+        table = load_tokenizer(self.dataset / "train" / "tokenizer.json")
         train = (self.dataset / "train" / "tokens.bin").read_bytes()
         found = [train[2000:2064]]
         for split in ("val", "test"):
@@ -170,18 +180,29 @@ class Arena:
             tokens = (folder / "tokens.bin").read_bytes()
             found += [tokens[at : at + 64] for at in (2, len(tokens) // 4 * 2, len(tokens) - 64)]
             found.append(np.load(folder / "document_bytes.npy").tobytes()[:64])
+            starts = np.flatnonzero(np.frombuffer(tokens, "<u2") == table.bos_id)[:6]
+            for ids in (np.frombuffer(tokens, "<u2")[start + 1 : start + 40] for start in starts):
+                found.append(b"".join(table.tokens[token] for token in ids if token != table.bos_id))
         return [passage.hex() for passage in found]
+
+    @property
+    def socket_path(self) -> str:
+        """Of an engine on this machine; there is no other way to see its processes."""
+        endpoint = self.rooms.engine.endpoint  # type: ignore[attr-defined]
+        return str(endpoint.url.removeprefix("unix://"))
 
     @contextlib.contextmanager
     def nothing_left(self) -> Iterator[None]:
-        """No container, volume, layer or process of what was made inside the `with`; disk and process table as before.
+        """No container, volume, layer or process of what was made inside the `with`; disk and process table as before,
+        and the engine took no more than it may.
 
         Others may fill or clear the same disk meanwhile, so where the engine's own folders can be read it is asked what
         an attack could have left there or in a temporary folder, and not how much of the disk is free.
         """
         containers, volumes = len(self.containers), len(self.volumes)
         disk, processes = self._held(), _process_count()
-        yield
+        with Meter(self.socket_path, lambda: self.containers[containers:]).measuring() as meter:
+            yield
         made = self.containers[containers:]
         for kind, names, look in (
             ("container", made, self.client.inspect_container),
@@ -190,6 +211,7 @@ class Arena:
             for name in names:
                 with contextlib.suppress(NotFound):
                     raise AssertionError(f"a {kind} is left: {look(name)}")
+        assert spent(meter) == []
         assert _in_cgroups_of(made) == []
         assert [layer for layer in self.layers if layer.exists()] == []
         end = time.monotonic() + _SETTLING_S
@@ -215,6 +237,18 @@ class Arena:
         return sum(map(_bytes_below, ours)) + _bytes_of_open_files_without_a_name(ENGINE_PROCESSES)
 
 
+def spent(meter: Meter) -> list[str]:
+    """What took more than it may, one phrase each: of memory by process, of CPU the engine's processes together."""
+    found = [
+        f"{name} grew by {meter.more_bytes(name) / MIB:.0f} MiB, of at most {most / MIB:.0f}"
+        for name, most in MORE_BYTES.items()
+        if meter.more_bytes(name) > most
+    ]
+    if (cpu_s := meter.cpu_s("dockerd", "containerd", "shim")) > ENGINE_CPU_S:
+        found.append(f"the engine took {cpu_s:.1f} s of CPU, of at most {ENGINE_CPU_S:.0f}")
+    return found
+
+
 def layers_of(report: dict[str, Any]) -> list[str]:
     data = (report.get("GraphDriver") or {}).get("Data") or {}
     return [data[name] for name in ("UpperDir", "WorkDir") if data.get(name)]
@@ -222,7 +256,7 @@ def layers_of(report: dict[str, Any]) -> list[str]:
 
 def _may_be_an_attacks(path: Path) -> bool:
     with contextlib.suppress(OSError):
-        return path.name.startswith("autoresearch-") or path.lstat().st_uid == CANDIDATE
+        return path.name.startswith("autoresearch-") or path.lstat().st_uid in (*user.WIDE, *user.NARROW)
     return False
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from corpus import ATTACKS, CANDIDATE, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts
+from engine_use import Meter
 
 pytestmark = pytest.mark.engine
 
@@ -94,6 +95,28 @@ def test_it_is_noticed_when_something_is_left(arena: Arena) -> None:
             arena.client.create_container_from_config(config, "attack-test-left-over")
     finally:
         arena.client.remove_container("attack-test-left-over", force=True)
+
+
+def test_it_is_noticed_when_the_engine_is_made_to_work(arena: Arena) -> None:
+    """24 MiB of short lines through a log driver: what no attack may do."""
+    config = {
+        "Image": arena.rooms.images.candidate.id,
+        "Entrypoint": ["/opt/venv/bin/python"],
+        "Cmd": ["-c", "import os\nfor _ in range(384): os.write(1, b'12345678901234\\n' * 4369)"],
+        "HostConfig": {
+            "NetworkMode": "none",
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "1m"}},
+        },
+    }
+    made = len(arena.containers)
+    with Meter(arena.socket_path, lambda: arena.containers[made:]).measuring() as meter:
+        arena.client.create_container_from_config(config, "attack-test-engine")
+        arena.client.start("attack-test-engine")
+        arena.client.wait("attack-test-engine")
+        arena.client.remove_container("attack-test-engine", force=True)
+    assert {use.name for use in meter.used.values()} == {"runner", "dockerd", "containerd", "shim"}
+    assert meter.cpu_s("dockerd") > 0.2
+    assert meter.more_bytes("shim") > 1 << 20
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="who is not root sees only how much of the whole disk is free")

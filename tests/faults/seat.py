@@ -12,6 +12,7 @@ from pathlib import Path
 
 from private_engine import PrivateDockerd
 
+from sandbox import user
 from sandbox.docker_engine import DockerEngine
 from sandbox.outcome import Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Output, Role
@@ -73,7 +74,10 @@ def processes_of_the_sandbox(dockerd: PrivateDockerd) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"open('/out/a'" in (folder / "cmdline").read_bytes() and folder.stat().st_uid == 65532:
+            if b"open('/out/a'" in (folder / "cmdline").read_bytes() and folder.stat().st_uid in (
+                *user.WIDE,
+                *user.NARROW,
+            ):
                 found.append(folder.name)
         except OSError:
             continue

@@ -4,6 +4,11 @@ REPRODUCE, T_REPRODUCE = "runner/reproduce.py", "tests/runner/test_reproduce.py:
 REPLAY, CLOCK = "runner/replay.py", "trainer_jax/wallclock.py"
 T_BAND = T_REPRODUCE + "test_a_score_counts_only_where_the_band_is_narrower_than_the_gain"
 T_WHOLE = T_REPRODUCE + "test_only_a_whole_replay_says_that_weights_differ"
+PROGRAM = "trainer_jax/preflight_program.py"
+T_SENTENCE = (
+    "tests/trainer/test_preflight.py::test_every_case_is_told_in_one_sentence_with_name_size_and_limit"
+)
+T_SLIPS = "tests/cli/test_slips.py::"
 T_HARNESS = "tests/trainer/test_harness.py::"
 
 ROWS = [
@@ -20,4 +25,21 @@ ROWS = [
     ("scores of another judge are not compared", REPRODUCE, "if not exact and facts.judge_version not in {None, JUDGE_VERSION}:", "if False:", T_REPRODUCE + "test_scores_of_another_judge_are_not_compared_but_weights_are"),
     ("data sets are known by their manifest", "runner/locate.py", "return manifest_sha256(folder / _MANIFEST) == sha256", "return (folder / _MANIFEST).exists()", T_REPRODUCE + "test_the_data_set_is_found_wherever_it_was_moved"),
     ("the printed command is quoted", "runner/report/command.py", "shlex.join(words)", '" ".join(words)', T_REPRODUCE + "test_the_printed_command_names_what_the_run_was_told"),
+    ("constants are weighed at the export", PROGRAM, "if constants > CONSTANT_BYTES:", "if False:", T_SENTENCE),
+    ("a program for several devices is told at the export", PROGRAM, "if exported.nr_devices != 1:", "if False:", T_SENTENCE),
+    ("calls of calls are counted at the export", PROGRAM, "if total > OPS or height > DEPTH:", "if False:", T_SENTENCE),
+    ("ops and custom calls are looked at at the export", PROGRAM, "        _check_op(op)\n", "", T_SENTENCE),
+    ("the shape of the logits is told at the export", "trainer_jax/harness.py", "        preflight_program.check_logits(out, (*tokens.shape, _meta()[\"vocab_size\"]))\n", "", T_SENTENCE),
+    ("leaves are looked at at the export", "trainer_jax/harness.py", "    preflight.check_leaves(names, leaves, OUT)\n", "", T_SENTENCE),
+    ("NaN is told at the save", "trainer_jax/harness.py", "    preflight.check_values(names, host)\n", "", T_SENTENCE),
+    ("other params than the exported are told at the save", "trainer_jax/harness.py", "    preflight.check_same(_handed_over.get(\"export\", found), found)\n", "", T_SENTENCE),
+    ("what is said beforehand is what the judge holds to", "trainer_jax/preflight_program.py", "OPS, DEPTH = 200_000, 64", "OPS, DEPTH = 200_000, 63", "tests/trainer/test_preflight.py::test_its_limits_and_its_list_are_the_judges_own"),
+    ("a path that is wrong is a sentence", "runner/cli/failures.py", "if isinstance(error, OSError) and error.errno in _SLIPS:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("a budget has an end", "runner/durations.py", "if seconds > LONGEST_S:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("what is no tag is told before the engine is asked", "runner/snapshot.py", "if not re.fullmatch(", "if not re.match(r'', tag) and re.match(", T_SLIPS + "test_what_is_no_tag_is_told_before_the_engine_is_asked"),
+    ("numbers of the configuration are numbers", "runner/workspace.py", "not 0 < self.memory_gb < LARGEST_NUMBER", "self.memory_gb <= 0", T_SLIPS + "test_a_configuration_that_makes_no_sense_is_refused_by_name"),
+    ("a byte order mark is no part of a script", "runner/workspace.py", ".removeprefix(_BOM)", "", T_SLIPS + "test_a_byte_order_mark_is_no_part_of_a_file"),
+    ("another program's database is no ledger", "runner/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
+    ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/runner/test_exports.py::test_no_title_is_a_formula"),
+    ("the last words of a script are marked as data", "runner/proposers/digest.py", 'return f"\\n| {one_line', 'return f" {one_line', "tests/runner/test_exports.py::test_the_last_words_of_a_failed_script_are_marked_as_data"),
 ]  # fmt: skip

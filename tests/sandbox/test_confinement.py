@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import user
 from sandbox.docker_engine import DockerEngine
 from sandbox.outcome import Ending
 from sandbox.spec import Job, Lease, Limits, Mount, Output, Role
@@ -20,12 +21,13 @@ CANARY = "canary-7f3a91"
 LOOK_AROUND = r"""
 import ctypes, errno, json, os, resource, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
+import fcntl, grp, mmap, pwd
 ARM = os.uname().machine == "aarch64"
 NUMBER = {"ptrace": (101, 117), "process_vm_readv": (310, 270), "io_uring_setup": (425, 425),
           "keyctl": (250, 219), "add_key": (248, 217), "request_key": (249, 218),
           "userfaultfd": (323, 282), "perf_event_open": (298, 241), "bpf": (321, 280), "mount": (165, 40),
           "unshare": (272, 97), "setns": (308, 268), "kcmp": (312, 272), "pidfd_getfd": (438, 438),
-          "clone3": (435, 435), "open_tree": (428, 428), "fsopen": (430, 430), "init_module": (175, 105)}
+          "clone3": (435, 435), "sync": (162, 81), "syncfs": (306, 267), "inotify_init1": (294, 26), "mq_open": (240, 180), "open_tree": (428, 428), "fsopen": (430, 430), "init_module": (175, 105)}
 def attempt(action):
     try:
         return action()
@@ -63,7 +65,7 @@ report = {
     "hostname": socket.gethostname(),
     "mounts": [line.split() for line in open("/proc/mounts")],
     "pids": [int(name) for name in os.listdir("/proc") if name.isdigit()],
-    "limits": {n: resource.getrlimit(getattr(resource, "RLIMIT_" + n)) for n in ("CORE", "NOFILE", "FSIZE")},
+    "limits": {n: resource.getrlimit(getattr(resource, "RLIMIT_" + n)) for n in ("CORE", "NOFILE", "FSIZE", "MEMLOCK", "MSGQUEUE", "NICE", "RTPRIO", "SIGPENDING")},
     "affinity": sorted(os.sched_getaffinity(0)),
     "descriptors": sorted(os.listdir("/proc/self/fd")),
     "devices": sorted(os.listdir("/dev")),
@@ -72,6 +74,16 @@ report = {
         "/sys/fs/cgroup/cgroup.procs", "/sys/fs/cgroup/memory/memory.limit_in_bytes")},
     "syscalls": {name: attempt(lambda: syscall(n[ARM], 0, 0, 0, 0, 0)) for name, n in NUMBER.items()},
     "namespace": attempt(new_user_namespace),
+    "name": [pwd.getpwuid(os.getuid()).pw_name, pwd.getpwuid(os.getuid()).pw_dir, grp.getgrgid(os.getgid()).gr_name],
+    "huge": {
+        "mmap": attempt(lambda: mmap.mmap(-1, 1 << 21, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40000)),
+        "memfd": attempt(lambda: os.memfd_create("x", 4)),
+        "shm": attempt(lambda: syscall(194 if ARM else 29, 0, 1 << 21, 0o4600 | 0o1000)),
+    },
+    "merge": [attempt(lambda: syscall(233 if ARM else 28, 0, 0, 12)), attempt(lambda: syscall(167 if ARM else 157, 67, 1, 0, 0, 0))],
+    "flush": {n: attempt(lambda: syscall(number[ARM], -1, 0, 0, 0)) for n, number in
+        {"fsync": (74, 82), "fdatasync": (75, 83), "msync": (26, 227), "sync_file_range": (277, 84)}.items()},
+    "queue": attempt(lambda: open("/dev/mqueue/q", "w")),
     "families": {f: [attempt(lambda: socket.socket(f, t, 0).close() or "allowed") for t in (1, 2, 3, 4, 5, 10)]
         for f in range(64)},
     "host_loopback": attempt(lambda: connect(socket.AF_INET, ("127.0.0.1", int(sys.argv[1])))),
@@ -145,9 +157,15 @@ def test_it_has_no_capability_and_cannot_gain_one(inside: dict[str, Any]) -> Non
 
 
 def test_it_is_nobody(inside: dict[str, Any]) -> None:
-    assert set(inside["status"]["Uid"].split()) == {"65532"}
-    assert set(inside["status"]["Gid"].split()) == {"65532"}
-    assert inside["status"].get("Groups", "").split() in ([], ["65532"])
+    (uid,) = set(inside["status"]["Uid"].split())
+    assert int(uid) in user.WIDE or int(uid) in user.NARROW
+    assert set(inside["status"]["Gid"].split()) == {uid}
+    assert inside["status"].get("Groups", "").split() in ([], [uid])
+
+
+def test_its_user_has_a_name_and_a_home(inside: dict[str, Any]) -> None:
+    """Libraries look their user up, and some fail where there is none."""
+    assert inside["name"] == ["sandbox", "/tmp", "sandbox"]
 
 
 def test_its_environment_is_exactly_what_it_was_given(inside: dict[str, Any]) -> None:
@@ -205,10 +223,27 @@ def test_it_cannot_trace_another_process(inside: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "name",
     "io_uring_setup keyctl add_key request_key userfaultfd perf_event_open bpf mount unshare setns kcmp pidfd_getfd "
-    "open_tree fsopen init_module".split(),
+    "open_tree fsopen init_module sync syncfs inotify_init1 mq_open".split(),
 )
 def test_the_system_call_is_refused(inside: dict[str, Any], name: str) -> None:
     assert inside["syscalls"][name] == "EPERM"
+
+
+def test_no_huge_page_of_the_machines_pool_can_be_taken(inside: dict[str, Any]) -> None:
+    assert set(inside["huge"].values()) == {"EPERM"}
+
+
+def test_its_pages_are_not_merged_with_others(inside: dict[str, Any]) -> None:
+    assert inside["merge"] == ["EPERM", "EPERM"]
+
+
+def test_nothing_is_written_out_on_its_word(inside: dict[str, Any]) -> None:
+    """It succeeds without reaching the kernel, which would find that -1 is no descriptor."""
+    assert set(inside["flush"].values()) == {"allowed"}
+
+
+def test_it_makes_no_message_queue(inside: dict[str, Any]) -> None:
+    assert inside["queue"] == "EMFILE"
 
 
 def test_clone3_is_unknown_and_clone_makes_no_namespace(inside: dict[str, Any]) -> None:
@@ -225,7 +260,9 @@ def test_no_device_can_be_made_and_none_was_passed_on(inside: dict[str, Any]) ->
 
 
 def test_the_process_limits_are_set(inside: dict[str, Any]) -> None:
-    assert inside["limits"] == {"CORE": [0, 0], "NOFILE": [4096, 4096], "FSIZE": [1 << 30, 1 << 30]}
+    limits = {"CORE": 0, "NOFILE": 4096, "FSIZE": 1 << 30, "MEMLOCK": 8 << 20, "MSGQUEUE": 0, "NICE": 0}
+    limits |= {"RTPRIO": 0, "SIGPENDING": 1024}
+    assert inside["limits"] == {name: [most, most] for name, most in limits.items()}
     assert inside["affinity"] == [0]
     assert inside["descriptors"] == ["0", "1", "2", "3"]  # 3 is the listing itself
 

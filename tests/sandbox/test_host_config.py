@@ -48,7 +48,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
         destination=tmp_path,
         mounts=(Mount(tmp_path, "/data"),),
     )
-    return container_config(job, volume="v", labels={}, dialect=Dialect(), python="/python")
+    return container_config(job, volume="v", uid=2100000000, labels={}, dialect=Dialect(), python="/python")
 
 
 @pytest.mark.parametrize("key", HOST)
@@ -91,7 +91,7 @@ def test_the_holder_is_as_locked_and_has_no_input(tmp_path: Path, config: dict[s
         destination=tmp_path,
         mounts=(Mount(tmp_path, "/data"),),
     )
-    holder = holder_config(job, volume="v", labels={}, dialect=Dialect(), python="/python")
+    holder = holder_config(job, volume="v", uid=2100000000, labels={}, dialect=Dialect(), python="/python")
     mounts = [(mount["Target"], mount["ReadOnly"]) for mount in holder["HostConfig"]["Mounts"]]
     assert mounts == [("/out", True), ("/log", True)]
     assert holder["HostConfig"]["LogConfig"]["Type"] == "none"

@@ -34,7 +34,9 @@ def config(tmp_path: Path) -> dict[str, Any]:
         destination=tmp_path,
         mounts=(Mount(Path("/srv/data"), "/data"),),
     )
-    return container_config(job, volume="v", labels={"a": "b"}, dialect=PODMAN, python="/python")
+    return container_config(
+        job, volume="v", uid=2100000000, labels={"a": "b"}, dialect=PODMAN, python="/python"
+    )
 
 
 def honest(config: dict[str, Any], *, cgroup_v1: bool = True) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -148,7 +150,7 @@ def test_any_other_report_refuses(
 
 def test_the_size_of_the_output_is_said_in_pages_and_not_rounded_up() -> None:
     limits = Limits(wall_clock_s=1, out_bytes=(1 << 20) + 1)
-    options = volumes("v", limits, PODMAN)["v"]["o"].split(",")
+    options = volumes("v", limits, uid=1, dialect=PODMAN)["v"]["o"].split(",")
     assert f"nr_blocks={(1 << 20) // resource.getpagesize()}" in options
     assert not [option for option in options if option.startswith("size=")]
-    assert f"size={(1 << 20) + 1}" in volumes("v", limits, Dialect())["v"]["o"].split(",")
+    assert f"size={(1 << 20) + 1}" in volumes("v", limits, uid=1, dialect=Dialect())["v"]["o"].split(",")

@@ -15,7 +15,7 @@ from sandbox.docker_engine import DockerEngine
 from sandbox.host_config import container_config, holder_config, labels
 from sandbox.outcome import Ending
 from sandbox.posture import differences
-from sandbox.seccomp import profile
+from sandbox.seccomp import FILE, JUDGE_FILE, profile
 from sandbox.spec import Job, Lease, Limits, Mount, Output, Role
 from sandbox.validity import refuse_malformed
 
@@ -46,6 +46,7 @@ def asked(tmp_path: Path) -> dict[str, Any]:
     return container_config(
         given,
         volume="v",
+        uid=2100000000,
         labels=labels(given, owner="0:b:1:2", deadline=9),
         dialect=Dialect(gpu_driver="nvidia"),
         python="/p",
@@ -92,7 +93,7 @@ def test_an_honest_answer_may_start(tmp_path: Path) -> None:
 
 def test_the_holders_answer_may_start(tmp_path: Path) -> None:
     given = job(tmp_path)
-    config = holder_config(given, volume="v", labels={}, dialect=Dialect(), python="/p")
+    config = holder_config(given, volume="v", uid=2100000000, labels={}, dialect=Dialect(), python="/p")
     assert differences(config, report(config)) == []
     assert "DeviceRequests" not in config["HostConfig"]
     assert config["HostConfig"]["Mounts"][0]["ReadOnly"]
@@ -148,6 +149,7 @@ def test_a_limit_that_was_dropped_refuses(key: str, tmp_path: Path) -> None:
         put("HostConfig.UTSMode", "host"),
         put("HostConfig.UsernsMode", "host"),
         put("HostConfig.Sysctls", {"kernel.shmmax": "1"}),
+        put("HostConfig.StorageOpt", {"dm.override_udev_sync_check": "true"}),
         put("HostConfig.ExtraHosts", ["a:1.2.3.4"]),
         put("HostConfig.GroupAdd", ["docker"]),
         put("HostConfig.PublishAllPorts", True),
@@ -240,16 +242,86 @@ def test_the_seccomp_profile_is_an_allow_list_without_the_known_dangers() -> Non
     forbidden = """ptrace process_vm_readv process_vm_writev io_uring_setup io_uring_enter io_uring_register keyctl
     add_key request_key userfaultfd perf_event_open bpf mount umount2 pivot_root move_mount open_tree fsopen fsconfig
     fsmount mount_setattr unshare setns kcmp pidfd_getfd clone3 init_module finit_module kexec_load reboot swapon
-    settimeofday clock_settime chroot acct quotactl name_to_handle_at open_by_handle_at lookup_dcookie""".split()
+    settimeofday clock_settime chroot acct quotactl name_to_handle_at open_by_handle_at lookup_dcookie sync syncfs
+    inotify_init inotify_init1 fanotify_init mq_open cachestat""".split()
     assert allowed & set(forbidden) == set()
     conditional = {rule["names"][0] for rule in rules["syscalls"] if rule.get("args")}
-    assert {"clone", "socket", "socketpair", "personality"} == conditional
+    assert conditional == set(
+        "clone socket socketpair personality mmap memfd_create shmget madvise prctl".split()
+    )
+
+
+def test_the_judges_profile_allows_less_and_no_talk_through_shared_files() -> None:
+    rules, judges = (json.loads(profile(file))["syscalls"] for file in (FILE, JUDGE_FILE))
+    allowed = {name for rule in judges if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]}
+    assert allowed < {name for rule in rules if rule["action"] == "SCMP_ACT_ALLOW" for name in rule["names"]}
+    talk = """fadvise64 readahead mincore preadv2 pwritev2 cachestat flock splice tee vmsplice sendfile copy_file_range
+    shmget msgget semget inotify_init1 bind listen accept accept4""".split()
+    assert allowed & set(talk) == set()
+    commands = {rule["args"][0]["value"] for rule in judges if rule["names"] == ["fcntl"]}
+    assert commands == {0, 1, 2, 3, 4, *range(1030, 1035)}, (
+        "no lock (5-7, 36-38), lease (1024) or notice (1026)"
+    )
+    families = {rule["args"][0]["value"] for rule in judges if rule["names"] == ["socket"]}
+    assert families == {1}
+    shared = [rule for rule in judges[1:] if rule["names"] != ["fcntl"]]
+    assert all(rule in rules for rule in shared)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_whoever_runs_a_strangers_program_on_hidden_text_has_the_judges_profile(
+    role: Role, tmp_path: Path
+) -> None:
+    config = container_config(
+        job(tmp_path, role=role), volume="v", uid=1, labels={}, dialect=Dialect(), python="/p"
+    )
+    judges = role in {Role.JUDGE_BLIND, Role.JUDGE_SCORE}
+    text = profile(JUDGE_FILE if judges else FILE)
+    assert config["HostConfig"]["SecurityOpt"][1] == f"seccomp={text}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("HostConfig.LogConfig.Config", {"max-size": "10m", "labels": "team"}),
+        put("HostConfig.StorageOpt", {"size": "10G"}),
+        put("HostConfig.Runtime", "an-administrators-own"),
+        lambda answer: answer["HostConfig"]["Ulimits"].append({"Name": "stack", "Soft": 1, "Hard": 2}),
+        lambda answer: answer["Config"]["Labels"].update(site="cluster"),
+        lambda answer: answer["HostConfig"]["SecurityOpt"].append("no-new-privileges"),
+    ],
+)
+def test_what_an_administrators_defaults_add_is_no_loosening(
+    change: Callable[[dict[str, Any]], None], tmp_path: Path
+) -> None:
+    config = asked(tmp_path)
+    answer = report(config)
+    change(answer)
+    assert differences(config, answer) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["memlock", "msgqueue", "nice", "nofile", "rtprio", "sigpending", "core", "fsize"]
+)
+def test_a_ulimit_that_an_administrator_loosened_is_set_back(name: str, tmp_path: Path) -> None:
+    config = asked(tmp_path)
+    assert [limit for limit in config["HostConfig"]["Ulimits"] if limit["Name"] == name]
+    answer = report(config)
+    for limit in answer["HostConfig"]["Ulimits"]:
+        if limit["Name"] == name:
+            limit["Hard"] = -1
+    assert differences(config, answer) == ["the ulimits differ"]
 
 
 def test_a_gpu_is_asked_for_by_uuid(tmp_path: Path) -> None:
     for driver, wanted in (("cdi", "nvidia.com/gpu=GPU-x"), ("nvidia", "GPU-x")):
         config = container_config(
-            job(tmp_path), volume="v", labels={}, dialect=Dialect(gpu_driver=driver), python="/p"
+            job(tmp_path),
+            volume="v",
+            uid=2100000000,
+            labels={},
+            dialect=Dialect(gpu_driver=driver),
+            python="/p",
         )
         (request,) = config["HostConfig"]["DeviceRequests"]
         assert request["DeviceIDs"] == [wanted]
@@ -259,7 +331,12 @@ def test_a_gpu_is_asked_for_by_uuid(tmp_path: Path) -> None:
 def test_a_gpu_gets_no_graphics(tmp_path: Path) -> None:
     """Graphics and video widen the driver's surface."""
     config = container_config(
-        job(tmp_path), volume="v", labels={}, dialect=Dialect(gpu_driver="nvidia"), python="/p"
+        job(tmp_path),
+        volume="v",
+        uid=2100000000,
+        labels={},
+        dialect=Dialect(gpu_driver="nvidia"),
+        python="/p",
     )
     (request,) = config["HostConfig"]["DeviceRequests"]
     assert request["Capabilities"] == [["gpu", "compute", "utility"]]

@@ -1,0 +1,220 @@
+"""No slip of a user's ends in "something unexpected": every one is a sentence that says what is wrong, and a documented code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.cli import main
+from runner.errors import UsageError
+from runner.workspace import Workspace, create, read_script
+
+BOM = b"\xef\xbb\xbf"
+Said = tuple[int, str]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    made = create(tmp_path / "my work")
+    monkeypatch.chdir(made.folder)
+    monkeypatch.setenv("AUTORESEARCH_CACHE", str(tmp_path / "cache"))
+    return made
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+    def run(*words: str) -> Said:
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        assert isinstance(ended.value.code, int)
+        return ended.value.code, captured.out + captured.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        ("run --budget 0", 2, "not a duration"),
+        ("run --budget -5m", 2, "not a duration"),
+        ("run --budget nan", 2, "not a duration"),
+        ("run --budget 1e9h", 2, "not a duration"),
+        ("run --budget 99999999999999999999h", 2, "longer than ten years"),
+        (f"run --budget {'9' * 400}h", 2, "longer than ten years"),
+        ("run --wall-clock 0s", 2, "no time at all"),
+        ("run --seed 99999999999999999999999", 2, "--seed"),
+        ("run --seed -1", 2, "--seed"),
+        ("try train.py --seed 99999999999999999999999", 2, "--seed"),
+        ("run --max-experiments 99999999999999999999999", 2, "--max-experiments"),
+        ("run --max-tokens 99999999999999999999999", 2, "--max-tokens"),
+        ("run --max-cost nan", 2, "amount of dollars"),
+        ("run --max-cost -1", 2, "amount of dollars"),
+        ("run --budget 8h --data train.py", 2, "train.py"),
+        ("run --budget 8h --data nowhere", 3, "data prepare"),
+        ("calibrate --repeats 9999999999999", 2, "--repeats"),
+        ("try .", 2, "is a folder"),
+        ("try empty.py", 2, "is empty"),
+        ("try pipe", 2, "no regular file"),
+        ("try utf16.py", 2, "UTF-16"),
+        ("try nowhere.py", 2, "cannot read"),
+        ("init train.py", 2, "train.py"),
+        ("init train.py/below", 2, "train.py"),
+        ("data verify train.py", 2, "train.py"),
+        ("plot -o .", 2, "no name for a picture"),
+        ("plot -o x.xyz", 2, "no name for a picture"),
+        ("status", 2, "no ledger"),
+        ("ls --json", 2, "no ledger"),
+        ("stop /nowhere", 2, "no workspace"),
+        ("reproduce x:1 --repeats 0", 2, "--repeats"),
+        ("reproduce x:1 --exact --repeats 2", 2, "--exact runs once"),
+        ("reproduce x:1 --time-limit 0s", 2, "no time at all"),
+        ("nonsense", 2, "No such command"),
+    ],
+)
+def test_a_slip_is_a_sentence_and_a_code(
+    words: str, code: int, says: str, workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    (workspace.folder / "empty.py").write_text(" \n")
+    (workspace.folder / "utf16.py").write_bytes("x = 1".encode("utf-16"))
+    os.mkfifo(workspace.folder / "pipe")
+    found = say(*words.split())
+    assert found[0] == code, found
+    assert says in found[1]
+    assert "unexpected" not in found[1]
+
+
+@pytest.mark.parametrize("tag", ["", "a b", "../x", "-x", "\udcff\udcfe", "x" * 400])
+@pytest.mark.engine
+def test_what_is_no_tag_is_told_before_the_engine_is_asked(
+    tag: str, workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    code, said = say("reproduce", "--", tag)
+    assert (code, "is no image tag" in said) == (2, True), said
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'memory_gb = nan\nwall_clock = "5m"',
+        b"memory_gb = inf",
+        b"retests = 99999999999999999999",
+        b"baseline_repeats = 99999999999999999999",
+        b"pids = -1",
+        b'wall_clock = "\xff"',
+        b"\0",
+        b"unknown = 1",
+        b"[table]\nx = 1",
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_refused_by_name(
+    content: bytes, workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    (workspace.folder / "autoresearch.toml").write_bytes(content)
+    code, said = say("run", "--budget", "8h")
+    assert code == 2, said
+    assert "autoresearch.toml" in said
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(workspace: Workspace, say: Callable[..., Said]) -> None:
+    config, script = workspace.folder / "autoresearch.toml", workspace.script
+    config.write_bytes(BOM + b'wall_clock = "7m"\n')
+    assert workspace.config().wall_clock == "7m"
+    text = script.read_bytes()
+    script.write_bytes(BOM + text)
+    assert read_script(script) == text
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "foreign", "newer", "negative"])
+@pytest.mark.parametrize("verb", [("status",), ("run", "--budget", "8h"), ("report",)])
+def test_a_ledger_that_is_none_is_named(
+    kind: str, verb: tuple[str, ...], workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    workspace.ledger.parent.mkdir(exist_ok=True)
+    if kind == "text":
+        workspace.ledger.write_text("this is no database, whatever its name may say about it\n" * 100)
+    elif kind == "folder":
+        workspace.ledger.mkdir()
+    else:
+        from runner.schema import MIGRATIONS
+
+        version = {"foreign": len(MIGRATIONS), "newer": 999, "negative": -5}[kind]
+        database = sqlite3.connect(workspace.ledger)
+        database.executescript(f"CREATE TABLE birds (name); PRAGMA user_version = {version}")
+        database.close()
+    code, said = say(*verb)
+    assert (code, "ledger" in said) == (3, True), said
+
+
+@pytest.mark.parametrize("verb", [("run", "--budget", "8h"), ("status",)])
+def test_a_state_folder_that_is_a_file_is_named(
+    verb: tuple[str, ...], workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    workspace.state.joinpath(".gitignore").unlink()
+    workspace.state.rmdir()
+    workspace.state.write_text("")
+    code, said = say(*verb)
+    assert (code, ".autoresearch" in said) == (2, True), said
+
+
+def test_without_a_home_the_variables_to_set_are_named(
+    workspace: Workspace, say: Callable[..., Said], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AUTORESEARCH_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    code, said = say("run", "--budget", "8h")
+    assert code == 3
+    assert "set HOME, or AUTORESEARCH_CACHE" in said
+
+
+def shell(line: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    env = {
+        **os.environ,
+        "AR": f"{sys.executable} -m runner.cli",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+    }
+    return subprocess.run(
+        ["bash", "-c", line], cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("$AR --help > /dev/full", 3, "could not be written to stdout"),
+        ("$AR --help >&-", 0, ""),
+        ("mkdir gone; cd gone; rmdir ../gone; $AR status", 2, "present folder cannot be used"),
+        ("LC_ALL=C PYTHONIOENCODING=ascii $AR try \u00e9.py", 2, "cannot read"),
+    ],
+)
+def test_a_shell_that_is_unkind_hears_no_traceback(line: str, code: int, says: str, tmp_path: Path) -> None:
+    done = shell(line, tmp_path)
+    assert done.returncode == code, done.stderr
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_an_error_is_one_json_object_for_whoever_asked(
+    workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    _, said = say("status", "--json")
+    assert json.loads(said.splitlines()[0])["error"]["kind"] == "usage"
+
+
+def test_a_script_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        read_script(tmp_path / "nowhere")
