@@ -67,9 +67,10 @@ def begun(workspace: Path) -> bool:
 
 
 def finished(status: Mapping[str, Any], trials: int) -> bool:
-    """Whether a run has come to its end with so many trials, from what `autoresearch status --json` says."""
+    """Whether a run has come to its end with so many trials trained, from what `autoresearch status --json` says."""
     counts = status["counts"]
-    decided = sum(counts.values()) - counts.get("open", 0) - 1  # the baseline is no trial
+    untrained = sum(counts.get(word, 0) for word in ("open", "rejected", "proposer_failed"))
+    decided = sum(counts.values()) - untrained - 1  # the baseline is no trial
     return status["finished_at"] is not None and decided >= trials
 
 

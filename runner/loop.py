@@ -39,12 +39,13 @@ ASKED = "asked to end after the present experiment"
 NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_INFRASTRUCTURE_FAILURES = 3
 MAX_UNTRAINED_IN_A_ROW = 10
+UNTRAINABLE = "proposals in a row could not be trained"
 Subscriber = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`max_experiments` counts proposals; the baseline is not one."""
+    """`max_experiments` counts proposals that were trained; the baseline is not one."""
 
     baseline_repeats: int = 3
     retests: int = 2
@@ -107,7 +108,7 @@ class Loop:
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
                 return finished.reason if finished.reason == MONEY_GONE else NOTHING_MORE
             if untrained >= MAX_UNTRAINED_IN_A_ROW:
-                return f"{untrained} proposals in a row could not be trained"
+                return f"{untrained} {UNTRAINABLE}"
         return reason
 
     # -- before the first proposal -----------------------------------------------------------------------------
@@ -276,7 +277,7 @@ class Loop:
     def _over(self) -> str | None:
         proposals = [e for e in self._all() if e.number > 0]
         most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
-        if most is not None and not busy and len(proposals) >= most:
+        if most is not None and not busy and sum(bool(e.attempts) for e in proposals) >= most:
             return ALL_DONE
         if not busy and self._asked_to_end():
             return ASKED

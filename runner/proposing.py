@@ -22,7 +22,7 @@ from runner.workspace import Workspace
 
 
 class ProposalStage:
-    """One run's proposals. `emit` writes an event down; `max_experiments` counts proposals, None is no limit."""
+    """One run's proposals. `emit` writes an event down; `max_experiments` counts trainings, None is no limit."""
 
     def __init__(
         self,
@@ -89,10 +89,11 @@ class ProposalStage:
 
     def ask_early(self, experiment: Experiment) -> None:
         """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
-        most, number = self._max_experiments, len(self._all())
-        room = (most is None or number <= most) and not self._asked_to_end()
+        most, experiments = self._max_experiments, self._all()
+        trained = sum(bool(e.attempts) for e in experiments if e.number not in {0, experiment.number})
+        room = (most is None or trained + 1 < most) and not self._asked_to_end()
         if experiment.status == "open" and room and self._ahead.wanted and self._budget.allows_another(2):
-            self._ahead.ask(self._context(number))
+            self._ahead.ask(self._context(len(experiments)))
 
     def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:
         """Write experiment `number` into the ledger with what its check found."""

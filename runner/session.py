@@ -9,24 +9,27 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner import display as displays
 from runner import report
 from runner.budget import Budget
 from runner.clock import SystemClock
 from runner.durations import format_duration, parse_duration
-from runner.errors import MoneyGone, PrerequisiteMissing, UsageError
+from runner.errors import MoneyGone, NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.ledger import Ledger, Run
 from runner.lock import lock
-from runner.loop import Loop, Settings
-from runner.protocols import MONEY_GONE, Event, Proposer
+from runner.loop import BUDGET_GONE, NOTHING_MORE, UNTRAINABLE, Loop, Settings
+from runner.protocols import MONEY_GONE, Event, Notice, Proposer
 from runner.spending import Caps
 from runner.stopping import Request
 from runner.workspace import Config, Workspace, config_from, open_state
 from runner.yardstick import changed, recorded, yardstick
 from sandbox.engine import SandboxError
 from sandbox.owner import this_process
+
+if TYPE_CHECKING:
+    from runner.proposers.calling import Caller
 
 BUDGET_S = 8 * 3600.0
 
@@ -45,13 +48,16 @@ class Options:
     max_usd: float | None = None
     """What an LLM may cost in the whole run; of a resumed run, None leaves the limit it had."""
     max_tokens: int | None = None
+    call: bool = True
+    """Whether a language model is asked something small before anything is trained."""
     unheld_limits: bool = False
     """Run even where the engine does not hold the limits that were asked of it."""
 
 
 def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> str:
     """Search in `workspace`; returns why it ended. A resumed run keeps the settings it was started with, budget, count
-    and limits of money too where `options` names no others. Raises MoneyGone when that is what ended it."""
+    and limits of money too where `options` names no others. Raises MoneyGone when that is what ended it, NothingEvaluated
+    when none of its proposals could be trained."""
     open_state(workspace)
     clock = SystemClock()
     with lock(workspace.state), Request(workspace.state, this_process()) as request:
@@ -79,6 +85,8 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
             if reason == MONEY_GONE:
                 raise MoneyGone(_money_gone(ledger, run.id, caps))
+            if why := _nothing_trained(ledger, run.id, reason):
+                raise NothingEvaluated(why)
             return reason
         finally:
             ledger.close()
@@ -120,13 +128,22 @@ def _search(
         clock=clock,
         persist=lambda seconds: ledger.spend(run_id, seconds),
     )
+    proposer, caller = _proposer(
+        config,
+        caps,
+        ledger,
+        run,
+        clock,
+        tell=lambda notice: loop.emit(notice.kind, **dict(notice.data)),
+        to_end=request.made,
+    )
     loop = Loop(
         run=run_id,
         seed=run.seed,
         workspace=workspace,
         ledger=ledger,
         road=rooms.road,
-        proposer=_proposer(config, caps, ledger, run, clock),
+        proposer=proposer,
         keeper=Keeper(
             rooms.road, rooms.images.candidate, rooms.data, workspace.folder, clock, rooms.conditions
         ),
@@ -151,7 +168,10 @@ def _search(
         loop.emit("images_changed", images=other_images)
     reason = "stopped"
     try:
-        reason = loop.go()
+        if caller is not None and _check_models(caller, workspace, budget, clock, call=options.call):
+            reason = MONEY_GONE
+        else:
+            reason = loop.go()
     except Exception as error:
         reason = f"failed: {error}"
         raise
@@ -214,25 +234,67 @@ def _refuse_early(config: Config, caps: Caps) -> None:
         make_proposer(config.proposer, seed=0)
 
 
-def _proposer(config: Config, caps: Caps, ledger: Ledger, run: Run, clock: SystemClock) -> Proposer:
-    from runner.proposers import make_proposer
-
-    def model() -> Proposer:
-        from runner.proposers.terms import client_for, llm_proposer
-
-        return llm_proposer(
-            config,
-            caps,
-            client_for(config),
-            ledger=ledger,
-            run=run.id,
-            clock=clock,
-            seed=run.seed,
-            rng=random.Random(),
-        )
+def _proposer(
+    config: Config,
+    caps: Caps,
+    ledger: Ledger,
+    run: Run,
+    clock: SystemClock,
+    *,
+    tell: Callable[[Notice], None],
+    to_end: Callable[[], bool],
+) -> tuple[Proposer, Caller | None]:
+    """The proposer, and what makes its calls where it asks a language model."""
+    from runner.proposers import MODELS, make_proposer
 
     timeout_s = parse_duration(config.llm_timeout)
-    return make_proposer(config.proposer, seed=run.seed, timeout_s=timeout_s, model=model)
+    if config.proposer not in MODELS:
+        return make_proposer(config.proposer, seed=run.seed, timeout_s=timeout_s), None
+    from runner.proposers.terms import client_for, llm_proposer
+
+    model = llm_proposer(
+        config,
+        caps,
+        client_for(config),
+        ledger=ledger,
+        run=run.id,
+        clock=clock,
+        seed=run.seed,
+        rng=random.Random(),
+        tell=tell,
+        to_end=to_end,
+    )
+    return make_proposer(
+        config.proposer, seed=run.seed, timeout_s=timeout_s, model=lambda: model
+    ), model.caller
+
+
+def _check_models(
+    caller: Caller, workspace: Workspace, budget: Budget, clock: SystemClock, *, call: bool
+) -> str:
+    """MONEY_GONE where not even the first answer could be paid for, else nothing. Raises UsageError,
+    PrerequisiteMissing."""
+    from runner.proposers.calling import NoMoney
+    from runner.proposers.preflight import check_models
+
+    try:
+        check_models(caller, workspace, deadline=clock.monotonic() + budget.left(), call=call)
+    except NoMoney:
+        return MONEY_GONE
+    return ""
+
+
+def _nothing_trained(ledger: Ledger, run: str, reason: str) -> str:
+    """What to say of a run that came to an end of its own without training one proposal; else nothing."""
+    proposals = [e for e in ledger.experiments(run) if e.number > 0]
+    ended = reason in {BUDGET_GONE, NOTHING_MORE} or reason.endswith(UNTRAINABLE)
+    if not ended or not proposals or any(e.attempts for e in proposals):
+        return ""
+    last = proposals[-1]
+    return (
+        f"{len(proposals)} proposals were made and none could be trained; the last: {last.reason or last.status}; "
+        "`autoresearch ls` lists them"
+    )
 
 
 def _money_gone(ledger: Ledger, run: str, caps: Caps) -> str:

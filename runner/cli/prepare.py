@@ -166,6 +166,9 @@ def doctor(
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
+    no_call: Annotated[
+        bool, typer.Option("--no-call", help="Do not ask the language model something small.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Is this machine ready to be left alone? Exit code 3 if something is missing."""
@@ -176,6 +179,7 @@ def doctor(
     except RunnerError:
         config = Config()
     findings = _findings(assemble.override(config, runtime=runtime))
+    findings.append(("llm", *_model(config, call=not no_call)))
     ready = all(level != "fail" for _, level, _ in findings)
     if json:
         said = [{"name": name, "level": level, "sentence": sentence} for name, level, sentence in findings]
@@ -217,5 +221,23 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
         findings += [(f.name, str(f.level), f.sentence) for f in prereqs.check(engine, images.candidate.id)]
     except (SandboxError, RunnerError) as error:
         findings.append(("engine", "fail", str(error)))
-    findings.append(("llm", "ok", "none is configured; the offline proposers need none"))
     return findings
+
+
+def _model(config: Config, *, call: bool) -> tuple[str, str]:
+    """Level and sentence on the language model. The small call is reserved and settled in a ledger of its own: no run's
+    limit is touched."""
+    from runner.errors import RunnerError
+    from runner.proposers import MODELS
+
+    if config.proposer not in MODELS:
+        return "ok", "none is configured; the offline proposers need none"
+    from runner.proposers.preflight import try_model
+    from runner.scratch import scratch
+
+    workspace = workspaces.find(Path.cwd())
+    try:
+        with scratch("doctor") as folder:
+            return "ok", try_model(config, workspace, folder / "ledger.db", call=call)
+    except RunnerError as error:
+        return "fail", str(error)

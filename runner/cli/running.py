@@ -97,7 +97,7 @@ def resume(
     folder: Folder = None,
     budget: Annotated[str | None, typer.Option(help="A new wall clock of the whole search: 12h.")] = None,
     max_experiments: Annotated[
-        int | None, typer.Option(help="A new number of proposals.", min=1, max=LARGEST_NUMBER)
+        int | None, typer.Option(help="A new number of trained proposals.", min=1, max=LARGEST_NUMBER)
     ] = None,
     max_cost: Annotated[
         float | None, typer.Option(help="Dollars the model may cost in the whole run.")
@@ -105,6 +105,9 @@ def resume(
     max_tokens: Annotated[
         int | None, typer.Option(help="Tokens the model may take.", min=1, max=10**15)
     ] = None,
+    no_call: Annotated[
+        bool, typer.Option("--no-call", help="Do not ask the model something small first.")
+    ] = False,
     unsafe_unheld_limits: Annotated[
         bool, typer.Option("--unsafe-unheld-limits", help="Never remembered: to be said again.")
     ] = False,
@@ -121,7 +124,7 @@ def resume(
     options = extent(budget, max_experiments, max_cost, max_tokens)
     workspace = workspaces.find(folder or Path.cwd())
     os.chdir(workspace.folder)  # what the run was told may be a path from there
-    options = replace(options, unheld_limits=unsafe_unheld_limits)
+    options = replace(options, unheld_limits=unsafe_unheld_limits, call=not no_call)
     with signals():
         reason = session(workspace, Config(), options, display="json" if json else display)
     more = {BUDGET_GONE: "--budget", ALL_DONE: "--max-experiments"}.get(reason)

@@ -33,7 +33,8 @@ def run(
         str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
     ] = None,
     max_experiments: Annotated[
-        int | None, typer.Option(help="End after this many proposals.", min=1, max=LARGEST_NUMBER)
+        int | None,
+        typer.Option(help="End after so many proposals were trained.", min=1, max=LARGEST_NUMBER),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Of the llm proposer, as litellm names it: provider/name.")
@@ -54,6 +55,9 @@ def run(
     price_out: Annotated[str | None, typer.Option(help="Dollars per million completion tokens.")] = None,
     cost_tracking: Annotated[str | None, typer.Option(help="on, or off when nothing is to be paid.")] = None,
     llm_timeout: Annotated[str | None, typer.Option(help="Longest wait for one answer: 3m.")] = None,
+    no_call: Annotated[
+        bool, typer.Option("--no-call", help="Do not ask the model something small before the baseline.")
+    ] = False,
     gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
@@ -102,6 +106,7 @@ def run(
         options,
         resume=resume,
         seed=secrets.randbelow(1 << 31) if seed is None else seed,
+        call=not no_call,
         unheld_limits=unsafe_unheld_limits,
     )
     if resume:

@@ -12,6 +12,12 @@ from runner.protocols import Event
 from sandbox.text import one_line
 
 _QUIET = frozenset({"trained", "collected"})
+_OF_A_MODEL = {
+    "model_answers": "answers",
+    "request_adapted": "turned a request away, and is asked as it wants from now on ({refusal})",
+    "usage_above_reservation": "counted {tokens} tokens where at most {reserved_tokens} were expected; they are booked",
+    "prompt_cut": "read {read} of about {sent} tokens of the prompt: {advice}",
+}
 
 
 class LineDisplay:
@@ -31,6 +37,10 @@ class LineDisplay:
         elif self._name == "plain" and event.data.get("state") not in _QUIET:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
             print(f"{stamp}  {sentence(event)}", file=self._stream or sys.stderr, flush=True)
+
+
+def _harmless(data: dict[str, Any]) -> dict[str, str]:
+    return {name: one_line(str(value)) for name, value in data.items()}
 
 
 def sentence(event: Event) -> str:
@@ -65,7 +75,10 @@ def sentence(event: Event) -> str:
     if event.kind == "answer_saved":
         return f"{what}: the answer of {one_line(str(data['model']))} from before the crash is used"
     if event.kind == "llm_paused":
-        return f"{one_line(str(data['reason']))}: the optimiser stands in for {data['seconds']} s"
+        reason = one_line(str(data["reason"]))
+        return f"{reason}: no model is asked for {data['seconds']} s; the optimiser stands in if it has something to tune"
+    if event.kind in _OF_A_MODEL:
+        return f"{one_line(str(data['model']))}: {_OF_A_MODEL[event.kind].format_map(_harmless(data))}"
     if event.kind == "images_changed":
         return "other images than when this run was started: what a script scores may have changed with their packages"
     if event.kind == "dropped":

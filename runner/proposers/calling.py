@@ -128,9 +128,12 @@ class Caller:
             raise NoMoney
         raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
 
-    def worst_usd(self, model: str, prompt_tokens: int) -> float:
-        """The most that one answer of `model` to a prompt of at most so many tokens can cost (dollars)."""
-        return self.terms.prices[model].worst(prompt_tokens, self._longest(model))
+    def affordable(self, model: str, prompt_tokens: int) -> bool:
+        """Whether an answer of `model` to a prompt of at most so many tokens fits into what is left."""
+        spent, most = self._ledger.spent(self._run), self._longest(model)
+        usd, tokens = self.terms.prices[model].worst(prompt_tokens, most), prompt_tokens + most
+        within = self.terms.max_usd is None or spent.usd + usd <= self.terms.max_usd
+        return within and (self.terms.max_tokens is None or spent.tokens + tokens <= self.terms.max_tokens)
 
     def left_usd(self) -> float | None:
         """Dollars that may still be spent; None without a limit."""

@@ -1,13 +1,14 @@
 """A language model as the researcher. It only proposes text: what is done with that text is the loop's business.
 
 When no model answers, or answers make no sense several times in a row, the offline optimiser stands in for a while and
-says so. The parent is never run again as if it were an idea.
+says so at once. Only where it has nothing to tune is a pause waited for, after it was said and before the model is asked
+again. The parent is never run again as if it were an idea.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runner.check import check
@@ -26,24 +27,44 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 300.0, 3600.0
 STAGNANT = 6
 """So many experiments in a row without a keep, and another kind of change is asked for."""
 _REPAIRABLE = frozenset({"crash", "oom", "no_artifact"})
+_LOOK_S = 5.0
+"""While it waits, it looks so often whether the run is to end."""
+SILENT = "no model answers, and the optimiser has nothing to tune either"
 _REPAIR = re.compile(r"repair (\d+) of #(\d+): ")
 
 
 class LlmProposer:
-    """See `runner.protocols.Proposer`. `offline` stands in while no model answers."""
+    """See `runner.protocols.Proposer`. `offline` stands in while no model answers; `to_end` says that the run is to end,
+    so that nothing is waited for any more."""
 
     name = "llm"
     thinks_ahead = True
     """Slow to answer: the loop asks for the next proposal while this one trains."""
 
-    def __init__(self, caller: Caller, offline: Proposer, *, clock: Clock, repairs: int = 1) -> None:
-        self._caller, self._offline, self._clock, self._repairs = caller, offline, clock, repairs
+    def __init__(
+        self,
+        caller: Caller,
+        offline: Proposer,
+        *,
+        clock: Clock,
+        repairs: int = 1,
+        to_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.caller, self._offline, self._clock, self._repairs = caller, offline, clock, repairs
+        self._to_end = to_end
         self._paused_until = float("-inf")
         self._pauses = self._bad_answers = 0
+        self._silent = False
+        """Whether the present pause is for want of answers: waiting does not make answers better."""
 
     def propose(self, context: Context) -> Proposal:
-        if self._clock.monotonic() < self._paused_until:
-            return self._stand_in(context)
+        started = self._clock.monotonic()
+        if started < self._paused_until:
+            proposal = self._stand_in(context)
+            if proposal.failure != SILENT or (self._silent and not self._waited_for(context)):
+                return proposal
+            left = context.seconds_left - (self._clock.monotonic() - started)
+            context = replace(context, seconds_left=max(left, 0.0))
         try:
             proposal = self._ask(context)
         except NoMoney:
@@ -56,18 +77,18 @@ class LlmProposer:
         self._bad_answers += 1
         if self._bad_answers < MAX_BAD_ANSWERS:
             return proposal
-        self._bad_answers = 0
+        self._bad_answers, self._silent = 0, False
         self._pauses += 1
         self._paused_until = self._clock.monotonic() + self._pause_s()
-        notice = _paused(f"{MAX_BAD_ANSWERS} answers in a row could not be used", self._pause_s())
-        return replace(proposal, notices=(*proposal.notices, notice))
+        self.caller.tell(_paused(f"{MAX_BAD_ANSWERS} answers in a row could not be used", self._pause_s()))
+        return replace(proposal, notices=(*proposal.notices, *self._noticed()))
 
     # -- one question ----------------------------------------------------------------------------------------
     def _ask(self, context: Context) -> Proposal:
         task = self._task(context)
         deadline = self._clock.monotonic() + context.seconds_left
         said: list[Message] = prompt.messages(context, task, self._count, money=self._money())
-        answer = self._caller.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
+        answer = self.caller.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
         try:
             return self._proposal(self._read(answer.completion, task, context), task, answer.model)
         except BadAnswer as error:
@@ -77,7 +98,7 @@ class LlmProposer:
                 Message("assistant", answer.completion.text or "(empty)"),
                 Message("user", prompt.correction(str(error))),
             ]
-        answer = self._caller.ask(said, number=context.number, purpose="correction", deadline=deadline)
+        answer = self.caller.ask(said, number=context.number, purpose="correction", deadline=deadline)
         try:
             found = read(answer.completion, task.source)  # the loop's own check has the last word
         except BadAnswer as error:
@@ -158,26 +179,32 @@ class LlmProposer:
     # -- when no model answers -------------------------------------------------------------------------------
     def _pause(self, context: Context, reason: str, wait_s: float) -> Proposal:
         self._pauses += 1
+        self._silent = True
         seconds = max(self._pause_s(), wait_s)
         self._paused_until = self._clock.monotonic() + seconds
-        notices = (*self._noticed(), _paused(reason, seconds))
+        self.caller.tell(_paused(reason, seconds))
         proposal = self._stand_in(context)
-        return replace(proposal, notices=(*notices, *proposal.notices))
+        return replace(proposal, notices=(*self._noticed(), *proposal.notices))
 
     def _pause_s(self) -> float:
         return float(min(_FIRST_PAUSE_S * 2.0 ** max(self._pauses - 1, 0), _LONGEST_PAUSE_S))
 
     def _stand_in(self, context: Context) -> Proposal:
         proposal = replace(self._offline.propose(context), author=self._offline.name)
-        if proposal.failure not in EXHAUSTED:
-            return proposal
-        left = self._paused_until - self._clock.monotonic()
-        self._clock.sleep(max(min(left, context.seconds_left), 0.0))
-        return replace(proposal, failure="no model answers, and the optimiser has nothing to tune either")
+        return replace(proposal, failure=SILENT) if proposal.failure in EXHAUSTED else proposal
+
+    def _waited_for(self, context: Context) -> bool:
+        """Wait until the pause is over; false when the run is to end before that."""
+        end = self._clock.monotonic() + context.seconds_left
+        while (left := min(self._paused_until, end) - self._clock.monotonic()) > 0:
+            if self._to_end():
+                return False
+            self._clock.sleep(min(left, _LOOK_S))
+        return self._clock.monotonic() < end
 
     # -- small matters ---------------------------------------------------------------------------------------
     def _count(self, text: str) -> int:
-        return self._caller.client.count(self._caller.terms.models[0], [Message("user", text)]) if text else 0
+        return self.caller.client.count(self.caller.terms.models[0], [Message("user", text)]) if text else 0
 
     def _cut(self, text: str, tokens: int) -> str:
         """The beginning of `text`, within `tokens`."""
@@ -186,11 +213,11 @@ class LlmProposer:
         return text
 
     def _money(self) -> str:
-        left = self._caller.left_usd()
+        left = self.caller.left_usd()
         return "" if left is None else f", and {left:.2f} dollars for your answers"
 
     def _noticed(self) -> tuple[Notice, ...]:
-        notices, self._caller.notices = tuple(self._caller.notices), []
+        notices, self.caller.notices = tuple(self.caller.notices), []
         return notices
 
 

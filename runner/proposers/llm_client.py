@@ -45,7 +45,8 @@ _CAUSES = {
 }
 _TOO_LONG = re.compile(r"context.{0,20}(length|window)|too many tokens|prompt is too long", re.IGNORECASE)
 _NO_KEY_YET = re.compile(
-    r"your|placeholder|change[-_ ]?me|replace|x{4,}|\.\.\.|[<>\s]|^(none|key|todo|test)$", re.IGNORECASE
+    r"(^|[-_ <])your([-_ >]|$)|placeholder|change[-_ ]?me|x{6,}|\.\.\.|[<>\s]|^(none|key|todo|test)$",
+    re.IGNORECASE,
 )
 _CACHED_FOR_AN_HOUR = {"type": "ephemeral", "ttl": "1h"}
 """Anthropic's default of five minutes is just over when an experiment of five minutes is."""
@@ -135,15 +136,19 @@ class LitellmClient:
         name = f"{provider.upper()}_API_KEY"
         return (f"a real {name}",) if _NO_KEY_YET.search(os.environ.get(name, "").strip()) else ()
 
-    def unusable(self, model: str) -> str:
-        """Why `model` cannot be asked at all, known without asking; empty when it may be."""
+    def unknown_provider(self, model: str) -> str:
+        """Why litellm cannot tell whom to ask for `model`; empty when it can."""
         try:
             _routed(model)
         except Exception:
-            providers = sorted(map(str, _litellm().provider_list))
+            providers = sorted({str(getattr(p, "value", p)) for p in _litellm().provider_list})
             near = difflib.get_close_matches(model.partition("/")[0], providers, 3)
             like = f"; do you mean {' or '.join(near)}?" if near else ""
             return f"litellm knows no provider for {model!r}, which is named as provider/name{like}"
+        return ""
+
+    def unusable_proxy(self) -> str:
+        """Why nothing can be sent with the proxies that the environment names; empty when they may do."""
         from runner.proposers.transport import proxies_unusable
 
         return proxies_unusable()

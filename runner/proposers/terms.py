@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from runner.clock import Clock
 from runner.durations import parse_duration
@@ -13,6 +15,7 @@ from runner.proposers.calling import Caller, Terms
 from runner.proposers.llm import LlmProposer
 from runner.proposers.model import FREE, MILLION, Client, Price, UnknownPrice
 from runner.proposers.tpe import TpeProposer
+from runner.protocols import Notice
 from runner.spending import Caps
 from runner.workspace import Config
 
@@ -25,7 +28,8 @@ def client_for(config: Config) -> Client:
 
 
 def terms_for(config: Config, caps: Caps, client: Client) -> Terms:
-    """Raises UsageError for what is not said, PrerequisiteMissing for a key that is not there."""
+    """Raises UsageError for what is not said or cannot be right, PrerequisiteMissing for a key or proxy that is not
+    there."""
     models = [name.strip() for name in (config.model, *config.fallback_models.split(",")) if name.strip()]
     if not config.model:
         raise UsageError(
@@ -36,7 +40,12 @@ def terms_for(config: Config, caps: Caps, client: Client) -> Terms:
         raise UsageError(
             "--max-cost cannot hold with --cost-tracking off: leave one of them out, or use --max-tokens"
         )
+    _refuse_url(config.api_base)
+    if why := client.unusable_proxy():
+        raise PrerequisiteMissing(f"{why}; mend the variable, or unset it")
     for model in models:
+        if why := client.unknown_provider(model):
+            raise UsageError(why)
         if missing := client.missing_keys(model):
             raise PrerequisiteMissing(
                 f"{model} needs {' and '.join(missing)} in the environment; it stays with the runner, no container sees it"
@@ -61,9 +70,30 @@ def llm_proposer(
     clock: Clock,
     seed: int,
     rng: random.Random,
+    tell: Callable[[Notice], None] | None = None,
+    to_end: Callable[[], bool] = lambda: False,
 ) -> LlmProposer:
-    caller = Caller(client, ledger, run, terms_for(config, caps, client), clock=clock, rng=rng)
-    return LlmProposer(caller, TpeProposer(seed), clock=clock, repairs=config.repairs)
+    """`tell` hears at once what should become an event, `to_end` says that the run is to end."""
+    terms = terms_for(config, caps, client)
+    caller = Caller(client, ledger, run, terms, clock=clock, rng=rng, tell=tell)
+    return LlmProposer(caller, TpeProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
+
+
+def _refuse_url(api_base: str) -> None:
+    """Raises UsageError for what is no address of a server, or holds a secret: the ledger keeps it."""
+    if not api_base:
+        return
+    try:
+        parts = urlsplit(api_base)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or api_base != api_base.strip():
+        raise UsageError("--api-base is no URL: give it as http://127.0.0.1:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(
+            "--api-base must hold no name, password or ?query, because the ledger keeps it: keys go into the environment"
+        )
 
 
 def _price(config: Config, model: str, client: Client) -> Price:
@@ -75,11 +105,11 @@ def _price(config: Config, model: str, client: Client) -> Price:
         return given
     try:
         return client.price(model)
-    except UnknownPrice:
+    except UnknownPrice as error:
         if given is not None:
             return given
         raise UsageError(
-            f"the price of {model} is not known, so --max-cost could not hold: give dollars per million tokens, "
+            f"the price of {model} is not known ({error}), so --max-cost could not hold: give dollars per million tokens, "
             "for example --price-in 3 --price-out 15 (0 and 0 for a server of your own), or --cost-tracking off"
         ) from None
 

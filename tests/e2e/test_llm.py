@@ -77,8 +77,9 @@ def researcher(
 
 
 def go(night: Night, provider: Provider, experiments: int, **options: Any) -> None:
+    """A night that ends after so many proposals, trained or not."""
     night.proposals = researcher(night, provider, **options)  # type: ignore[assignment]
-    night.loop(max_experiments=experiments).go()
+    night.loop(asked_to_end=lambda: len(statuses(night)) >= experiments).go()
 
 
 def statuses(night: Night) -> list[str]:
@@ -357,7 +358,7 @@ def test_killed_anywhere_in_a_call_the_spend_is_never_under_counted(
         assert reopened.spent("night").usd >= provider.usd - 1e-12
         reopened.close()
         night.proposals = researcher(night, provider)  # type: ignore[assignment]
-        night.loop(max_experiments=3).go()
+        night.loop(asked_to_end=lambda: len(statuses(night)) >= 3).go()
         spent = night.ledger.spent("night")
         assert spent.usd >= provider.usd - 1e-12
         assert spent.tokens >= provider.tokens

@@ -90,7 +90,8 @@ class Provider:
         return ["\n\n".join(m["content"] for m in request["messages"]) for request in self.requests]
 
     def handle(self, handler: BaseHTTPRequestHandler) -> None:
-        body = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
+        sent = handler.rfile.read(int(handler.headers["content-length"]))
+        body = json.loads(sent) if sent.startswith(b"{") else {}
         with self._lock:
             step = self.script[min(len(self.requests), len(self.script) - 1)]
             while isinstance(step, Unless):
@@ -98,7 +99,7 @@ class Provider:
                 step = step.then if step.wanted(body) else Error(400, body=refusal)
             self.requests.append(body)
             self.headers.append(dict(handler.headers))
-            prompt = len(json.dumps(body["messages"])) // 4
+            prompt = len(json.dumps(body.get("messages"))) // 4
             if isinstance(step, Say | Silence):
                 self.billed.append((prompt, step.completion_tokens if isinstance(step, Say) else 50))
         if isinstance(step, Silence):

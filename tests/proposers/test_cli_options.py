@@ -38,6 +38,7 @@ def run(folder: Path, *words: str, **environment: str) -> subprocess.CompletedPr
             "is no price",
         ),
         (("--model", "openai/gpt-5", "--max-cost", "-1"), {}, 2, "--max-cost"),
+        (("--model", "opneai/gpt-5", "--price-in", "1", "--price-out", "1"), {}, 2, "openai"),
         (("--model", "openai/gpt-5", "--llm-timeout", "5"), {}, 2, "not a duration"),
         (("--proposer", "command:/nowhere/agent"), {}, 2, "command:"),
     ],

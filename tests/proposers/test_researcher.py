@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from runner.proposers import prompt
 from runner.proposers.calling import Caller, NoMoney, Terms, Unavailable
 from runner.proposers.digest import digest
 from runner.proposers.hybrid import HybridProposer
-from runner.proposers.llm import NOTES_TOKENS, STAGNANT, LlmProposer
+from runner.proposers.llm import NOTES_TOKENS, SILENT, STAGNANT, LlmProposer
 from runner.proposers.model import (
     PLAIN,
     CallFailed,
@@ -28,11 +28,12 @@ from runner.proposers.model import (
     Usage,
     at_most,
 )
+from runner.proposers.preflight import check_models
 from runner.proposers.terms import terms_for
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import Context, PastExperiment, Proposal
 from runner.spending import Caps
-from runner.workspace import Config
+from runner.workspace import Config, Workspace
 
 SCRIPT = "LR = 1.0  # tune: log 0.1 10\nW = 3\n"
 PRICE = Price(2e-6, 8e-6, 1e-6, 3e-6)
@@ -78,8 +79,11 @@ class FakeClient:
     def missing_keys(self, model: str) -> Sequence[str]:
         return ("SOME_API_KEY",) if "keyless" in model else ()
 
-    def unusable(self, model: str) -> str:
+    def unknown_provider(self, model: str) -> str:
         return "there is no such provider" if "nowhere" in model else ""
+
+    def unusable_proxy(self) -> str:
+        return ""
 
     def complete(
         self,
@@ -215,14 +219,48 @@ def test_a_model_that_repeats_itself_does_not_end_the_search(tmp_path: Path) -> 
     assert authors == ["llm m", "llm m", "llm m", "tpe"]
 
 
-def test_with_nothing_to_tune_an_outage_is_waited_for_and_never_ends_the_search(tmp_path: Path) -> None:
+def test_silence_is_told_before_anything_is_waited_for(tmp_path: Path) -> None:
+    clock, told = Clock(), list[tuple[str, float]]()
+    client = FakeClient(CallFailed(Cause.UNREACHABLE, "no", sent=False))
+    model = researcher(tmp_path, client, clock=clock)
+    model.caller.tell = lambda notice: told.append((notice.kind, sum(clock.slept)))
+    nothing_to_tune = context(best_source="x = 1\n")
+    assert model.propose(nothing_to_tune).failure == SILENT
+    assert told[0] == ("call_failed", 0.0), "before the first wait between two tries"
+    kind, after = told[-1]
+    assert (kind, after) == ("llm_paused", sum(clock.slept)), "the pause itself has not begun"
+    assert after < 60
+    model.propose(nothing_to_tune)
+    assert sum(clock.slept) >= 300, "now it has been waited for, and the model was asked again"
+    assert len(client.asked) == 6
+
+
+def test_with_nothing_to_tune_an_outage_never_ends_the_search(tmp_path: Path) -> None:
     from runner.protocols import EXHAUSTED
 
+    model = researcher(tmp_path, FakeClient(busy(), busy(), busy(), good()))
+    failures = [model.propose(context(best_source="W = 3\n")).failure for _ in range(2)]
+    assert failures == [SILENT, ""]
+    assert SILENT not in EXHAUSTED
+
+
+def test_while_the_optimiser_can_stand_in_nothing_is_waited_for(tmp_path: Path) -> None:
     clock = Clock()
-    proposal = researcher(tmp_path, FakeClient(busy()), clock=clock).propose(context(best_source="x = 1\n"))
-    assert proposal.source is None
-    assert proposal.failure not in EXHAUSTED
-    assert sum(clock.slept) >= 300
+    model = researcher(tmp_path, FakeClient(CallFailed(Cause.KEY, "no", sent=False)), clock=clock)
+    assert [model.propose(context(number=number)).author for number in (1, 2, 3)] == ["tpe"] * 3
+    assert clock.slept == []
+
+
+def test_a_wait_ends_with_the_search_and_when_the_run_is_asked_to_end(tmp_path: Path) -> None:
+    clock = Clock()
+    model = researcher(tmp_path, FakeClient(CallFailed(Cause.KEY, "no", sent=False)), clock=clock)
+    short = context(best_source="x = 1\n", seconds_left=100.0)
+    model.propose(short)
+    assert model.propose(short).failure == SILENT
+    assert sum(clock.slept) == pytest.approx(100)
+    model._to_end = lambda: sum(clock.slept) > 110
+    assert model.propose(context(best_source="x = 1\n")).failure == SILENT
+    assert sum(clock.slept) < 120
 
 
 # -- money -------------------------------------------------------------------------------------------------------
@@ -246,13 +284,21 @@ def test_what_is_reserved_is_more_than_what_any_tokenizer_counts() -> None:
         ({"model": "m", "price_in": "three", "price_out": "1"}, Caps(), UsageError, "is no price"),
         ({"model": "m", "cost_tracking": "off"}, Caps(max_usd=1.0), UsageError, "--max-tokens"),
         ({"model": "keyless/m"}, Caps(), PrerequisiteMissing, "SOME_API_KEY"),
+        ({"model": "nowhere/m"}, Caps(), UsageError, "no such provider"),
+        ({"model": "m", "fallback_models": "nowhere/m"}, Caps(), UsageError, "no such provider"),
+        ({"model": "m", "api_base": "localhost:8000"}, Caps(), UsageError, "no URL"),
+        ({"model": "m", "api_base": "http://127.0.0.1:port/v1"}, Caps(), UsageError, "no URL"),
+        ({"model": "m", "api_base": "http:///v1"}, Caps(), UsageError, "no URL"),
+        ({"model": "m", "api_base": "http://u:sk-secret1@h/v1"}, Caps(), UsageError, "no name, password"),
+        ({"model": "m", "api_base": "http://h/v1?key=sk-secret1"}, Caps(), UsageError, "no name, password"),
     ],
 )
 def test_what_could_not_be_paid_for_is_refused_before_the_night(
     config: dict[str, Any], caps: Caps, error: type[Exception], says: str
 ) -> None:
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=says) as caught:
         terms_for(Config(proposer="llm", **config), caps, FakeClient())
+    assert "secret1" not in str(caught.value)
 
 
 def test_a_given_price_holds_for_the_model_and_for_stand_ins_that_nobody_knows() -> None:
@@ -263,6 +309,107 @@ def test_a_given_price_holds_for_the_model_and_for_stand_ins_that_nobody_knows()
     assert prices["known"] == PRICE
     off = terms_for(Config(model="x/unknown", cost_tracking="off"), Caps(), FakeClient())
     assert off.prices["x/unknown"].worst(10**6, 10**6) == 0
+
+
+def refused(sentence: str) -> CallFailed:
+    return CallFailed(Cause.REFUSED, "no", sent=False, refusal=sentence)
+
+
+def test_a_cure_is_a_call_of_its_own_and_holds_for_the_run_and_after_resume(tmp_path: Path) -> None:
+    client = FakeClient(refused("use max_completion_tokens"), refused("only with stream=true"), good())
+    model = researcher(tmp_path, client)
+    wanted = Request(completion_name=True, stream=True)
+    notices = model.propose(context()).notices
+    assert [notice.data for notice in notices][-1] == {"model": "m", "refusal": "no", **asdict(wanted)}
+    assert client.requests == [PLAIN, Request(completion_name=True), wanted]
+    book = ledger(tmp_path)
+    assert [call.state for call in book.calls("r")] == ["refused", "refused", "answered"]
+    book.add_event("r", "request_adapted", {"model": "m", **asdict(wanted)}, now=1.0)
+    again = FakeClient(good())
+    researcher(tmp_path, again).propose(context(number=2))
+    assert again.requests == [wanted]
+
+
+def test_a_refusal_that_is_repeated_is_final_and_the_fallback_is_asked(tmp_path: Path) -> None:
+    stubborn = refused("maximum context length is 24576 tokens, the request has 13000")
+    client = FakeClient(*[stubborn] * 5, good())
+    proposal = researcher(tmp_path, client, models=("a", "b")).propose(context())
+    assert [model for model, _ in client.asked] == ["a"] * 5 + ["b"]
+    assert proposal.author == "llm b"
+    assert [r.max_output for r in client.requests[1:5]] == sorted(
+        (r.max_output for r in client.requests[1:5] if r.max_output), reverse=True
+    )
+
+
+def test_a_bill_above_the_reservation_is_booked_and_told(tmp_path: Path) -> None:
+    dear = replace(good(), usage=Usage(2_000_000, 10))
+    proposal = researcher(tmp_path, FakeClient(dear)).propose(context())
+    assert [notice.kind for notice in proposal.notices] == ["usage_above_reservation"]
+    assert ledger(tmp_path).spent("r").usd == pytest.approx(2_000_000 * 2e-6 + 10 * 8e-6)
+
+
+def test_a_prompt_that_was_cut_is_told_once(tmp_path: Path) -> None:
+    answers = [replace(good(f"W = {n}"), usage=Usage(300, 10)) for n in (4, 5)]
+    model = researcher(tmp_path, FakeClient(*answers))
+    long = context(memo="word " * 3000)
+    first, second = (model.propose(long).notices for _ in range(2))
+    assert [(n.kind, n.data["read"]) for n in first] == [("prompt_cut", 300)]
+    assert second == ()
+
+
+# -- before the night --------------------------------------------------------------------------------------------
+def workspace(folder: Path) -> Workspace:
+    (folder / "train.py").write_text(SCRIPT)
+    return Workspace(folder)
+
+
+def caller(folder: Path, client: FakeClient, **terms: Any) -> Caller:
+    models = terms.pop("models", ("m",))
+    settings = Terms(models=models, prices=dict.fromkeys(models, PRICE), **terms)
+    return Caller(client, ledger(folder), "r", settings, clock=Clock(), rng=random.Random(1))
+
+
+def test_one_small_call_is_made_and_booked_before_the_night(tmp_path: Path) -> None:
+    client = FakeClient(Completion("yes", "stop", Usage(20, 1)))
+    asking = caller(tmp_path, client)
+    check_models(asking, workspace(tmp_path), deadline=2e9)
+    (call,) = ledger(tmp_path).calls("r")
+    assert (call.purpose, call.state, call.number) == ("check", "answered", 0)
+    assert call.reserved_usd < 0.01
+    assert [notice.kind for notice in asking.notices] == ["model_answers"]
+    check_models(asking, workspace(tmp_path), deadline=2e9)
+    assert len(client.asked) == 2, "what answered yesterday may be gone today"
+
+
+def test_without_the_call_nothing_is_asked(tmp_path: Path) -> None:
+    client = FakeClient(Completion("yes", "stop", Usage(20, 1)))
+    assert check_models(caller(tmp_path, client), workspace(tmp_path), deadline=2e9, call=False) is None
+    assert client.asked == []
+
+
+def test_a_model_that_does_not_answer_is_refused_unless_a_fallback_does(tmp_path: Path) -> None:
+    failed = CallFailed(Cause.NO_MODEL, "there is no gtp-5", sent=False)
+    with pytest.raises(PrerequisiteMissing, match=r"there is no gtp-5.*--no-call"):
+        check_models(caller(tmp_path, FakeClient(failed)), workspace(tmp_path), deadline=2e9)
+    client = FakeClient(failed, Completion("", "length", Usage(20, 1024)))
+    found = check_models(caller(tmp_path, client, models=("a", "b")), workspace(tmp_path), deadline=2e9)
+    assert found is not None
+    assert found.model == "b"
+
+
+def test_a_limit_that_no_answer_fits_into_ends_before_the_first_call(tmp_path: Path) -> None:
+    for limit in ({"max_usd": 0.001}, {"max_tokens": 1000}):
+        client = FakeClient(good())
+        with pytest.raises(NoMoney):
+            check_models(caller(tmp_path, client, **limit), workspace(tmp_path), deadline=2e9)
+        assert client.asked == []
+
+
+def test_a_model_whose_window_is_too_small_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="narrow reads 50 tokens"):
+        check_models(
+            caller(tmp_path, FakeClient(), models=("m", "narrow")), workspace(tmp_path), deadline=2e9
+        )
 
 
 # -- the prompt --------------------------------------------------------------------------------------------------

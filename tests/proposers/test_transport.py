@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from runner.proposers.llm_client import LitellmClient
-from runner.proposers.model import CallFailed, Cause, Completion, Message, Request
+from runner.proposers.model import CallFailed, Cause, Completion, Message, Request, Usage
 from tests.proposers.provider import Error, Raw, Say, Silence, serving
 
 KEY = "sk-canary-5f2d0c9e7b1a4863"
@@ -77,10 +77,21 @@ def test_a_proxy_that_cannot_be_used_is_said_before_the_night_and_costs_nothing(
     closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", f"socks5://user:{KEY}@127.0.0.1:{closed_port}")
-    assert "socksio" in LitellmClient().unusable("openai/gpt-5")
+    assert "socksio" in LitellmClient().unusable_proxy()
     failed = failing("http://127.0.0.2:1/v1")
     assert not failed.sent
     assert "socksio" in failed.sentence
+
+
+@pytest.mark.parametrize(
+    ("key", "real"),
+    [("sk-your-key-here", False), ("<key>", False), ("changeme", False), ("sk-xxxxxxxx", False), (KEY, True)],
+)
+def test_what_is_plainly_no_key_is_said_before_the_night(
+    key: str, real: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    assert (LitellmClient().missing_keys("openai/gpt-5") == ()) == real
 
 
 @pytest.mark.parametrize("proxy", ["htp://127.0.0.1:1", "http://127.0.0.1:port"])
@@ -88,7 +99,7 @@ def test_a_proxy_whose_address_is_none_is_said_before_the_night(
     proxy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ALL_PROXY", proxy)
-    assert "cannot be read" in LitellmClient().unusable("openai/gpt-5")
+    assert "cannot be read" in LitellmClient().unusable_proxy()
     assert not failing("http://127.0.0.2:1/v1").sent
 
 
@@ -203,6 +214,22 @@ def test_a_streamed_answer_is_put_together_and_its_count_is_the_providers() -> N
         assert found.usage is not None
         assert (found.usage.prompt, found.usage.completion) == provider.billed[0]
         assert ask(provider.base, request=Request(stream=True)).usage is None
+
+
+def test_ollama_is_told_of_a_window_that_prompt_and_answer_fit_into() -> None:
+    body = (
+        b'{"model": "m", "created_at": "2025-01-01T00:00:00Z", "message": {"role": "assistant", "content": "ok"}, '
+        b'"done": true, "prompt_eval_count": 6000, "eval_count": 2}'
+    )
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(body)
+    long = [Message("user", "word " * 6000)]
+    with serving([Raw(lambda: iter([head + body]))]) as provider:
+        client = LitellmClient(provider.base.removesuffix("/v1"), "ollama_chat/m")
+        found = client.complete("ollama_chat/m", long, max_tokens=3000, timeout_s=20)
+        options = provider.requests[0]["options"]
+    assert (found.text, found.usage) == ("ok", Usage(6000, 2))
+    assert options["num_predict"] == 3000
+    assert 9000 <= options["num_ctx"] < 20_000
 
 
 def test_nothing_leaves_outside_a_call() -> None:

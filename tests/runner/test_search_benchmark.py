@@ -20,6 +20,7 @@ from runner.proposers.constants import find
 from runner.protocols import Event
 
 BETTER, WORSE = source(1.9, "a = [1, 2, 3]\n"), source(2.2, "a = [1, 2, 3]\n")
+WORST = source(2.3, "a = [1, 2, 3]\n")
 SIMPLER = source(2.0)
 FAKE = """
 import os, pathlib, sys, time
@@ -190,8 +191,8 @@ def test_the_table_says_what_the_ledgers_say(tmp_path: Path) -> None:
 
 def test_the_promises_hold_or_are_named(tmp_path: Path) -> None:
     tpe = done(tmp_path, "tpe", 1, [BETTER, WORSE])
-    random = done(tmp_path, "random", 1, [WORSE, WORSE])
-    repeat = done(tmp_path, "repeat", 1, [WORSE, WORSE])
+    random = done(tmp_path, "random", 1, [WORSE, WORST])
+    repeat = done(tmp_path, "repeat", 1, [WORSE, WORST])
     arms = [(item.arm, item.seed) for item in (tpe, random, repeat)]
     assert search_table.broken([tpe, random, repeat], arms, 2) == []
 
@@ -201,7 +202,7 @@ def test_the_promises_hold_or_are_named(tmp_path: Path) -> None:
     assert search_table.broken([tpe, repeat], arms, 2) == ["random-1 has not come to its end"]
     keeps = done(tmp_path / "2", "repeat", 1, [BETTER, WORSE])
     assert search_table.broken([tpe, random, keeps], arms, 2) == ["repeat-1 changed nothing and kept 1"]
-    worse = done(tmp_path / "3", "tpe", 1, [WORSE, WORSE])
+    worse = done(tmp_path / "3", "tpe", 1, [WORSE, WORST])
     (sentence,) = search_table.broken([worse, random, repeat], arms, 2)
     assert "is not better than random's" in sentence
     (sentence,) = search_table.broken([tpe, random, replace(repeat, script="another")], arms, 2)

@@ -16,7 +16,7 @@ from runner.ledger import Ledger
 from runner.loop import ALL_DONE
 from runner.session import Options, session
 from runner.workspace import Config
-from tests.proposers.provider import IN, OUT, Error, Provider, edit, serving
+from tests.proposers.provider import IN, OUT, Error, Provider, Say, edit, serving
 from tests.runner.night import Night
 
 OPTIONS = Options(budget_s=3600.0, max_experiments=30, resume=False, seed=1, judge_guess_s=15.0)
@@ -51,7 +51,7 @@ def test_when_the_money_is_gone_the_code_is_seven_and_more_money_goes_on(
     night: Night, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(STEPS) as provider:
-        go = replace(OPTIONS, max_usd=0.05)
+        go = replace(OPTIONS, max_usd=0.05, call=False)
         code = guarded(lambda: session(night.workspace, config(provider), go, display="none"), [])
         assert code == 7
         assert "--max-cost" in capsys.readouterr().err
@@ -86,9 +86,57 @@ def test_events_of_a_model_in_trouble_are_lines_for_programs(
 ) -> None:
     night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     with serving([Error(401)]) as provider:
-        session(night.workspace, config(provider), replace(OPTIONS, max_experiments=1), display="json")
+        session(
+            night.workspace, config(provider), replace(OPTIONS, max_experiments=1, call=False), display="json"
+        )
     kinds = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
     assert kinds.index("call_failed") < kinds.index("llm_paused") < kinds.index("proposed")
+
+
+def test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_resume(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving([Error(404), Say("yes"), *STEPS]) as provider:
+        for resume, code in ((False, 3), (True, 0)):
+            go = replace(OPTIONS, max_experiments=1, resume=resume)
+            found = guarded(lambda go=go: session(night.workspace, config(provider), go, display="none"), [])
+            assert found == code
+            assert code == 0 or night.engine.jobs == [], "something was trained"
+        assert "--no-call" in capsys.readouterr().err
+    ledger = Ledger(night.workspace.ledger)
+    calls = ledger.calls(ledger.run().id)
+    assert [(call.purpose, call.state) for call in calls[:2]] == [("check", "refused"), ("check", "answered")]
+    ledger.close()
+
+
+def test_a_limit_that_no_answer_fits_into_ends_before_the_baseline(night: Night) -> None:
+    with serving(STEPS) as provider:
+        go = replace(OPTIONS, max_usd=0.001)
+        assert guarded(lambda: session(night.workspace, config(provider), go, display="none"), []) == 7
+        assert provider.requests == []
+    assert night.engine.jobs == []
+
+
+def test_a_night_of_answers_that_cannot_be_used_has_an_end_and_a_code_of_its_own(
+    night: Night, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving([Say("prose")]) as provider:
+        go = replace(OPTIONS, max_experiments=3, call=False)
+        made = lambda: session(night.workspace, config(provider), go, display="none")  # noqa: E731
+        assert guarded(made, []) == 4
+    assert "none could be trained" in capsys.readouterr().err
+
+
+def test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn(night: Night) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    with serving([Say("prose")]) as provider:
+        go = replace(OPTIONS, max_experiments=2, call=False)
+        assert session(night.workspace, config(provider), go, display="none") == ALL_DONE
+    ledger = Ledger(night.workspace.ledger)
+    proposals = ledger.experiments(ledger.run().id)[1:]
+    assert [e.author for e in proposals] == ["llm openai/x"] * 3 + ["tpe"] * 2
+    assert [bool(e.attempts) for e in proposals] == [False] * 3 + [True] * 2, "a limit of trainings"
+    ledger.close()
 
 
 def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(night: Night) -> None:
