@@ -233,7 +233,7 @@ def _debootstrap(engine: Engine, progress: Progress) -> str:
             "bookworm",
             str(folder),
         ]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = subprocess.run(command, capture_output=True, text=True, check=False, umask=0o022)
         if result.returncode:
             last = (result.stdout.strip().splitlines() or ["no output"])[-1]
             raise PrerequisiteMissing(f"debootstrap could not make the base image: {last}")

@@ -13,8 +13,8 @@ from runner.decide import Noise
 from runner.ledger import Experiment
 from runner.measured import mean
 from runner.protocols import SIMPLER, Conditions
-from runner.road import Ids, Road
-from runner.snapshot import Kept, freeze, tag_of
+from runner.road import MODEL, PARAMS, Ids, Road
+from runner.snapshot import SCRIPT, Kept, freeze, tag_of
 from sandbox.engine import Image, ImageMissing, SandboxError
 
 _TRIES, _PAUSE_S = 3, 5.0
@@ -37,6 +37,15 @@ class Keeper:
             return self.road.engine.image(experiment.image).id == experiment.image
         except ImageMissing:
             return False
+
+    def gone(self, experiment: Experiment) -> list[str]:
+        """Files without which `keep` cannot freeze it: their paths. Somebody, or a `gc` of another copy, removed them."""
+        first = experiment.measured[0]
+        return [
+            str(first.folder / name)
+            for name in (SCRIPT, PARAMS, MODEL)
+            if not (first.folder / name).is_file()
+        ]
 
     def keep(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
         """The ledger's columns for a kept experiment. An engine that fails is asked again, twice, after a pause.

@@ -17,18 +17,17 @@ from typing import Any
 
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.lock import locked
+from runner.places import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
 from runner.protocols import Event, State, Trip
 from runner.schema import MIGRATIONS
 from runner.spending import Call, Spent, Unread
-
-_NETWORK_FILE_SYSTEMS = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "lustre", "fuse.sshfs", "9p", "ceph", "beegfs", "gpfs"}
-)
+from runner.workspace import from_workspace, to_workspace
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One trip of an experiment. `outcome` is None while it is under way (or was, when the runner died)."""
+    """One trip of an experiment. `outcome` is None while it is under way (or was, when the runner died). `folder` is
+    written down from the workspace on, so that a workspace may be moved."""
 
     attempt: int
     seed: int
@@ -99,11 +98,11 @@ class Ledger:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         if read_only and not path.exists():
             raise UsageError(f"there is no ledger in {path.parent}; run `autoresearch run` first")
-        if (kind := file_system(path.parent)) in _NETWORK_FILE_SYSTEMS:
+        if (kind := file_system(path.parent)) in NETWORK_FILE_SYSTEMS:
             raise PrerequisiteMissing(
                 f"{path.parent} is on {kind}, where SQLite cannot keep its promises: use a local disk"
             )
-        self.path = path
+        self.path, self._root = path, path.absolute().parent.parent
         try:
             # the next proposal is made on a thread of its own: one transaction at a time, guarded here
             self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
@@ -119,6 +118,7 @@ class Ledger:
             if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("quick_check failed")
         except sqlite3.DatabaseError as error:
+            refuse_unopened(path, error)
             raise PrerequisiteMissing(
                 f"the ledger {path} is damaged ({error}); put a copy of it aside and move it away to start afresh"
             ) from error
@@ -162,7 +162,7 @@ class Ledger:
         with self._write() as db:
             db.execute(
                 "INSERT INTO runs (id, created_at, seed, settings) VALUES (?, ?, ?, ?)",
-                (run, now, seed, json.dumps(dict(settings))),
+                (run, now, seed, self._written(settings)),
             )
 
     def reopen_run(self, run: str) -> None:
@@ -202,7 +202,7 @@ class Ledger:
             attempt = int(last) + 1
             db.execute(
                 "INSERT INTO attempts (run, number, attempt, seed, folder, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (run, number, attempt, seed, str(folder / str(attempt)), now),
+                (run, number, attempt, seed, relative(folder / str(attempt), self._root), now),
             )
         return attempt
 
@@ -246,9 +246,18 @@ class Ledger:
                 (run, now, kind, json.dumps(dict(data))),
             )
 
+    def _written(self, settings: Mapping[str, Any]) -> str:
+        config = to_workspace(settings.get("config", {}), self._root)
+        return json.dumps({**settings, "config": config} if config else dict(settings))
+
+    def _settings(self, written: str) -> dict[str, Any]:
+        settings: dict[str, Any] = json.loads(written)
+        config = from_workspace(settings.get("config", {}), self._root)
+        return {**settings, "config": config} if config else settings
+
     def change_settings(self, run: str, settings: Mapping[str, Any]) -> None:
         with self._write() as db:
-            db.execute("UPDATE runs SET settings = ? WHERE id = ?", (json.dumps(dict(settings)), run))
+            db.execute("UPDATE runs SET settings = ? WHERE id = ?", (self._written(settings), run))
 
     def reserve_call(
         self,
@@ -318,7 +327,7 @@ class Ledger:
     def runs(self) -> list[Run]:
         """In the order they were begun, whatever the clock said."""
         rows = self._read("SELECT * FROM runs ORDER BY rowid")
-        return [Run(**{**dict(row), "settings": json.loads(row["settings"])}) for row in rows]
+        return [Run(**{**dict(row), "settings": self._settings(row["settings"])}) for row in rows]
 
     def run(self, run: str | None = None) -> Run:
         """The named run, else the newest. Raises UsageError."""
@@ -334,7 +343,7 @@ class Ledger:
         for row in self._read(
             'SELECT rowid AS "order", * FROM attempts WHERE run = ? ORDER BY number, attempt', (run,)
         ):
-            attempts.setdefault(row["number"], []).append(_attempt(row))
+            attempts.setdefault(row["number"], []).append(_attempt(row, self._root))
         rows = self._read("SELECT * FROM experiments WHERE run = ? ORDER BY number", (run,))
         return [_experiment(row, attempts.get(row["number"], [])) for row in rows]
 
@@ -356,10 +365,10 @@ class Ledger:
         return [(row["id"], Event(row["kind"], row["at"], json.loads(row["data"]))) for row in rows]
 
 
-def _attempt(row: sqlite3.Row) -> Attempt:
+def _attempt(row: sqlite3.Row, root: Path) -> Attempt:
     names = set(Attempt.__dataclass_fields__)
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates over values
-    return Attempt(**{**values, "folder": Path(values["folder"]), "contended": bool(values["contended"])})
+    return Attempt(**{**values, "folder": root / values["folder"], "contended": bool(values["contended"])})
 
 
 def _experiment(row: sqlite3.Row, attempts: Sequence[Attempt]) -> Experiment:
@@ -368,14 +377,3 @@ def _experiment(row: sqlite3.Row, attempts: Sequence[Attempt]) -> Experiment:
     values["source"] = (row["source"] or b"").decode("utf-8", errors="replace")
     values["fingerprint"] = row["fingerprint"] or ""
     return Experiment(**{**values, "state": State(values["state"]), "attempts": tuple(attempts)})
-
-
-def file_system(folder: Path) -> str:
-    """The type of the file system `folder` is on, as /proc/mounts has it ("" if unknown)."""
-    best, kind = "", ""
-    for line in Path("/proc/mounts").read_text().splitlines():
-        _, mount, name, *_ = line.split()
-        inside = str(folder.resolve()).startswith(mount.rstrip("/") + "/") or mount == "/"
-        if inside and len(mount) >= len(best):
-            best, kind = mount, name
-    return kind

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.ahead import Start, in_thread
@@ -20,7 +21,7 @@ from runner.decide import Judgement, Noise, decide
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.keeping import Keeper
 from runner.ledger import Attempt, Experiment, Ledger
-from runner.measured import beside, best, mean, measured, noise_floor
+from runner.measured import beside, best, lost, mean, measured, noise_floor
 from runner.proposing import ProposalStage
 from runner.protocols import (
     EXHAUSTED,
@@ -31,7 +32,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
-from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
+from runner.road import MODEL, PARAMS, POSITIONS, Ids, Road, clear_lost
 from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
@@ -120,8 +121,19 @@ class Loop:
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
-        for experiment in self._all():
-            if experiment.status == "keep" and not self.keeper.complete(experiment):
+        kept = [e for e in self._all() if e.status == "keep"]
+        for experiment in [*kept[-1:], *(e for e in self._all() if e.status == "open")]:
+            if gone := lost(experiment):
+                raise PrerequisiteMissing(
+                    f"{gone[0]} is gone, and without it nothing can be compared with experiment {experiment.number}: put it "
+                    "back, or begin a new run without --resume"
+                )
+        for experiment in kept:
+            if self.keeper.complete(experiment):
+                continue
+            if gone := self.keeper.gone(experiment):  # it can never be frozen; the run can go on
+                self.emit("not_frozen", number=experiment.number, missing=gone)
+            else:
                 self._keep(experiment)
 
     def _baseline(self) -> None:
@@ -194,6 +206,7 @@ class Loop:
             seed=seed,
             folder=folder,
             progress=progress,
+            reference=self._reference(),
         )
         spent = self.clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
@@ -212,6 +225,11 @@ class Loop:
         )
         self._count_infrastructure(trip.outcome, trip.detail)
         return self.ledger.experiment(self.run_id, number).attempts[-1]
+
+    def _reference(self) -> Path | None:
+        """What the best script lost at every position, once there is a best script."""
+        kept = [e for e in self._all() if e.status == "keep" and e.measured]
+        return kept[-1].measured[0].folder / POSITIONS if kept else None
 
     def _count_infrastructure(self, outcome: TripOutcome, detail: str) -> None:
         if outcome is not TripOutcome.INFRASTRUCTURE:
@@ -259,7 +277,7 @@ class Loop:
             self._keep(self.ledger.experiment(self.run_id, number))
         else:
             for attempt in experiment.attempts:  # a discarded model is not looked at again
-                for name in (PARAMS, MODEL):
+                for name in (PARAMS, MODEL, POSITIONS):
                     (attempt.folder / name).unlink(missing_ok=True)
 
     def _keep(self, experiment: Experiment) -> None:

@@ -37,6 +37,14 @@ def measured(experiment: Experiment) -> Measured:
     return Measured(scores(experiment), nats, experiment.nodes)
 
 
+def lost(experiment: Experiment) -> list[str]:
+    """Files that `measured` needs and that are gone: their paths."""
+    files = [
+        a.folder / name for a in experiment.measured for name in ("document_nats.npy", "document_bytes.npy")
+    ]
+    return [str(path) for path in files if not path.is_file()]
+
+
 def beside(incumbent: Experiment, challenger: Experiment) -> bool:
     """Whether the incumbent ran again after the challenger's first run. What it scored long ago says little of a machine on
     which others work: a candidate that only met a quieter hour must not look better."""

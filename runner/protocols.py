@@ -145,12 +145,15 @@ class Context:
     best_val_bpb: float | None
     noise_sigma: float | None
     history: Sequence[PastExperiment] = ()
-    seconds_left: float = 0.0
+    time_limit_s: float = 0.0
+    """For the host's own clock: how long a proposal may take. Told to no agent."""
     number: int = 0
     best_number: int = 0
     notes: str = ""
     """What the agent wrote down for itself in NOTES.md."""
     wall_clock_s: float = 0.0
+    trainings_left: int = 0
+    """At most, counted from constants alone: how long judging took would tell of the hidden text."""
 
 
 class Proposer(Protocol):

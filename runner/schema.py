@@ -100,4 +100,8 @@ MIGRATIONS = (
     ALTER TABLE calls ADD COLUMN answer TEXT;
     ALTER TABLE calls ADD COLUMN finish TEXT NOT NULL DEFAULT '';
     """,
+    """
+    -- from the workspace on: where the workspace was when an older version wrote does not matter any more
+    UPDATE attempts SET folder = '.autoresearch/experiments/' || run || '/' || printf('%04d', number) || '/' || attempt;
+    """,
 )

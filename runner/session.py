@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import secrets
 from collections.abc import Callable, Mapping
@@ -65,7 +64,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
         try:
             if options.resume:
                 run = ledger.run()
-                config = config_from(json.loads(json.dumps(run.settings["config"])))
+                config = config_from(dict(run.settings["config"]))
                 caps = _caps(options, run.settings)
                 _refuse_early(config, caps)
                 options = _as_before(options, run.settings)
@@ -105,6 +104,7 @@ def _search(
 ) -> str:
     from runner.assemble import assemble
     from runner.keeping import Keeper
+    from runner.preflight import preflight
 
     run = ledger.run(run_id)
     rooms = assemble(config)
@@ -121,6 +121,11 @@ def _search(
     if not options.unheld_limits and (why := rooms.unheld()):
         ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
         raise PrerequisiteMissing(f"{why}; --unsafe-unheld-limits runs all the same")
+    try:
+        preflight(rooms.road, rooms.images.candidate, workspace.folder, workspace.state, run_id)
+    except (PrerequisiteMissing, SandboxError):
+        ledger.finish_run(run_id, now=clock.time(), reason="something it needs is missing")
+        raise
     budget = Budget(
         options.budget_s,
         spent_s=run.spent_s,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tomllib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from runner.durations import format_duration, parse_duration
 from runner.errors import UsageError
+from runner.places import relative
 
 CONFIG = "autoresearch.toml"
 STATE = ".autoresearch"
@@ -121,7 +124,7 @@ class Workspace:
             return Config()
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{path} is not TOML: {error}") from error
-        return config_from(content)
+        return config_from(from_workspace(content, self.folder))
 
     def read_notes(self) -> str:
         try:
@@ -137,6 +140,42 @@ class Workspace:
 
     def attempts(self, run: str, number: int) -> Path:
         return self.state / "experiments" / run / f"{number:04d}"
+
+
+def from_workspace(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of a Config with their paths as they are from here: in the file and in the ledger they begin at `folder`."""
+    return _paths(config, lambda path: str(folder / path))
+
+
+def to_workspace(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """As the ledger keeps them: paths inside the workspace `folder` begin there, so that it may be moved."""
+    return _paths(config, lambda path: relative(Path(path), folder))
+
+
+def _paths(config: Mapping[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    changed = dict(config)
+    if isinstance(data := config.get("data"), str) and data:
+        changed["data"] = change(data)
+    if isinstance(proposer := config.get("proposer"), str):
+        changed["proposer"] = with_path(proposer, change)
+    return changed
+
+
+def with_path(proposer: str, change: Callable[[str], str]) -> str:
+    """The proposer with the path it names changed: the folder of scripted:FOLDER, the program of command:./PROGRAM."""
+    name, _, argument = proposer.partition(":")
+    if name == "scripted" and argument:
+        return f"{name}:{change(argument)}"
+    if name == "command":
+        program, *words = argument.split(" ", 1)
+        if "/" in program and not set(program) & set("'\"\\"):  # else it is looked for in $PATH, or quoted
+            return " ".join([f"{name}:{_program(change(program))}", *words])
+    return proposer
+
+
+def _program(path: str) -> str:
+    """A path that is taken neither for several words nor for a name in $PATH."""
+    return shlex.quote(path if "/" in path else f"./{path}")
 
 
 def read_script(path: Path) -> bytes:

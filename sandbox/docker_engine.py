@@ -27,6 +27,7 @@ from sandbox.endpoint import Endpoint, find
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
 from sandbox.execute import output_of
 from sandbox.host_config import OUT, container_config, holder_config, labels, volumes
+from sandbox.inputs import unreadable
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, this_process
 from sandbox.posture import differences
@@ -94,6 +95,8 @@ class DockerEngine:
 
     def run(self, job: Job) -> Outcome:
         refuse_malformed(job)
+        if found := unreadable(job.mounts):
+            return _failed(Ending.REFUSED, found)
         if job.lease.gpu_uuid is not None and self.dialect.gpu_driver is None:
             return _failed(
                 Ending.REFUSED, "the engine cannot hand out a GPU: install nvidia-container-toolkit"

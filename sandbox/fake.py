@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import IO
 
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
+from sandbox.inputs import unreadable
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, parse_owner, this_process
 from sandbox.spec import Job, Output, Role
@@ -114,6 +115,8 @@ class FakeEngine:
     def run(self, job: Job) -> Outcome:
         refuse_malformed(job)
         self.jobs.append(job)
+        if found := unreadable(job.mounts):
+            return _failed(Ending.REFUSED, found)
         if job.image not in self._memory.images:
             return _failed(Ending.REFUSED, f"there is no image {job.image}; run `autoresearch build`")
         names = self._create(job)

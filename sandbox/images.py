@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
+import os
 import tarfile
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -16,40 +16,39 @@ from sandbox.client import user_credentials
 from sandbox.engine import BuildContext, Image, ImageMissing, SandboxError
 from sandbox.text import one_line
 
+_BLOCK_BYTES = 1 << 20
+
 
 def build(client: Any, context: BuildContext, progress: Callable[[str], None] | None) -> Image:
     """Build with no network from exactly the files in `context`. Raises SandboxError with the last lines."""
     lines: list[str] = []
     image_id = ""
-    with tempfile.TemporaryFile() as archive:
-        write_context(archive, context)
-        archive.seek(0)
-        try:
-            stream = client.build(
-                fileobj=archive,
-                custom_context=True,
-                tag=context.tags[0] if context.tags else None,
-                labels=dict(context.labels),
-                buildargs=dict(context.arguments),
-                target=context.target,
-                network_mode="none",
-                rm=True,
-                forcerm=True,
-                decode=True,
-            )
-            for message in stream:
-                if line := one_line(str(message.get("stream") or message.get("error") or "")):
-                    lines.append(line)
-                    if progress:
-                        progress(line)
-                if "error" in message:
-                    raise SandboxError("the image could not be built: " + " | ".join(lines[-5:]))
-                image_id = (message.get("aux") or {}).get("ID", image_id)
-            image = find(client, image_id or (context.tags[0] if context.tags else ""))
-            for tag in context.tags[1:]:
-                client.tag(image.id, *tag.rsplit(":", 1))
-        except (DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise SandboxError(f"the image could not be built: {one_line(str(error))}") from error
+    try:
+        stream = client.build(
+            fileobj=filter(None, context_blocks(context)),
+            custom_context=True,
+            tag=context.tags[0] if context.tags else None,
+            labels=dict(context.labels),
+            buildargs=dict(context.arguments),
+            target=context.target,
+            network_mode="none",
+            rm=True,
+            forcerm=True,
+            decode=True,
+        )
+        for message in stream:
+            if line := one_line(str(message.get("stream") or message.get("error") or "")):
+                lines.append(line)
+                if progress:
+                    progress(line)
+            if "error" in message:
+                raise SandboxError("the image could not be built: " + " | ".join(lines[-5:]))
+            image_id = (message.get("aux") or {}).get("ID", image_id)
+        image = find(client, image_id or (context.tags[0] if context.tags else ""))
+        for tag in context.tags[1:]:
+            client.tag(image.id, *tag.rsplit(":", 1))
+    except (DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise SandboxError(f"the image could not be built: {one_line(str(error))}") from error
     return find(client, image.id)
 
 
@@ -68,15 +67,15 @@ def pull(client: Any, reference: str) -> Image:
 
 def import_root(client: Any, folder: Path, tag: str) -> Image:
     """An image of a root file system, its owners and modes kept."""
-    with tempfile.TemporaryFile() as archive:
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            tar.add(folder, arcname=".")
-        archive.seek(0)
-        repository, _, version = tag.partition(":")
-        try:
+    repository, _, version = tag.partition(":")
+    try:
+        with tempfile.TemporaryFile() as archive:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                tar.add(folder, arcname=".")
+            archive.seek(0)
             client.import_image_from_data(archive, repository=repository, tag=version)
-        except (DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise SandboxError(f"could not import the base image: {one_line(str(error))}") from error
+    except (DockerException, requests.exceptions.RequestException, OSError) as error:
+        raise SandboxError(f"could not import the base image: {one_line(str(error))}") from error
     return find(client, tag)
 
 
@@ -114,30 +113,50 @@ def remove(client: Any, image_id: str) -> None:
         raise SandboxError(f"could not remove image {image_id}: {one_line(str(error))}") from error
 
 
-def write_context(archive: IO[bytes], context: BuildContext) -> None:
-    """The context as a tar that depends on names and contents alone, so that layers can be cached."""
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        _add_bytes(tar, "Dockerfile", context.dockerfile.encode())
-        for name, content in sorted(context.files.items()):
-            if isinstance(content, bytes):
-                _add_bytes(tar, name, content)
-            else:
-                tar.add(content, arcname=name, filter=_plain)
+def context_blocks(context: BuildContext) -> Iterator[bytes]:
+    """The context as a tar that depends on names and contents alone, so that layers can be cached. Streamed: weights need
+    no room for a second copy among temporary files. Raises OSError."""
+    yield from _member("Dockerfile", context.dockerfile.encode())
+    # else the engine makes the folders between, and its own umask counts
+    parents = {str(parent) for name in context.files for parent in PurePosixPath(name).parents}
+    for folder in sorted(parents - {"."}):
+        yield from _member(folder, None)
+    for name, content in sorted(context.files.items()):
+        if isinstance(content, bytes) or content.is_file():
+            yield from _member(name, content)
+        else:
+            yield from _tree(name, content)
+    yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def _add_bytes(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+def _tree(name: str, folder: Path) -> Iterator[bytes]:
+    """Regular files and folders only, and what Python compiled on the way left out."""
+    yield from _member(name, None)
+    for path in sorted(folder.iterdir()):
+        if path.name == "__pycache__" or path.is_symlink():
+            continue
+        if path.is_dir():
+            yield from _tree(f"{name}/{path.name}", path)
+        elif path.is_file():
+            yield from _member(f"{name}/{path.name}", path)
+
+
+def _member(name: str, content: bytes | Path | None) -> Iterator[bytes]:
+    """A file, or a folder (None), with no trace of who made it when and modes that are not theirs."""
     member = tarfile.TarInfo(name)
-    member.size = len(content)
-    member.mode = 0o644
-    tar.addfile(member, io.BytesIO(content))
-
-
-def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Regular files and folders only, with no trace of who made them when (so that layers can be cached)."""
-    if "__pycache__" in member.name or not (member.isfile() or member.isdir()):
-        return None
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mtime = 0
-    member.mode = 0o755 if member.isdir() else 0o644
-    return member
+    member.type, member.mode = (tarfile.DIRTYPE, 0o755) if content is None else (tarfile.REGTYPE, 0o644)
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            member.size = left = os.fstat(file.fileno()).st_size
+            yield member.tobuf(tarfile.GNU_FORMAT)
+            while left:
+                block = file.read(min(left, _BLOCK_BYTES))
+                if not block:
+                    raise OSError(f"{content} shrank while it was read")
+                left -= len(block)
+                yield block
+    else:
+        member.size = len(content or b"")
+        yield member.tobuf(tarfile.GNU_FORMAT)
+        yield content or b""
+    yield bytes(-member.size % tarfile.BLOCKSIZE)

@@ -9,10 +9,14 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with a documented code (docs/exit-codes.md). Never shows a traceback."""
+    from runner.cli.process import settle
+
+    if arguments is None:
+        settle()
     from runner.cli.failures import guarded
 
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):  # None where it was closed
+    for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a title may hold what the terminal's encoding has not
             stream.reconfigure(errors="backslashreplace")
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from runner.errors import RunnerError
@@ -65,11 +66,11 @@ def _unexpected(error: Exception, as_json: bool) -> int:
         return _say(sentence, "prerequisite", 3, as_json)
     if isinstance(error, OSError) and error.errno in _SLIPS:
         return _say(_slip(error), "usage", 2, as_json)
-    with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
-        traceback.print_exception(error, file=file)
-    sentence = (
-        f"something unexpected happened ({type(error).__name__}: {one_line(str(error))}); see {file.name}"
-    )
+    sentence = f"something unexpected happened ({type(error).__name__}: {one_line(str(error))})"
+    with suppress(OSError):  # where there is no folder for temporary files, the sentence must do
+        with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
+            traceback.print_exception(error, file=file)
+        sentence += f"; see {file.name}"
     return _say(sentence, "unexpected", 1, as_json)
 
 

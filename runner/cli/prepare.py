@@ -195,7 +195,7 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
     from judge.heldout import DataCorrupt
     from runner.data import load_manifest, verify
     from runner.errors import RunnerError
-    from runner.ledger import file_system
+    from runner.places import file_system
     from sandbox import prereqs
     from sandbox.engine import SandboxError
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runner.errors import UsageError
 from runner.protocols import Proposer
+from runner.workspace import with_path
 
 NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
 MODELS = frozenset({"llm", "hybrid"})
@@ -15,8 +16,7 @@ MODELS = frozenset({"llm", "hybrid"})
 
 def absolute(spec: str) -> str:
     """The same proposer from whatever folder: a resumed run may be gone on with from another one."""
-    name, _, folder = spec.partition(":")
-    return f"{name}:{Path(folder).resolve()}" if name == "scripted" and folder else spec
+    return with_path(spec, lambda path: str(Path(path).resolve()))
 
 
 def make_proposer(

@@ -21,7 +21,7 @@ from runner.errors import UsageError
 from runner.protocols import Context, Proposal
 from sandbox.text import one_line
 
-SCHEMA = "autoresearch/context/1"
+SCHEMA = "autoresearch/context/2"
 
 
 class CommandProposer:
@@ -38,7 +38,8 @@ class CommandProposer:
             )
 
     def propose(self, context: Context) -> Proposal:
-        asked = json.dumps({"schema": SCHEMA, **asdict(context)}).encode()
+        told = {name: value for name, value in asdict(context).items() if name != "time_limit_s"}
+        asked = json.dumps({"schema": SCHEMA, **told}).encode()
         try:
             process = subprocess.Popen(
                 self._words,

@@ -63,8 +63,8 @@ class LlmProposer:
             proposal = self._stand_in(context)
             if proposal.failure != SILENT or (self._silent and not self._waited_for(context)):
                 return proposal
-            left = context.seconds_left - (self._clock.monotonic() - started)
-            context = replace(context, seconds_left=max(left, 0.0))
+            left = context.time_limit_s - (self._clock.monotonic() - started)
+            context = replace(context, time_limit_s=max(left, 0.0))
         try:
             proposal = self._ask(context)
         except NoMoney:
@@ -86,7 +86,7 @@ class LlmProposer:
     # -- one question ----------------------------------------------------------------------------------------
     def _ask(self, context: Context) -> Proposal:
         task = self._task(context)
-        deadline = self._clock.monotonic() + context.seconds_left
+        deadline = self._clock.monotonic() + context.time_limit_s
         said: list[Message] = prompt.messages(context, task, self._count, money=self._money())
         answer = self.caller.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
         try:
@@ -195,7 +195,7 @@ class LlmProposer:
 
     def _waited_for(self, context: Context) -> bool:
         """Wait until the pause is over; false when the run is to end before that."""
-        end = self._clock.monotonic() + context.seconds_left
+        end = self._clock.monotonic() + context.time_limit_s
         while (left := min(self._paused_until, end) - self._clock.monotonic()) > 0:
             if self._to_end():
                 return False

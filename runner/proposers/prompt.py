@@ -83,7 +83,7 @@ def messages(context: Context, task: Task, count: Count, *, money: str) -> list[
     best = "unknown" if context.best_val_bpb is None else f"{context.best_val_bpb:.4f}"
     state = (
         f"Best val_bpb: {best} (experiment #{context.best_number}). Noise: {noise}; a smaller gain cannot be seen.\n"
-        f"Left: {format_duration(max(round(context.seconds_left), 1))} of the search"
+        f"Left: at most {context.trainings_left} trainings of the search"
         + (
             f", wall clock of one training {format_duration(context.wall_clock_s)}"
             if context.wall_clock_s

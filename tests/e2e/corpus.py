@@ -47,6 +47,7 @@ KEPT = {
     "log.txt",
     "document_nats.npy",
     "document_bytes.npy",
+    "position_nats.npy",
     *(output.name for output in OUTPUTS),
 }
 CANDIDATE = user.WIDE[0]

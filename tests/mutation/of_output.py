@@ -16,7 +16,6 @@ ROWS = [
     ("process 1 is the launcher", HOST, '"Init": False', '"Init": True', T_LAUNCHER + "test_no_pipe_of_the_engine_is_open_in_the_container"),
     ("the engine's pipes are closed", LAUNCHER, "os.dup2(null, stream)", "pass", T_LAUNCHER + "test_no_pipe_of_the_engine_is_open_in_the_container"),
     ("the log ends at its size", LAUNCHER, "HEAD + (seen - HEAD) % TAIL", "seen", T_LAUNCHER + "test_a_flood_of_anything_is_kept_within_the_file"),
-    ("one that is left behind keeps nothing alive", LAUNCHER, "while left > 0 and (block := read()):", "while block := read():", T_LAUNCHER + "test_one_that_is_left_behind_and_floods_keeps_nothing_alive"),
     ("the beginning of a log is kept", LAUNCHER, "sanitise(kept[:head], max_chars=head)[:_HEAD_CHARS]", '""', T_LAUNCHER + "test_of_a_long_log_the_beginning_and_the_end_are_kept"),
     ("what was printed is kept at once", LAUNCHER, "os.pwrite(log, seen.to_bytes(SEEN, \"little\"), 0)", "status is not None and os.pwrite(log, seen.to_bytes(SEEN, \"little\"), 0)", T_LAUNCHER + "test_what_was_printed_before_the_deadline_is_there_whatever_was_done_to_process_one"),
     ("a signal does not end process 1", LAUNCHER, "(_signal.SIGINT, _signal.SIGPIPE", "(_signal.SIGPIPE", T_LAUNCHER + "test_what_was_printed_before_the_deadline_is_there_whatever_was_done_to_process_one"),

@@ -182,7 +182,7 @@ def test_a_refused_key_is_not_tried_again(tmp_path: Path) -> None:
 
 def test_waiting_never_outlasts_the_search(tmp_path: Path) -> None:
     clock = Clock()
-    researcher(tmp_path, FakeClient(busy("100")), clock=clock).propose(context(seconds_left=50.0))
+    researcher(tmp_path, FakeClient(busy("100")), clock=clock).propose(context(time_limit_s=50.0))
     assert sum(clock.slept) <= 50.0
 
 
@@ -254,7 +254,7 @@ def test_while_the_optimiser_can_stand_in_nothing_is_waited_for(tmp_path: Path) 
 def test_a_wait_ends_with_the_search_and_when_the_run_is_asked_to_end(tmp_path: Path) -> None:
     clock = Clock()
     model = researcher(tmp_path, FakeClient(CallFailed(Cause.KEY, "no", sent=False)), clock=clock)
-    short = context(best_source="x = 1\n", seconds_left=100.0)
+    short = context(best_source="x = 1\n", time_limit_s=100.0)
     model.propose(short)
     assert model.propose(short).failure == SILENT
     assert sum(clock.slept) == pytest.approx(100)
@@ -417,7 +417,7 @@ def test_the_prompt_goes_from_what_never_changes_to_what_always_does(tmp_path: P
     client = FakeClient(good(), good("W = 5"))
     model = researcher(tmp_path, client)
     model.propose(context())
-    model.propose(context(past(1), past(2), seconds_left=1800.0, notes="remember"))
+    model.propose(context(past(1), past(2), trainings_left=6, notes="remember"))
     first, second = (said for _, said in client.asked)
     assert [m.stable for m in first] == [True, True, True, False]
     assert first[:3] == second[:3]

@@ -9,8 +9,9 @@ from runner.durations import format_duration, parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.ledger import Ledger
 from runner.lock import lock
+from runner.places import file_system
 from runner.schema import MIGRATIONS
-from runner.workspace import config_from
+from runner.workspace import config_from, from_workspace, to_workspace
 
 
 def test_events_can_be_neither_changed_nor_removed(tmp_path: Path) -> None:
@@ -98,3 +99,63 @@ def test_what_is_no_duration_is_refused_with_an_example(text: str) -> None:
 def test_a_wrong_configuration_is_refused_by_name(content: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         config_from(content)
+
+
+def test_paths_begin_at_the_workspace_so_that_it_may_be_moved(tmp_path: Path) -> None:
+    (old := tmp_path / "old" / ".autoresearch").mkdir(parents=True)
+    ledger = Ledger(old / "ledger.db")
+    config = {"data": str(tmp_path / "old" / "d"), "proposer": f"scripted:{tmp_path / 'old' / 'ideas'}"}
+    ledger.start_run("a", now=1.0, seed=1, settings={"config": config})
+    ledger.change_settings("a", {**ledger.run().settings, "more": 1})
+    ledger.add_experiment("a", 0, now=1.0, title="t", hypothesis="", category="c")
+    ledger.start_attempt("a", 0, seed=1, folder=old / "experiments" / "a" / "0000", now=1.0)
+    ledger.close()
+    new = (tmp_path / "old").rename(tmp_path / "new\nplace")
+    ledger = Ledger(new / ".autoresearch" / "ledger.db", read_only=True)
+    attempt = ledger.experiment("a", 0).attempts[0]
+    assert attempt.folder == new / ".autoresearch" / "experiments" / "a" / "0000" / "1"
+    settings = ledger.run().settings
+    assert settings == {
+        "more": 1,
+        "config": {"data": str(new / "d"), "proposer": f"scripted:{new / 'ideas'}"},
+    }
+    ledger.close()
+
+
+def test_paths_of_an_older_ledger_are_found_in_a_workspace_that_was_moved(tmp_path: Path) -> None:
+    (state := tmp_path / ".autoresearch").mkdir()
+    db = first_version(state / "ledger.db")
+    db.execute("INSERT INTO runs (id, created_at, seed, settings) VALUES ('a', 1.0, 1, '{}')")
+    db.execute(
+        "INSERT INTO experiments (run, number, title, hypothesis, category, state, created_at) VALUES"
+        " ('a', 12, 't', '', 'c', 'judged', 1.0)"
+    )
+    db.execute(
+        "INSERT INTO attempts (run, number, attempt, seed, folder, started_at) VALUES"
+        " ('a', 12, 2, 1, '/gone/.autoresearch/experiments/a/0012/2', 1.0)"
+    )
+    db.commit()
+    db.close()
+    ledger = Ledger(state / "ledger.db")
+    assert ledger.experiment("a", 12).attempts[0].folder == state / "experiments" / "a" / "0012" / "2"
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "proposer", ["tpe", "command:agent --fast", "command:./agent --path ./x", "command:'/a b/c' d"]
+)
+def test_only_a_path_in_a_proposer_is_changed(proposer: str, tmp_path: Path) -> None:
+    there = from_workspace({"proposer": proposer}, tmp_path)
+    expected = proposer.replace(":./agent", f":{tmp_path}/agent")
+    assert there["proposer"] == expected
+    assert to_workspace(there, tmp_path)["proposer"] == proposer
+
+
+def test_a_mount_with_a_blank_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (inner := tmp_path / "with blank" / "w").mkdir(parents=True)
+    line = f"server:/x {tmp_path}/with\\040blank nfs4 rw 0 0\n"
+    monkeypatch.setattr(Path, "read_text", lambda path, **_: "/dev/sda / ext4 rw 0 0\n" + line)
+    assert file_system(inner) == "nfs4"
+    assert file_system(tmp_path) == "ext4"
+    with pytest.raises(PrerequisiteMissing, match="use a local disk"):
+        Ledger(inner / "ledger.db")

@@ -39,6 +39,7 @@ class Machine:
 
     def __init__(self, folder: Path, **kept: Any) -> None:
         folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)  # it stands for data that a container reads
         self.score, self.played, self.ending = 2.0, KEPT[:-1], Ending.EXITED
         self.asked: list[Job] = []
         self.engine = FakeEngine(self.run)

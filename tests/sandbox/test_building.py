@@ -13,13 +13,11 @@ import pytest
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import BuildContext, SandboxError
-from sandbox.images import write_context
+from sandbox.images import context_blocks
 
 
 def members(context: BuildContext) -> dict[str, tarfile.TarInfo]:
-    archive = io.BytesIO()
-    write_context(archive, context)
-    archive.seek(0)
+    archive = io.BytesIO(b"".join(context_blocks(context)))
     with tarfile.open(fileobj=archive) as tar:
         return {member.name: member for member in tar.getmembers()}
 
@@ -39,10 +37,11 @@ def test_only_plain_files_are_sent_and_nothing_says_who_made_them(tmp_path: Path
 
 
 def test_the_same_files_make_the_same_context(tmp_path: Path) -> None:
-    first, second = io.BytesIO(), io.BytesIO()
-    for archive, order in ((first, ("a", "b")), (second, ("b", "a"))):
-        write_context(archive, BuildContext("FROM scratch", {name: name.encode() for name in order}))
-    assert first.getvalue() == second.getvalue()
+    first, second = (
+        b"".join(context_blocks(BuildContext("FROM scratch", {name: name.encode() for name in order})))
+        for order in ("ab", "ba")
+    )
+    assert first == second
 
 
 @pytest.fixture

@@ -1,0 +1,70 @@
+"""What is mounted into containers: made with modes of its own, and looked at before it is.
+
+A container's user is nobody on the host, so an input must be readable by others. What comes of the caller's umask is not:
+077 when data were prepared looked like a script that crashes, 027 in a run like a model that is invalid. What may not be
+seen by other people on the machine lies in a folder that is closed to them; the engine mounts by path and needs no right there.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from sandbox.spec import Mount
+
+_MAX_ENTRIES = 10_000
+"""Of one mount. Ours have some dozens; a folder of a million files is not looked through before every training."""
+
+
+def make_folder(path: Path) -> None:
+    """A new folder that a container may enter and list, whatever the umask."""
+    path.mkdir()
+    path.chmod(0o755)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """A file that a container may read, whatever the umask."""
+    path.write_bytes(content)
+    path.chmod(0o644)
+
+
+def unreadable(mounts: Iterable[Mount]) -> str:
+    """Why a container cannot read what is mounted into it, in one sentence; empty when it can."""
+    for mount in mounts:
+        try:
+            str(mount.source.resolve()).encode()
+        except UnicodeEncodeError:
+            return f"the path {str(mount.source)!r} is not UTF-8, and an engine can be told no other: move it to one that is"
+        for count, path in enumerate(_entries(mount.source)):
+            if count >= _MAX_ENTRIES:
+                break
+            if path.is_symlink() and path != mount.source:  # where it leads is looked up inside the container
+                continue
+            try:
+                mode = path.stat().st_mode
+            except OSError as error:
+                return f"{path}, which a container is to read, cannot be found: {error.strerror}"
+            needed = 0o005 if stat.S_ISDIR(mode) else 0o004
+            if mode & needed != needed and not _has_acl(path):
+                return (
+                    f"a container cannot read {path} (mode {stat.S_IMODE(mode):04o}, its user is none of this machine): "
+                    f"`chmod -R a+rX {mount.source}` opens it"
+                )
+    return ""
+
+
+def _entries(source: Path) -> Iterator[Path]:
+    yield source
+    if source.is_dir():
+        for folder, folders, files in os.walk(source):
+            yield from (Path(folder) / name for name in (*folders, *files))
+
+
+def _has_acl(path: Path) -> bool:
+    """Whether others may have been named beside the mode's three (acl(5)); then the mode says nothing for certain."""
+    try:
+        return "system.posix_acl_access" in os.listxattr(path)
+    except OSError:
+        return False
