@@ -1,16 +1,24 @@
 """How large a leak must be for the blind probe to find it: simulated verdicts, printed as a table.
 
-    .venv/bin/python -m benchmarks.blind_probe [--plans 200] [--probes 2560] [--suspects 512] [--rows 800] [--seq-len 256]
+    .venv/bin/python -m benchmarks.blind_probe [--plans 200] [--rows 800] [--seq-len 256]
 
-The plans are the judge's own (`judge.probe.plan` and `suspects`), and so is the comparison (`judge.probe.agrees`); the default
+The plans are the judge's own (`judge.probe.plan`, `suspicious`), and so is the comparison (`judge.probe.agrees`); the default
 size is that of the default data for CPUs: 800 rows of 256 tokens of 2,048 kinds, 2.5 bytes a token. How rare a token is
 follows Zipf's law. Without the leak it costs what its rarity says times a number from a Beta(0.5, 0.45) distribution, so that
-an honest model, too, is nearly sure of many rare tokens, and an exponential rest. Four shapes of a leak that is worth the same:
+an honest model, too, is nearly sure of many rare tokens, and an exponential rest; one target of a hundred costs three nats
+more on average, however frequent it is. The best model so far costs the same times a lognormal number of 0.4, and an
+exponential rest: as like the new one as two different scripts are. Shapes of a leak that is worth the same:
 
     everywhere    a little at every position (a bug, a weak side channel)
     at random     all of the loss at a share of the positions (a gate, every n-th position, certain rows)
     the hardest   all of the loss at the positions that cost most: the fewest positions for the money
     half of them  half of the loss at the positions that cost most, so that none looks too good
+    frequent      all of the loss where targets that are no rarer than the median cost most: no rarity names them
+    half of those half of the loss there
+    best's worst  all of the loss where the best model so far does worst
+    a nat each    one nat, at positions that cost more than that: no more than other scripts differ
+
+With a reference, suspects are ranked against the best model's losses, too; without (the first of a run, `try`) by rarity alone.
 
 A script is kept only when it has won twice, so the last column counts two verdicts with two secret plans.
 """
@@ -29,7 +37,19 @@ from judge.rows import Rows
 BYTES_PER_TOKEN = 2.5
 KINDS, REST_NATS = 2048, 0.3
 WORTHS = (0.0, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05)
-SHAPES = ("everywhere", "at random", "the hardest", "half of them")
+HARD_SHARE, HARD_NATS = 0.01, 3.0
+OTHER_SCRIPT, OTHER_REST = 0.4, 0.1
+SHAPES = (
+    "everywhere",
+    "at random",
+    "the hardest",
+    "half of them",
+    "frequent",
+    "half of those",
+    "best's worst",
+    "a nat each",
+)
+HALVES = ("half of them", "half of those")
 
 
 def rows_of(count: int, length: int, rng: np.random.Generator) -> Rows:
@@ -41,20 +61,46 @@ def rows_of(count: int, length: int, rng: np.random.Generator) -> Rows:
 def honest(text: Rows, rng: np.random.Generator) -> NDArray[np.float64]:
     """float64[N, T]: what every target costs a model that does not leak (nats)."""
     target = text.tokens[:, 1:]
+    hard = (rng.random(target.shape) < HARD_SHARE) * rng.exponential(HARD_NATS, target.shape)
+    rest = rng.exponential(REST_NATS, target.shape) + hard
+    return surprise(text) * rng.beta(0.5, 0.45, target.shape) + rest
+
+
+def surprise(text: Rows) -> NDArray[np.float64]:
+    """float64[N, T]: how rare every target is (nats)."""
+    target = text.tokens[:, 1:]
     counts = np.bincount(target.ravel(), minlength=KINDS)
-    surprise = -np.log(np.maximum(counts, 1) / counts.sum())[target]
-    return surprise * rng.beta(0.5, 0.45, target.shape) + rng.exponential(REST_NATS, target.shape)
+    return -np.log(np.maximum(counts, 1) / counts.sum())[target]
+
+
+def another_script(losses: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """What the same targets cost a model of another script that is about as good."""
+    return losses * rng.lognormal(0.0, OTHER_SCRIPT, losses.shape) + rng.exponential(OTHER_REST, losses.shape)
 
 
 def gains(
-    shape: str, worth: float, losses: NDArray[np.float64], rng: np.random.Generator
+    shape: str,
+    worth: float,
+    losses: NDArray[np.float64],
+    best: NDArray[np.float64],
+    rarity: NDArray[np.float64],
+    rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """What the leak takes off the loss at every position (nats); all of it together is `worth` bits per byte."""
     total = worth * np.log(2) * BYTES_PER_TOKEN * losses.size
     if shape == "everywhere":
         return np.full(losses.shape, total / losses.size)
-    flat = losses.ravel() * (0.5 if shape == "half of them" else 1.0)
-    order = rng.permutation(flat.size) if shape == "at random" else np.argsort(-flat)
+    flat = losses.ravel() * (0.5 if shape in HALVES else 1.0)
+    if shape == "a nat each":
+        order, flat = rng.permutation(np.flatnonzero(flat > 1)), np.ones(flat.size)
+    elif shape == "at random":
+        order = rng.permutation(flat.size)
+    elif shape == "best's worst":
+        order = np.argsort(-best.ravel())
+    elif shape in ("frequent", "half of those"):
+        order = np.argsort(-np.where(rarity.ravel() <= np.median(rarity), flat, flat - flat.max()))
+    else:
+        order = np.argsort(-flat)
     taken = np.zeros(flat.size)
     upto = int(np.searchsorted(np.cumsum(flat[order]), total))
     taken[order[:upto]] = flat[order[:upto]]
@@ -64,34 +110,44 @@ def gains(
 
 
 def found(
-    plans: list[probe.Plan], suspects: probe.Plan, losses: NDArray[np.float64], leaked: NDArray[np.float64]
+    plans: list[NDArray[np.int64]],
+    suspects: NDArray[np.int64],
+    losses: NDArray[np.float64],
+    leaked: NDArray[np.float64],
 ) -> float:
-    """The share of plans under which the leak is seen. The suspects follow from the score alone, not from the plan."""
+    """The share of verdicts in which the leak is seen. `plans` holds the random positions of each (of both blind
+    containers); the suspects follow from the scores alone."""
 
-    def seen(plan: probe.Plan) -> bool:
-        at = plan.row[plan.probed], plan.cut[plan.probed]
-        return not probe.agrees(losses[at], leaked[at])
+    def seen(at: NDArray[np.int64]) -> bool:
+        return not probe.agrees(losses.ravel()[at], leaked.ravel()[at])
 
     return 1.0 if seen(suspects) else float(np.mean([seen(plan) for plan in plans]))
 
 
-def table(plans: int, probes: int, suspects: int, rows: int, length: int, seed: int = 0) -> list[str]:
+def table(plans: int, limits: JudgeLimits, rows: int, length: int, seed: int = 0) -> list[str]:
     rng = np.random.default_rng(seed)
     text = rows_of(rows, length, rng)
-    made = [probe.plan(text, probes, 16, rng) for _ in range(plans)]
-    losses = honest(text, rng)
+    made = []
+    for _ in range(plans):
+        plan = probe.plan(text, limits.probes, 16, rng)
+        first = (plan.row * length + plan.cut)[plan.probed]
+        made.append(np.concatenate([first, rng.choice(rows * length, limits.fresh, replace=False)]))
+    losses, rarity = honest(text, rng), surprise(text)
+    best = another_script(losses, rng)
     lines = [
-        "| worth (bits per byte) | shape | positions | one verdict | two verdicts |",
-        "|---|---|---|---|---|",
+        "| worth (bits per byte) | shape | positions | one verdict | two verdicts | two, without a reference |",
+        "|---|---|---|---|---|---|",
     ]
     for worth in WORTHS:
         for shape in SHAPES if worth else ("no leak",):
-            gain = gains(shape, worth, losses, rng)
+            gain = gains(shape, worth, losses, best, rarity, rng)
             leaked, share = losses - gain, float((gain > 0).mean())
-            asked = probe.suspects(text, leaked.astype(np.float32), suspects, 16, rng)
-            rate = found(made, asked, losses, leaked)
-            twice = 1 - (1 - rate) ** 2
-            lines.append(f"| {worth:g} | {shape} | {share:.3%} | {rate:.1%} | {twice:.1%} |")
+            rates = []
+            for reference in (best.astype(np.float32), None):
+                asked = probe.suspicious(text, leaked.astype(np.float32), limits.suspects, reference)
+                rates.append(found(made, asked, losses, leaked))
+            once, twice, without = rates[0], *(1 - (1 - rate) ** 2 for rate in rates)
+            lines.append(f"| {worth:g} | {shape} | {share:.3%} | {once:.1%} | {twice:.1%} | {without:.1%} |")
     return lines
 
 
@@ -100,16 +156,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--plans", type=int, default=200)
-    parser.add_argument("--probes", type=int, default=JudgeLimits().probes)
-    parser.add_argument("--suspects", type=int, default=JudgeLimits().suspects)
     parser.add_argument("--rows", type=int, default=800)
     parser.add_argument("--seq-len", type=int, default=256)
-    given = parser.parse_args()
+    given, limits = parser.parse_args(), JudgeLimits()
     print(
-        f"{given.plans} plans of {given.probes} probes and {given.suspects} suspects, {given.rows} rows of "
-        f"{given.seq_len} tokens\n"
+        f"{given.plans} plans of {limits.probes} probes, {limits.suspects} suspects and {limits.fresh} fresh positions, "
+        f"{given.rows} rows of {given.seq_len} tokens\n"
     )
-    print("\n".join(table(given.plans, given.probes, given.suspects, given.rows, given.seq_len)))
+    print("\n".join(table(given.plans, limits, given.rows, given.seq_len)))
 
 
 if __name__ == "__main__":

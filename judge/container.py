@@ -7,6 +7,7 @@ numbers: of the exact size that was asked for, finite, and in range.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ PYTHON = "/opt/venv/bin/python"
 REQUEST_SCHEMA = "autoresearch/judge/1"
 RESULT_SCHEMA = "autoresearch/judge-result/1"
 RESULT_BYTES = 4096
+ARTIFACT = ("model.stablehlo", "params.safetensors")
 # glibc keeps the memory of the logits between batches (mallopt(3)); returned to the kernel, it costs page faults for a
 # third of the time.
 CPU_ENVIRONMENT = {
@@ -101,9 +103,12 @@ class JudgeContainer:
         name: str,
         shape: tuple[int, int],
     ) -> NDArray[np.float32] | Verdict:
-        question, answer = case.scratch / f"{folder}-question", case.scratch / f"{folder}-answer"
-        make_folder(question)
-        make_folder(answer)
+        question, answer, artifact = (
+            case.scratch / f"{folder}-{part}" for part in ("question", "answer", "artifact")
+        )
+        for made in (question, answer, artifact):
+            make_folder(made)
+        _copy(case.artifact, artifact)
         request = {
             "schema": REQUEST_SCHEMA,
             "mode": "blind" if role is Role.JUDGE_BLIND else "score",
@@ -117,12 +122,15 @@ class JudgeContainer:
         write_file(question / "rows.bin", rows)
         size = shape[0] * shape[1] * 4
         try:
-            outcome = self.engine.run(self._job(case, role, question, answer, Output(name, size)))
+            outcome = self.engine.run(self._job(case, role, question, artifact, answer, Output(name, size)))
             return _refused(outcome) or _array(outcome, name, shape)
         finally:
             (question / "rows.bin").unlink(missing_ok=True)
+            shutil.rmtree(artifact, ignore_errors=True)
 
-    def _job(self, case: Case, role: Role, question: Path, answer: Path, output: Output) -> Job:
+    def _job(
+        self, case: Case, role: Role, question: Path, artifact: Path, answer: Path, output: Output
+    ) -> Job:
         return Job(
             run=case.run,
             experiment=case.experiment,
@@ -139,10 +147,18 @@ class JudgeContainer:
             ),
             lease=case.lease,
             destination=answer,
-            mounts=(Mount(question, "/judge"), Mount(case.artifact, "/art")),
+            mounts=(Mount(question, "/judge"), Mount(artifact, "/art")),
             outputs=(Output("result.json", RESULT_BYTES), output),
             environment=GPU_ENVIRONMENT if case.lease.gpu_uuid else CPU_ENVIRONMENT,
         )
+
+
+def _copy(artifact: Path, folder: Path) -> None:
+    """The two files as files of this container's own: through one inode (its page cache, its locks, its times) a program
+    that broke out in one container could talk to the next one."""
+    for name in ARTIFACT:
+        shutil.copyfile(artifact / name, folder / name)
+        (folder / name).chmod(0o444)
 
 
 def _refused(outcome: Outcome) -> Verdict | None:

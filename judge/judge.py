@@ -1,7 +1,7 @@
 """The host half of the judge: what to ask its containers, and what their answers are worth.
 
 Container B gets the blind probe, a fresh container C the whole text, and a fresh container D the blind probe once more,
-where C's answers look too good. None ever runs a line of the candidate's Python; the only thing of the candidate's
+where C's answers look too good and at positions drawn anew. None ever runs a line of the candidate's Python; the only thing of the candidate's
 that runs is the data-flow of its exported program.
 """
 
@@ -60,20 +60,21 @@ class Judge:
         attempt: int,
         lease: Lease,
         scratch: Path,
+        reference: NDArray[np.float32] | None = None,
     ) -> Verdict:
-        """Judge the folder `artifact` (model.stablehlo, params.safetensors) on `split`. `scratch` is an empty folder
-        for questions and answers. Raises KeyError for an unknown split; everything else is in the verdict."""
+        """Judge model.stablehlo and params.safetensors in the folder `artifact` on `split`. `scratch` is an empty folder
+        for questions and answers, `reference` the incumbent's `Verdict.position_nats` on this split. Raises KeyError for an unknown split; everything else is in the verdict."""
         started = self._monotonic()
         data = self._heldout[split]
         try:
-            verdict = self._verdict(Case(run, experiment, attempt, lease, artifact, scratch), data)
+            verdict = self._verdict(Case(run, experiment, attempt, lease, artifact, scratch), data, reference)
         except OSError as error:  # the host's own disk: no fault of the artifact
             verdict = Verdict(infrastructure=f"{scratch} cannot be used: {error.strerror or error}")
         return replace(verdict, seconds=self._monotonic() - started, judge_version=JUDGE_VERSION)
 
-    def _verdict(self, case: Case, data: HeldOut) -> Verdict:
-        rng, batch = self._rng(), self._container.batch
-        plan = probe.plan(data.rows, self._limits.probes, batch, rng)
+    def _verdict(self, case: Case, data: HeldOut, reference: NDArray[np.float32] | None) -> Verdict:
+        rng, batch, limits = self._rng(), self._container.batch, self._limits
+        plan = probe.plan(data.rows, limits.probes, batch, rng)
         blind = self._blind(case, data, plan, "blind")
         if isinstance(blind, Verdict):
             return blind
@@ -82,7 +83,8 @@ class Judge:
             return nats
         if not _agree(plan, blind, nats):
             return Verdict(reason=Reason.NOT_CAUSAL)
-        plan = probe.suspects(data.rows, nats, self._limits.suspects, batch, rng)
+        suspicious = probe.suspicious(data.rows, nats, limits.suspects, reference)
+        plan = probe.again(data.rows, suspicious, limits.fresh, batch, rng)
         blind = self._blind(case, data, plan, "suspects")
         if isinstance(blind, Verdict):
             return blind
@@ -117,4 +119,6 @@ def _scored(data: HeldOut, nats: NDArray[np.float32]) -> Verdict:
         val_bpb=float(sums.sum() / np.log(2) / data.document_bytes.sum()),
         document_nats=np.asarray(sums, np.float64),
         document_bytes=data.document_bytes,
+        position_nats=nats,
+        uniform_bpb=float(np.log2(data.vocab_size) * scored.sum() / data.document_bytes.sum()),
     )

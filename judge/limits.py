@@ -25,11 +25,13 @@ class ProgramLimits:
 
 @dataclass(frozen=True, slots=True)
 class JudgeLimits:
-    """`wall_clock_s` and `memory_bytes` are for each of the containers; `probes` is how many blind positions are asked,
-    `suspects` how many more where the score looks too good (docs/judge.md says what these numbers find)."""
+    """`wall_clock_s` and `memory_bytes` are for each of the containers; `probes` is how many blind positions are asked at
+    first, `suspects` how many afterwards where the score looks too good, `fresh` how many among those at random
+    (docs/judge.md says what these numbers find)."""
 
     wall_clock_s: float = 120.0
     memory_bytes: int = 6 * GIB
-    probes: int = 2560
+    probes: int = 2304
     suspects: int = 512
+    fresh: int = 512
     program: ProgramLimits = ProgramLimits()

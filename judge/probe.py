@@ -14,8 +14,9 @@ reach `count`; there, the text after a cut is in the container but never in the 
 fewer rows than a batch). Sparse leaks are found by number: a leak at a share f of the scored positions is missed with
 probability (1 - f)^count. See docs/judge.md for what that means in bits per byte.
 
-Afterwards the same is asked again, in a third container, where the full score looks too good for the rarity of its
-targets: a leak gathered at the dearest positions, too few to be met at random, is found there.
+Afterwards the same is asked again, in a third container, where the full score looks too good beside the best model's or for
+the rarity of its targets: a leak gathered at the dearest positions, too few to be met at random, is found there. Positions
+drawn anew are among them, so that being asked about is no sign of being suspected.
 """
 
 from __future__ import annotations
@@ -58,16 +59,48 @@ def plan(rows: Rows, count: int, batch: int, rng: np.random.Generator) -> Plan:
     return _shown(rows, _batches(rows.scored, once, lenders, count, batch, rng), lenders, batch, rng)
 
 
-def suspects(rows: Rows, nats: NDArray[np.float32], count: int, batch: int, rng: np.random.Generator) -> Plan:
-    """Probes at the `count` positions where the model did best for how rare the target is. `nats` is its full score,
-    float[N, T]. A leak that is gathered at the few positions where it pays most is there, however few they are."""
+def suspicious(
+    rows: Rows, nats: NDArray[np.float32], count: int, reference: NDArray[np.float32] | None = None
+) -> NDArray[np.int64]:
+    """The `count` positions (row * T + cut) at which the score looks too good. `nats` is the model's full score, `reference`
+    that of the best model so far, both float[N, T].
+
+    A leak that is gathered at the few positions where it pays most is there, however few they are: half of them are those
+    where the model is better than the reference by most, since what leaks there is no merit of the model; the others,
+    and all where there is no reference, those where it did best for how rare the target is.
+    """
     target = rows.tokens[:, 1:]
     counts = np.bincount(target[rows.scored], minlength=int(target.max()) + 1)
     surprise = -np.log(np.maximum(counts, 1) / counts.sum())
-    gain = np.where(rows.scored, surprise[target] - nats, -np.inf).ravel()
-    best = np.argsort(-gain, kind="stable")[: min(count, int(rows.scored.sum()))]
-    row, cut = np.divmod(np.sort(best), target.shape[1])
-    nth = np.arange(len(row)) - np.searchsorted(row, row)  # of its row: no row twice in a batch
+    expected = [surprise[target]]
+    if reference is not None and reference.shape == nats.shape:
+        expected.append(reference)
+    left = rows.scored.ravel().copy()
+    count = min(count, int(left.sum()))
+    found: list[NDArray[np.int64]] = []
+    for lists_left, loss in zip((2, 1) if len(expected) > 1 else (1,), reversed(expected), strict=True):
+        wanted = (count - sum(map(len, found))) // lists_left
+        gain = np.where(left, loss.ravel() - nats.ravel(), -np.inf)
+        found.append(np.argsort(-gain, kind="stable")[:wanted])
+        left[found[-1]] = False
+    return np.sort(np.concatenate(found))
+
+
+def again(rows: Rows, positions: NDArray[np.int64], fresh: int, batch: int, rng: np.random.Generator) -> Plan:
+    """Probes at `positions` (row * T + cut) and at `fresh` others, mixed: that it is asked about a position tells a program
+    nothing about what its score said there."""
+    length = rows.document.shape[1]
+    others = np.setdiff1d(np.flatnonzero(rows.scored), positions)
+    drawn = rng.choice(others, min(fresh, len(others)), replace=False)
+    row, cut = np.divmod(np.sort(np.concatenate([positions, drawn])), length)
+    order = rng.permutation(len(rows.tokens))[row].argsort(
+        kind="stable"
+    )  # rows in any order, a row's cuts together
+    row, cut = row[order], cut[order]
+    _, begin, sizes = np.unique(row, return_index=True, return_counts=True)
+    nth = np.empty(len(row), np.int64)  # of its row: no row twice in a batch
+    for at, size in zip(begin, sizes, strict=True):
+        nth[at : at + size] = rng.permutation(size)
     everyone = np.arange(len(rows.tokens))
     probes = np.stack([row, cut], axis=1)
     layers = (probes[nth == depth] for depth in range(int(nth.max(initial=-1)) + 1))

@@ -42,7 +42,9 @@ class Verdict:
     """A score, or the reason why there is none; or, when `infrastructure` is set, neither.
 
     `document_nats` and `document_bytes` are float64[N] and int64[N]: summed cross-entropy (nats) and exact
-    UTF-8 bytes of every scored document, in the order of the data set. `seconds` is for the operator only.
+    UTF-8 bytes of every scored document, in the order of the data set. `position_nats` is float32[N, T], the cross-entropy of
+    every target of the rows: the reference of later verdicts, and for the host alone. `uniform_bpb` is what guessing all
+    tokens evenly scores on the same text. `seconds` is for the operator only.
     """
 
     val_bpb: float | None = None
@@ -50,6 +52,8 @@ class Verdict:
     infrastructure: str = ""
     document_nats: NDArray[np.float64] | None = None
     document_bytes: NDArray[np.int64] | None = None
+    position_nats: NDArray[np.float32] | None = None
+    uniform_bpb: float | None = None
     seconds: float = 0.0
     judge_version: str = ""
 

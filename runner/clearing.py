@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.ledger import Experiment, Ledger
-from runner.road import MODEL, PARAMS
+from runner.road import MODEL, PARAMS, POSITIONS
 from runner.scratch import abandoned
 from runner.snapshot import PREFIX
 from sandbox.engine import LABEL, Engine, Image
 
-WEIGHTS = (PARAMS, MODEL, "clock.f64")
+WEIGHTS = (PARAMS, MODEL, "clock.f64", POSITIONS)
 SCRATCH = ("artifact-val", "artifact-test", "judge-val", "judge-test")
 
 

@@ -1,4 +1,4 @@
-"""What a proposer may know of the past: rounded scores, closed words, sanitised text."""
+"""What a proposer may know of the past: coarse scores, closed words, sanitised text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from runner.decide import Noise
 from runner.ledger import Experiment
 from runner.protocols import Context, PastExperiment
+from runner.told import MUCH_WORSE, Told
 from sandbox.text import one_line, sanitise
-
-_DECIMALS = 4
-"""Scores are told to 1e-4 bits per byte: fine enough to steer by, too coarse to read the hidden text through."""
 
 
 def context_for(
@@ -19,45 +17,48 @@ def context_for(
     noise: Noise | None,
     *,
     memo: str,
-    seconds_left: float,
+    trainings_left: int,
+    time_limit_s: float,
     number: int,
     notes: str = "",
     wall_clock_s: float = 0.0,
 ) -> Context:
-    """The context of proposal `number`. The sealed test score is not in it."""
+    """The context of proposal `number`. The sealed test score is not in it, nor any time that judging took."""
+    told = Told(next((e.val_bpb for e in experiments if e.number == 0), None), noise.sigma if noise else None)
     return Context(
         memo=memo,
         best_source=best.source,
-        best_val_bpb=_rounded(best.val_bpb),
-        noise_sigma=_rounded(noise.sigma) if noise else None,
-        history=tuple(_past(experiment) for experiment in experiments),
-        seconds_left=max(seconds_left, 0.0),
+        best_val_bpb=told.score(best.val_bpb),
+        noise_sigma=told.width(told.sigma),
+        history=tuple(_past(experiment, told) for experiment in experiments),
+        trainings_left=trainings_left,
+        time_limit_s=max(time_limit_s, 0.0),
         number=number,
         best_number=best.number,
         notes=sanitise(notes),
         wall_clock_s=wall_clock_s,
+        best_constants=best.facts.constants,
     )
 
 
-def _past(experiment: Experiment) -> PastExperiment:
+def _past(experiment: Experiment, told: Told) -> PastExperiment:
     last = experiment.attempts[-1] if experiment.attempts else None
     failed = experiment.status == "failed" and last is not None
+    score = told.score(experiment.val_bpb)
+    hidden = score is None and experiment.val_bpb is not None
     return PastExperiment(
         number=experiment.number,
         title=one_line(experiment.title),
         category=one_line(experiment.category),
         status=str(last.outcome) if failed and last else experiment.status,
-        val_bpb=_rounded(experiment.val_bpb),
-        delta=_rounded(experiment.delta),
+        val_bpb=score,
+        delta=told.delta(experiment.val_bpb, experiment.delta),
         source=experiment.source,
         parent=experiment.parent,
-        reason=experiment.reason,
+        reason=MUCH_WORSE if hidden else experiment.reason,
         log_tail=sanitise(last.log_tail, max_chars=4000) if failed and last else "",
-        margin=_rounded(experiment.margin),
+        margin=None if hidden else told.width(experiment.margin),
         author=experiment.author,
         fingerprint=experiment.fingerprint,
+        constants=experiment.facts.constants,
     )
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DECIMALS)

@@ -10,6 +10,7 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runner.ahead import Start, in_thread
@@ -31,7 +32,8 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
-from runner.road import MODEL, PARAMS, Ids, Road, clear_lost
+from runner.reader.process import Reader, shared
+from runner.road import MODEL, PARAMS, POSITIONS, Ids, Road, clear_lost
 from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
@@ -72,7 +74,9 @@ class Loop:
         emit: Subscriber,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
+        reader: Reader | None = None,
     ) -> None:
+        self._reader = reader or shared()
         self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
         self.road, self.keeper, self.budget = road, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
@@ -88,6 +92,7 @@ class Loop:
             emit=self.emit,
             wall_clock_s=road.limits.wall_clock_s,
             max_experiments=settings.max_experiments,
+            reader=self._reader,
             start=start,
             asked_to_end=asked_to_end,
         )
@@ -120,6 +125,7 @@ class Loop:
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
+        self._stage.read_history()
         kept = [e for e in self._all() if e.status == "keep"]
         for experiment in [*kept[-1:], *(e for e in self._all() if e.status == "open")]:
             if gone := lost(experiment):
@@ -138,7 +144,7 @@ class Loop:
     def _baseline(self) -> None:
         if not self._all():
             source = read_script(self.workspace.script)
-            checked = check(source)
+            checked = check(source, self._reader)
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"
                 raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
@@ -205,6 +211,7 @@ class Loop:
             seed=seed,
             folder=folder,
             progress=progress,
+            reference=self._reference(),
         )
         spent = self.clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
@@ -223,6 +230,11 @@ class Loop:
         )
         self._count_infrastructure(trip.outcome, trip.detail)
         return self.ledger.experiment(self.run_id, number).attempts[-1]
+
+    def _reference(self) -> Path | None:
+        """What the best script lost at every position, once there is a best script."""
+        kept = [e for e in self._all() if e.status == "keep" and e.measured]
+        return kept[-1].measured[0].folder / POSITIONS if kept else None
 
     def _count_infrastructure(self, outcome: TripOutcome, detail: str) -> None:
         if outcome is not TripOutcome.INFRASTRUCTURE:
@@ -270,7 +282,7 @@ class Loop:
             self._keep(self.ledger.experiment(self.run_id, number))
         else:
             for attempt in experiment.attempts:  # a discarded model is not looked at again
-                for name in (PARAMS, MODEL):
+                for name in (PARAMS, MODEL, POSITIONS):
                     (attempt.folder / name).unlink(missing_ok=True)
 
     def _keep(self, experiment: Experiment) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from judge.verdict import Reason, Verdict
 from runner.protocols import Progress, State, Trip, TripOutcome
@@ -17,8 +16,14 @@ from sandbox.inputs import make_folder
 from sandbox.outcome import Ending, Fault, Outcome, Refusal
 from sandbox.spec import GIB, MIB, Job, Lease, Limits, Mount, Output, Role
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 PYTHON = "/opt/venv/bin/python"
 MODEL, PARAMS = "model.stablehlo", "params.safetensors"
+POSITIONS = "position_nats.npy"
+"""float32[N, T]: what every target of the validation rows cost. Read by the host alone."""
 OUTPUTS = (
     Output(MODEL, 8 * MIB),
     Output(PARAMS, 2 * GIB),
@@ -40,6 +45,7 @@ class Scores(Protocol):
         attempt: int,
         lease: Lease,
         scratch: Path,
+        reference: NDArray[np.float32] | None = None,
     ) -> Verdict: ...
 
 
@@ -89,10 +95,12 @@ class Road:
         folder: Path,
         progress: Progress = lambda _: None,
         replay: Path | None = None,
+        reference: Path | None = None,
     ) -> Trip:
         """Train `source` in container A and judge what it hands over. `folder` must be new; it keeps the copies.
 
-        `replay` is a tape of clock answers (clock.f64) to be played back. Raises nothing for what a script,
+        `replay` is a tape of clock answers (clock.f64) to be played back, `reference` the POSITIONS file of the best script's
+        attempt. Raises nothing for what a script,
         the engine or the judge did: that is the outcome.
         """
         folder.mkdir(parents=True, mode=0o755)
@@ -111,7 +119,7 @@ class Road:
             verdict = None
             if found is None:
                 progress(State.COLLECTED)
-                verdict = self.judged(folder, ids, lease)
+                verdict = self.judged(folder, ids, lease, reference=reference)
                 progress(State.JUDGED)
         if verdict is not None:
             found, reason = _judged(verdict)
@@ -119,7 +127,7 @@ class Road:
         return Trip(
             outcome=found or TripOutcome.OK,
             reason=reason,
-            val_bpb=verdict.val_bpb if verdict else None,
+            val_bpb=_bounded(verdict) if verdict else None,
             seconds=outcome.seconds,
             seed=seed,
             train_sha256=hashlib.sha256(source).hexdigest(),
@@ -136,32 +144,35 @@ class Road:
     def _train(self, job: Job) -> Outcome:
         return self.engine.run(job)
 
-    def judged(self, folder: Path, ids: Ids, lease: Lease, split: str = "val") -> Verdict:
-        """Judge the artifact in `folder`; its per-document losses stay there as document_nats.npy (val only)."""
+    def judged(
+        self, folder: Path, ids: Ids, lease: Lease, split: str = "val", reference: Path | None = None
+    ) -> Verdict:
+        """Judge the artifact in `folder`; its losses stay there (val only): per document as document_nats.npy, per position
+        as POSITIONS. `reference` is such a file of the best script so far, which need not be there."""
         import numpy as np
 
-        artifact, scratch = folder / f"artifact-{split}", folder / f"judge-{split}"
+        scratch = folder / f"judge-{split}"
         clear_judging(folder)  # of a runner that was killed here
-        make_folder(artifact)
         make_folder(scratch)
         try:
-            for name in (MODEL, PARAMS):  # the judge's containers see these two files and nothing else
-                os.link(folder / name, artifact / name)
             verdict = self.judge.score(
-                artifact,
+                folder,
                 split,
                 run=ids.run,
                 experiment=ids.experiment,
                 attempt=ids.attempt,
                 lease=lease,
                 scratch=scratch,
+                reference=_losses(reference) if split == "val" else None,
             )
         finally:
-            shutil.rmtree(artifact, ignore_errors=True)
             shutil.rmtree(scratch, ignore_errors=True)
         if verdict.document_nats is not None and verdict.document_bytes is not None and split == "val":
             np.save(folder / "document_nats.npy", verdict.document_nats)
             np.save(folder / "document_bytes.npy", verdict.document_bytes)
+            if verdict.position_nats is not None:
+                (folder / POSITIONS).touch(mode=0o600)
+                np.save(folder / POSITIONS, verdict.position_nats)
         return verdict
 
     def _job(self, ids: Ids, lease: Lease, *, seed: int, folder: Path, replay: Path | None) -> Job:
@@ -191,6 +202,15 @@ class Road:
             outputs=OUTPUTS,
             environment=environment,
         )
+
+
+def _losses(file: Path | None) -> NDArray[np.float32] | None:
+    """What the best script lost at every position; None where the host has not kept it."""
+    import numpy as np
+
+    if file is None or not file.is_file():
+        return None
+    return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
 
 
 def clear_judging(folder: Path) -> None:
@@ -230,6 +250,12 @@ def artifact(outcome: Outcome) -> tuple[TripOutcome | None, str | None]:
     if outcome.exit_code != 0:
         return TripOutcome.CRASH, None
     return TripOutcome.NO_ARTIFACT, f"no_{missing.partition('.')[0]}"
+
+
+def _bounded(verdict: Verdict) -> float | None:
+    """A model that is worse than guessing evenly counts as guessing evenly: a score without an end could carry text."""
+    scores = [score for score in (verdict.val_bpb, verdict.uniform_bpb) if score is not None]
+    return None if verdict.val_bpb is None else min(scores)
 
 
 def _judged(verdict: Verdict) -> tuple[TripOutcome, str | None]:

@@ -14,11 +14,11 @@ from night_on_disk import BASELINE, BETTER, Search
 
 from sandbox.docker_engine import DockerEngine
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.slow]
 PYTHON = [sys.executable, "-m", "runner.cli"]
 
 
-@pytest.fixture(params=[pytest.param(0o027, marks=pytest.mark.slow), 0o077])
+@pytest.fixture(params=[0o077, 0o027])
 def narrow_umask(request: pytest.FixtureRequest) -> Iterator[None]:
     before = os.umask(request.param)
     yield

@@ -29,7 +29,13 @@ def heldout() -> HeldOut:
 def judged(heldout: HeldOut, tmp_path: Path) -> Callable[..., Verdict]:
     """Judge an artifact with an engine of this process (or the one given)."""
 
-    def judge(artifact: Path, engine: LocalEngine | None = None, seed: int = 0, **limits: object) -> Verdict:
+    def judge(
+        artifact: Path,
+        engine: LocalEngine | None = None,
+        seed: int = 0,
+        reference: np.ndarray | None = None,
+        **limits: object,
+    ) -> Verdict:
         scratch = tmp_path / f"scratch-{len(list(tmp_path.iterdir()))}"
         scratch.mkdir()
         return Judge(
@@ -39,6 +45,15 @@ def judged(heldout: HeldOut, tmp_path: Path) -> Callable[..., Verdict]:
             eval_batch=zoo.B,
             limits=JudgeLimits(**{"probes": 600, **limits}),  # type: ignore[arg-type]
             rng=lambda: np.random.default_rng(seed),
-        ).score(artifact, "val", run="r", experiment="1", attempt=1, lease=Lease((0,)), scratch=scratch)
+        ).score(
+            artifact,
+            "val",
+            run="r",
+            experiment="1",
+            attempt=1,
+            lease=Lease((0,)),
+            scratch=scratch,
+            reference=reference,
+        )
 
     return judge

@@ -49,11 +49,74 @@ def test_a_container_gets_the_artifact_the_question_and_nothing_else(artifact: P
 
     for job in engine.jobs:
         assert [mount.target for mount in job.mounts] == ["/judge", "/art"]
-        assert job.mounts[1].source == artifact
         assert job.command[0] == "/opt/venv/bin/python"
         assert "-I" in job.command
         assert (job.limits.wall_clock_s, job.limits.memory_bytes) == (33.0, 2 * GIB)
         assert job.image == "sha256:0"
+
+
+def test_every_container_has_a_copy_of_the_artifact_of_its_own(
+    artifact: Path, judged: Judged, tmp_path: Path
+) -> None:
+    """Through one inode a program that broke out in one container could talk to the next one."""
+    inodes: list[int] = []
+
+    class Seeing(LocalEngine):
+        def run(self, job: Job) -> Outcome:
+            folder = next(mount.source for mount in job.mounts if mount.target == "/art")
+            assert sorted(path.name for path in folder.iterdir()) == ["model.stablehlo", "params.safetensors"]
+            for path in folder.iterdir():
+                assert path.read_bytes() == (artifact / path.name).read_bytes()
+                assert path.stat().st_nlink == 1
+                inodes.append(path.stat().st_ino)
+                held.append(path.open("rb"))  # or a number might come again
+            return super().run(job)
+
+    held: list[Any] = []
+    judged(artifact, Seeing())
+
+    assert len(set(inodes)) == 6
+    assert not {path.stat().st_ino for path in artifact.iterdir()} & set(inodes)
+    assert len(list(tmp_path.rglob("params.safetensors"))) == 0, "copies stay behind"
+    for file in held:
+        file.close()
+
+
+def test_the_last_container_is_also_asked_where_nothing_was_suspected(
+    artifact: Path, judged: Judged, heldout: HeldOut
+) -> None:
+    engine = LocalEngine()
+    judged(artifact, engine, suspects=10, fresh=30)
+
+    asked = len(engine.questions[2]) // 4 // (zoo.T + 1)
+    assert 40 <= asked < 40 + 10 * zoo.B, "ten suspects, thirty others, and what completes batches"
+
+
+def test_a_leak_on_frequent_targets_is_found_beside_the_best_models_losses(
+    artifact: Path, judged: Judged, heldout: HeldOut
+) -> None:
+    """Its positions are not rare, but hard: only the best model's own losses say that it is too good there."""
+    honest = judged(artifact).position_nats
+    target, scored = heldout.rows.tokens[:, 1:], heldout.rows.scored
+    frequent = np.bincount(target[scored]).argmax()
+    at = np.flatnonzero(((target == frequent) & scored).ravel())
+    at = at[np.argsort(-honest.ravel()[at])[:2]]
+
+    def forge(content: bytes) -> bytes:
+        nats = np.frombuffer(content, "<f4").copy()
+        nats[at] /= 2
+        return nats.tobytes()
+
+    def verdict(reference: Any) -> Verdict:
+        engine = LocalEngine(tamper=array("nats.f32", forge))
+        return judged(artifact, engine, probes=4, suspects=8, fresh=0, reference=reference)
+
+    assert verdict(honest).reason is Reason.NOT_CAUSAL
+    assert verdict(None).valid, "the case is too easy to show anything"
+
+
+def test_a_reference_of_another_text_is_not_used(artifact: Path, judged: Judged) -> None:
+    assert judged(artifact, reference=np.zeros((3, 5), np.float32)).valid
 
 
 def test_the_blind_container_is_given_no_row_whole_and_the_second_all_of_them(

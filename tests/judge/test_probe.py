@@ -142,16 +142,21 @@ def test_the_blind_loss_is_normalised_whatever_the_logits() -> None:
 
 # ---- where the score looks too good ----------------------------------------------------------------------------
 @settings(max_examples=60)
-@given(**sizes, asked=st.integers(1, 300), seed=st.integers(0, 99))
+@given(**sizes, asked=st.integers(1, 300), fresh=st.integers(0, 99), seed=st.integers(0, 99))
 def test_a_suspect_is_shown_as_any_probe_is(
-    count: int, length: int, batch: int, asked: int, seed: int
+    count: int, length: int, batch: int, asked: int, fresh: int, seed: int
 ) -> None:
     rows = distinct(count, length)
     rng = np.random.default_rng(seed)
     nats = rng.random((count, length)).astype(np.float32)
-    plan = probe.suspects(rows, nats, asked, batch, rng)
+    suspects = probe.suspicious(
+        rows, nats, asked, nats + rng.random(nats.shape, np.float32) if seed % 2 else None
+    )
+    plan = probe.again(rows, suspects, fresh, batch, rng)
 
-    assert plan.probed.sum() == min(asked, rows.scored.sum())
+    assert len(set(suspects)) == len(suspects) == min(asked, rows.scored.sum())
+    assert set(suspects) <= set((plan.row * length + plan.cut)[plan.probed])
+    assert plan.probed.sum() == min(asked + fresh, rows.scored.sum())
     positions = set(zip(plan.row[plan.probed].tolist(), plan.cut[plan.probed].tolist(), strict=True))
     assert len(positions) == plan.probed.sum()
     for start in range(0, len(plan.inputs), batch):
@@ -174,6 +179,25 @@ def test_suspects_are_where_a_rare_target_cost_little() -> None:
     nats = np.full((20, 16), 0.5, np.float32)
     nats[:, 4] = 2.5  # a rare target that cost what it should
     nats[7, 4] = nats[3, 8] = 0.0
-    plan = probe.suspects(rows, nats, 2, 4, np.random.default_rng(0))
-    found = set(zip(plan.row[plan.probed].tolist(), plan.cut[plan.probed].tolist(), strict=True))
-    assert found == {(3, 8), (7, 4)}
+    assert set(probe.suspicious(rows, nats, 2)) == {3 * 16 + 8, 7 * 16 + 4}
+
+
+def test_suspects_are_also_where_the_best_model_was_worse() -> None:
+    rng = np.random.default_rng(0)
+    rows = Rows(np.zeros((20, 17), np.int32), np.zeros((20, 16), np.int32))
+    reference = rng.random((20, 16)).astype(np.float32)
+    nats = reference - 0.1
+    nats[4, 4], nats[9, 2] = reference[4, 4] - 5, reference[9, 2] - 6
+    nats[7, 7] = -9.0  # so cheap that its rarity alone names it
+    assert set(probe.suspicious(rows, nats, 4, reference)) >= {4 * 16 + 4, 9 * 16 + 2, 7 * 16 + 7}
+
+
+def test_suspects_and_others_are_mixed() -> None:
+    rows = distinct(40, 16)
+    suspects = np.arange(0, 40 * 16, 16)
+    plan = probe.again(rows, suspects, 40, 4, np.random.default_rng(0))
+    suspected = np.isin(plan.row * 16 + plan.cut, suspects)[plan.probed]
+
+    assert suspected.sum() == 40
+    assert 5 < suspected[:40].sum() < 35
+    assert len(np.unique(np.diff(plan.row[plan.probed]))) > 10, "rows come in order"

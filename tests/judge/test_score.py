@@ -43,6 +43,7 @@ def test_constant_logits_score_exactly_the_logarithm_of_the_vocabulary(
     verdict = judged(zoo.write(tmp_path / "art", zoo.exported(forward, params), params))
 
     assert verdict.val_bpb == pytest.approx(uniform_bpb(heldout), rel=2**-24)
+    assert verdict.uniform_bpb == pytest.approx(uniform_bpb(heldout), rel=1e-12)
 
 
 def test_the_score_is_the_sum_of_every_scored_position(

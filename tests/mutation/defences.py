@@ -186,7 +186,7 @@ JUDGE = [
     ("tolerance of one position", "judge/probe.py", "MAX_NATS = 0.01", "MAX_NATS = 10.0", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
     ("tolerance of the mean", "judge/probe.py", "MEAN_NATS = 0.0005", "MEAN_NATS = 0.5", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
     ("what follows a cut is hidden", "judge/probe.py", "(np.arange(length) <= cut[:, None])", "(np.arange(length) <= length)", "tests/judge/test_probe.py::test_what_follows_a_cut_is_not_in_its_batch"),
-    ("what looks too good is asked again", "judge/probe.py", "np.argsort(-gain", "np.argsort(gain", "tests/judge/test_judge.py::test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container"),
+    ("what looks too good is asked again", "judge/probe.py", "np.argsort(-gain, kind", "np.argsort(gain, kind", "tests/judge/test_judge.py::test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container"),
     ("the two containers are compared", "judge/judge.py", "return probe.agrees(", "return True or probe.agrees(", "tests/judge/test_judge.py::test_losses_that_were_forged_in_the_second_container_are_found"),
     ("no negative loss", "judge/container.py", "if (nats < 0).any()", "if False", "tests/judge/test_judge.py::test_a_negative_loss_is_not_scored"),
     ("exact size of the answer", "judge/container.py", "found.bytes != shape[0] * shape[1] * 4", "False", "tests/judge/test_judge.py::test_an_array_of_another_size_is_a_crash"),

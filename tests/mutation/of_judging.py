@@ -6,6 +6,9 @@ OPS, WALK = "judge/inside/ops.py", "judge/inside/walk.py"
 COMPARATOR, REWRITE = "judge/inside/comparator.py", "judge/inside/rewrite.py"
 T_OPS = "tests/judge/test_ops.py::"
 BLIND = T_OPS + "test_what_a_backend_would_not_check_is_refused"
+PROBE, CONTAINER = "judge/probe.py", "judge/container.py"
+T_JUDGE, T_PROBE = "tests/judge/test_judge.py::", "tests/judge/test_probe.py::"
+TOLD, T_TOLD = "runner/told.py", "tests/runner/test_told.py::"
 
 ROWS = [
     ("a sort only in a total order", OPS, "not comparator.is_total_order(op)", "False", T_OPS + "test_a_sort_by_any_other_comparison_than_jaxs_own_is_refused"),
@@ -21,4 +24,18 @@ ROWS = [
     ("every sort is stable", REWRITE, '"stablehlo.sort": {"is_stable": True},', "", T_OPS + "test_a_sort_is_stable_whatever_it_says"),
     ("no promise about indices", REWRITE, '{"indices_are_sorted": False, "unique_indices": False}', "{}", T_OPS + "test_no_promise_is_believed_about_indices"),
     ("composites are written out", REWRITE, 'if op.name == "stablehlo.composite":', "if False:", T_OPS + "test_a_composite_under_a_known_name_gets_no_op_of_the_compilers"),
+    ("every container has its own copy", CONTAINER, "shutil.copyfile(artifact / name, folder / name)", "(folder / name).hardlink_to(artifact / name)", T_JUDGE + "test_every_container_has_a_copy_of_the_artifact_of_its_own"),
+    ("copies are removed", CONTAINER, "            shutil.rmtree(artifact, ignore_errors=True)\n", "", T_JUDGE + "test_every_container_has_a_copy_of_the_artifact_of_its_own"),
+    ("suspects beside the best model", PROBE, "expected.append(reference)", "pass", T_JUDGE + "test_a_leak_on_frequent_targets_is_found_beside_the_best_models_losses"),
+    ("fresh positions in the last container", PROBE, "min(fresh, len(others))", "0", T_JUDGE + "test_the_last_container_is_also_asked_where_nothing_was_suspected"),
+    ("suspects are not told apart", PROBE, "rng.permutation(len(rows.tokens))[row].argsort", "np.arange(len(rows.tokens))[row].argsort", T_PROBE + "test_suspects_and_others_are_mixed"),
+    ("the loop hands over the best script's losses", "runner/loop.py", "reference=self._reference(),", "", "tests/runner/test_loop.py::test_a_script_is_judged_beside_the_losses_of_the_best_one"),
+    ("losses by position are the host's", "runner/road.py", "touch(mode=0o600)", "touch(mode=0o644)", "tests/runner/test_loop.py::test_a_script_is_judged_beside_the_losses_of_the_best_one"),
+    ("no number above the ceiling", TOLD, "if value is None or not value <= self.ceiling:", "if value is None:", T_TOLD + "test_the_agent_is_told_no_number_of_a_script_that_writes_text_into_its_score"),
+    ("scores are coarse", TOLD, "self.sigma / _STEPS_A_SIGMA", "0.0", T_TOLD + "test_a_score_lies_on_a_grid_no_finer_than_a_tenth_of_the_noise"),
+    ("a difference of what was told", TOLD, "else round(mine - other, 6)", "else round(delta, 6)", T_TOLD + "test_a_difference_is_the_difference_of_what_was_told"),
+    ("margins take few values", TOLD, "max(_at_most(value, _SIZES), FINEST)", "round(value, 6)", T_TOLD + "test_a_width_takes_few_values"),
+    ("judging is told as a constant", "runner/budget.py", "int(self._limit_s // self._told_each_s) - attempts", "int(self.left() // self._told_each_s)", T_TOLD + "test_what_judging_took_is_told_to_nobody"),
+    ("a score has an end", "runner/road.py", "else min(scores)", "else verdict.val_bpb", T_TOLD + "test_a_model_worse_than_guessing_evenly_scores_as_guessing_evenly"),
+    ("a command gets no time", "runner/proposers/command.py", 'if name != "time_limit_s"', "", "tests/proposers/test_command.py::test_a_program_is_told_no_time"),
 ]  # fmt: skip

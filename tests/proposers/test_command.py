@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ def ask(program: str, *, timeout_s: float = 20.0) -> Proposal:
 
 def test_a_program_reads_the_context_and_prints_the_new_script() -> None:
     program = (
-        "import json, sys; c = json.load(sys.stdin); assert c['schema'] == 'autoresearch/context/1'\n"
+        "import json, sys; c = json.load(sys.stdin); assert c['schema'] == 'autoresearch/context/2'\n"
         "print('# title: more'); print(c['best_source'] + 'n = %d' % c['number'])"
     )
     proposal = ask(program)
@@ -84,3 +86,15 @@ def test_ablate_switches_one_accepted_change_off_and_keeps_the_others() -> None:
 def test_ablate_says_when_there_is_nothing_to_switch_off() -> None:
     context = Context("", "x = 1\n", 2.0, None, (past(0, "x = 1\n", None),), 1.0, 1)
     assert AblateProposer().propose(context).failure == ALL_TRIED
+
+
+def test_a_program_is_told_no_time(tmp_path: Path) -> None:
+    """What is left of the budget depends on how long judging took, and that on what the program read there."""
+    seen = tmp_path / "seen.json"
+    program = f"import sys; open({str(seen)!r}, 'w').write(sys.stdin.read()); print('x = 2')"
+    words = shlex.join([sys.executable, "-c", program])
+    asked = replace(CONTEXT, time_limit_s=123.456, trainings_left=7)
+    make_proposer(f"command:{words}", seed=1, timeout_s=20.0).propose(asked)
+
+    assert json.loads(seen.read_text())["trainings_left"] == 7
+    assert "123.4" not in seen.read_text()

@@ -8,6 +8,7 @@ from night import Night, source
 
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.protocols import Event
+from runner.road import POSITIONS
 from sandbox.engine import ImageMissing
 from sandbox.fake import Point
 from sandbox.outcome import Ending
@@ -205,3 +206,17 @@ def test_within_the_noise_is_retested_with_fresh_seeds_and_not_kept(tmp_path: Pa
     experiment = night.ledger.experiment("night", 1)
     assert experiment.status == "discard"
     assert len({a.seed for a in experiment.attempts}) == len(experiment.attempts)
+
+
+def test_a_script_is_judged_beside_the_losses_of_the_best_one(tmp_path: Path) -> None:
+    night = Night(tmp_path, [source(1.9, "better = 1\n"), source(2.1, "worse = 1\n")], noise=lambda _: 0.0)
+    night.loop().go()
+    baseline, better, worse = (night.ledger.experiments("night")[n] for n in (0, 1, 2))
+
+    seen = night.judge.references
+    assert seen is not None
+    assert seen[:3] == [None] * 3, "the baseline has nothing beside it"
+    assert {round(nats, 3) for nats in seen if nats is not None} == {2.0, 1.9}
+    for attempt in (*baseline.measured, *better.measured):
+        assert (attempt.folder / POSITIONS).stat().st_mode & 0o777 == 0o600
+    assert not any((attempt.folder / POSITIONS).exists() for attempt in worse.attempts)
