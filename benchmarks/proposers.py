@@ -23,9 +23,10 @@ from pathlib import Path
 
 from benchmarks.decisions import trial
 from runner.proposers import make_proposer
-from runner.proposers.constants import Constant, find
 from runner.proposers.space import ALL_TRIED, ATTEMPTS, place, proposal, rounded
 from runner.protocols import Context, PastExperiment, Proposal, Proposer
+from runner.reader.facts import Constant
+from runner.reader.process import shared
 
 TRAIN = Path(__file__).resolve().parents[1] / "trainer_jax" / "train.py"
 SIGMA = 0.017
@@ -65,16 +66,25 @@ class Night:
 def night(proposer: Proposer, bowl: Bowl, trials: int) -> Night:
     best, kept = bowl.script, 0
     incumbent, others = [bowl.train(best) for _ in range(REPEATS)], list[list[float]]()
-    history = [PastExperiment(0, "", "", "keep", statistics.fmean(incumbent), None, best, None)]
+    history = [_past(0, "keep", statistics.fmean(incumbent), best)]
     for number in range(1, trials + 1):
-        context = Context("", best, statistics.fmean(incumbent), SIGMA, tuple(history), 1e6, number)
+        context = Context(
+            "",
+            best,
+            statistics.fmean(incumbent),
+            SIGMA,
+            tuple(history),
+            1e6,
+            number,
+            best_constants=find(best),
+        )
         if (source := proposer.propose(context).source) is None:
             break
         keeps, scores = trial(
             partial(bowl.train, source), partial(bowl.train, best), incumbent, others, RETESTS
         )
         status = "keep" if keeps else "discard"
-        history.append(PastExperiment(number, "", "", status, statistics.fmean(scores), None, source, None))
+        history.append(_past(number, status, statistics.fmean(scores), source))
         if keeps:
             others.append(incumbent)
             best, incumbent, kept = source, scores, kept + 1
@@ -93,7 +103,7 @@ class Optuna:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        constants = find(context.best_source)
+        constants = context.best_constants
         space = {}
         for c in constants:
             if c.kind == "cat":
@@ -107,7 +117,7 @@ class Optuna:
             sampler = optuna.samplers.TPESampler(seed=rng.randrange(1 << 31), n_startup_trials=8)
             study = optuna.create_study(sampler=sampler)
             for past in context.history:
-                params = {c.name: c.value for c in find(past.source)}
+                params = {c.name: c.value for c in past.constants}
                 study.add_trial(
                     optuna.trial.create_trial(params=params, distributions=space, value=past.val_bpb)
                 )
@@ -116,9 +126,22 @@ class Optuna:
             values = {
                 c.name: params[c.name] if c.kind == "cat" else rounded(c, params[c.name]) for c in chosen
             }
-            if (found := proposal(context, constants, values)) is not None:
+            if (found := proposal(context, values, shared())) is not None:
                 return found
         return ALL_TRIED
+
+
+def find(source: str) -> Sequence[Constant]:
+    return shared().facts(source).constants
+
+
+def _past(number: int, status: str, score: float, source: str) -> PastExperiment:
+    facts = shared().facts(source)
+    return PastExperiment(
+        *(number, "", "", status, score, None, source, None),
+        fingerprint=facts.fingerprint,
+        constants=facts.constants,
+    )
 
 
 def _line(constant: Constant) -> str:

@@ -6,7 +6,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from runner.bounded import ask
 from runner.protocols import Context, Proposal, Proposer
+from runner.reader.facts import BadEdit
+from runner.reader.process import Reader
 
 Wait = Callable[[], Proposal]
 Start = Callable[[Callable[[], Proposal]], Wait]
@@ -50,7 +53,7 @@ class Ahead:
         return self._pending is None and bool(getattr(self.proposer, "thinks_ahead", False))
 
     def ask(self, context: Context) -> None:
-        self._pending = (context, self.start(lambda: self.proposer.propose(context)))
+        self._pending = (context, self.start(lambda: ask(self.proposer, context)))
 
     def take(self) -> tuple[Context, Proposal] | None:
         """The proposal asked for early, when it is ready; None when none was."""
@@ -60,7 +63,9 @@ class Ahead:
         return context, wait()
 
 
-def on_new_best(proposal: Proposal, context: Context, best_number: int, best_source: str) -> Proposal | None:
+def on_new_best(
+    proposal: Proposal, context: Context, best_number: int, best_source: str, reader: Reader
+) -> Proposal | None:
     """What becomes of a proposal when another script became the best while it was made.
 
     The rule: a change of what was the best then is applied to what is the best now, if all its edits still fit there;
@@ -69,9 +74,7 @@ def on_new_best(proposal: Proposal, context: Context, best_number: int, best_sou
     base = context.best_number if proposal.parent is None else proposal.parent
     if proposal.source is None or context.best_number == best_number or base != context.best_number:
         return proposal
-    from runner.proposers.edits import BadEdit, apply
-
     try:  # no edits at all are a BadEdit too
-        return replace(proposal, source=apply(best_source, proposal.edits))
+        return replace(proposal, source=reader.edited(best_source, proposal.edits))
     except BadEdit:
         return None

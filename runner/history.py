@@ -37,6 +37,7 @@ def context_for(
         best_number=best.number,
         notes=sanitise(notes),
         wall_clock_s=wall_clock_s,
+        best_constants=best.facts.constants,
     )
 
 
@@ -59,4 +60,5 @@ def _past(experiment: Experiment, told: Told) -> PastExperiment:
         margin=None if hidden else told.width(experiment.margin),
         author=experiment.author,
         fingerprint=experiment.fingerprint,
+        constants=experiment.facts.constants,
     )

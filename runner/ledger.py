@@ -19,6 +19,7 @@ from runner.errors import PrerequisiteMissing, UsageError
 from runner.lock import locked
 from runner.places import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
 from runner.protocols import Event, State, Trip
+from runner.reader.facts import UNREAD, Facts, facts_from_json
 from runner.schema import MIGRATIONS
 from runner.spending import Call, Spent, Unread
 from runner.workspace import from_workspace, to_workspace
@@ -72,6 +73,8 @@ class Experiment:
     expected_gain: float | None = None
     risk: str = ""
     constants_only: int = 0
+    facts: Facts = UNREAD
+    """What its script is, as the reader found it; UNREAD in a ledger that was written before facts were stored."""
     attempts: tuple[Attempt, ...] = ()
 
     @property
@@ -298,6 +301,19 @@ class Ledger:
                 (*columns.values(), call),
             )
 
+    @contextmanager
+    def reading(self, call: int) -> Iterator[None]:
+        """While the answer of `call` is read: a text that ends the runner meanwhile is not read again."""
+        self._set_reading(call, "begun")
+        try:
+            yield
+        finally:
+            self._set_reading(call, "survived")
+
+    def _set_reading(self, call: int, reading: str) -> None:
+        with self._write() as db:
+            db.execute("UPDATE calls SET reading = ? WHERE id = ?", (reading, call))
+
     # -- reading ---------------------------------------------------------------------------------------------
     def calls(self, run: str) -> list[Call]:
         """Every call of a model, in order."""
@@ -305,10 +321,10 @@ class Ledger:
         return [Call(**{name: row[name] for name in Call.__dataclass_fields__}) for row in rows]
 
     def unread(self, run: str) -> list[Unread]:
-        """Answers to which no experiment belongs, in order."""
+        """Answers to which no experiment belongs, in order, but those whose reading ended the runner."""
         rows = self._read(
             f"SELECT {', '.join(Unread.__dataclass_fields__)} FROM calls WHERE run = ? AND answer IS NOT NULL AND"
-            " number NOT IN (SELECT number FROM experiments WHERE run = calls.run) ORDER BY id",
+            " reading <> 'begun' AND number NOT IN (SELECT number FROM experiments WHERE run = calls.run) ORDER BY id",
             (run,),
         )
         return [Unread(**dict(row)) for row in rows]
@@ -376,4 +392,5 @@ def _experiment(row: sqlite3.Row, attempts: Sequence[Attempt]) -> Experiment:
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118
     values["source"] = (row["source"] or b"").decode("utf-8", errors="replace")
     values["fingerprint"] = row["fingerprint"] or ""
+    values["facts"] = UNREAD if row["facts"] is None else facts_from_json(row["facts"])
     return Experiment(**{**values, "state": State(values["state"]), "attempts": tuple(attempts)})

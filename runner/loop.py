@@ -32,6 +32,7 @@ from runner.protocols import (
     State,
     TripOutcome,
 )
+from runner.reader.process import Reader, shared
 from runner.road import MODEL, PARAMS, POSITIONS, Ids, Road, clear_lost
 from runner.workspace import Workspace, read_script
 
@@ -73,7 +74,9 @@ class Loop:
         emit: Subscriber,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
+        reader: Reader | None = None,
     ) -> None:
+        self._reader = reader or shared()
         self.run_id, self.seed, self.workspace, self.ledger = run, seed, workspace, ledger
         self.road, self.keeper, self.budget = road, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
@@ -89,6 +92,7 @@ class Loop:
             emit=self.emit,
             wall_clock_s=road.limits.wall_clock_s,
             max_experiments=settings.max_experiments,
+            reader=self._reader,
             start=start,
             asked_to_end=asked_to_end,
         )
@@ -121,6 +125,7 @@ class Loop:
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
+        self._stage.read_history()
         kept = [e for e in self._all() if e.status == "keep"]
         for experiment in [*kept[-1:], *(e for e in self._all() if e.status == "open")]:
             if gone := lost(experiment):
@@ -139,7 +144,7 @@ class Loop:
     def _baseline(self) -> None:
         if not self._all():
             source = read_script(self.workspace.script)
-            checked = check(source)
+            checked = check(source, self._reader)
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"
                 raise NothingEvaluated(f"train.py cannot be the baseline: {why}")

@@ -11,13 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from runner.ahead import Ahead, Start, in_thread, on_new_best
+from runner.bounded import ask
 from runner.budget import Budget
 from runner.check import Checked, check, constants_only
 from runner.clock import Clock
 from runner.history import context_for
 from runner.ledger import Experiment, Ledger
 from runner.measured import best, noise_floor
-from runner.protocols import Context, Proposal, Proposer, State
+from runner.protocols import INVALID_PROPOSAL, Context, Proposal, Proposer, State
+from runner.reader.facts import UNREAD, facts_json
+from runner.reader.process import Reader
 from runner.workspace import Workspace
 
 
@@ -36,35 +39,51 @@ class ProposalStage:
         emit: Callable[..., None],
         wall_clock_s: float,
         max_experiments: int | None,
+        reader: Reader,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
     ) -> None:
         self._run, self._workspace, self._ledger, self._proposer = run, workspace, ledger, proposer
         self._budget, self._clock, self._emit, self._wall_clock_s = budget, clock, emit, wall_clock_s
         self._max_experiments, self._asked_to_end = max_experiments, asked_to_end
-        self._ahead = Ahead(proposer, start)
+        self._ahead, self._reader = Ahead(proposer, start), reader
+
+    def read_history(self) -> None:
+        """Facts of the experiments in a ledger that was written before facts were stored: read once, and never again."""
+        for experiment in self._all():
+            if experiment.facts == UNREAD and experiment.source:
+                facts = check(experiment.source.encode("utf-8", errors="replace"), self._reader).facts
+                self._ledger.set_experiment(
+                    self._run,
+                    experiment.number,
+                    facts=facts_json(facts),
+                    fingerprint=facts.fingerprint,
+                    nodes=facts.nodes,
+                )
 
     def propose(self) -> Experiment:
         """The next experiment: open when it may train, else failed or rejected with a reason."""
-        experiments = self._all()
-        number = len(experiments)
+        number = len(self._all())
         proposal = self._next_proposal(number)
-        incumbent = best(self._all())
-        parent = incumbent if proposal.parent is None else self._ledger.experiment(self._run, proposal.parent)
+        experiments = self._all()
+        incumbent, known = best(experiments), {e.number: e for e in experiments}
+        parent = incumbent if proposal.parent is None else known.get(proposal.parent)
+        if parent is None:
+            parent, proposal = incumbent, Proposal(None, proposal.title, failure=INVALID_PROPOSAL)
         # a model may write lone surrogates, a scripted file any bytes: neither may stop the run
         source = (proposal.source or "").encode(
             "utf-8", errors="surrogateescape" if _escaped(proposal) else "replace"
         )
         repeat = self._proposer.name == "repeat"
-        seen = set() if repeat else {e.fingerprint for e in self._all() if e.fingerprint}
-        checked = check(source, seen=seen, parent=parent.source)
+        seen = set() if repeat else {e.fingerprint for e in experiments if e.fingerprint}
+        checked = check(source, self._reader, seen=seen, parent=parent.facts)
         verdict: dict[str, Any] = {"state": State.CHECKED}
         if proposal.source is None:
             verdict = {"state": State.FAILED, "status": "proposer_failed", "reason": proposal.failure}
         elif checked.rejection is not None:
             verdict = {"state": State.FAILED, "status": "rejected", "reason": str(checked.rejection)}
         else:
-            verdict["constants_only"] = int(constants_only(proposal.source, parent.source))
+            verdict["constants_only"] = int(constants_only(checked.facts, parent.facts))
         author = proposal.author or self._proposer.name
         self.record(  # with its verdict in one write: a crash must not leave an unchecked script open
             number,
@@ -103,8 +122,9 @@ class ProposalStage:
             now=self._clock.time(),
             source=source,
             source_sha256=hashlib.sha256(source).hexdigest(),
-            fingerprint=checked.fingerprint,
-            nodes=checked.nodes,
+            fingerprint=checked.facts.fingerprint,
+            nodes=checked.facts.nodes,
+            facts=facts_json(checked.facts),
             **{"hypothesis": "", **columns},
         )
 
@@ -114,11 +134,11 @@ class ProposalStage:
             context, proposal = early
             self._tell(proposal)
             incumbent = best(self._all())
-            fitting = on_new_best(proposal, context, incumbent.number, incumbent.source)
+            fitting = on_new_best(proposal, context, incumbent.number, incumbent.source, self._reader)
             if fitting is not None:
                 return fitting
             self._emit("dropped", title=proposal.title, reason="another script became the best meanwhile")
-        proposal = self._proposer.propose(self._context(number))
+        proposal = ask(self._proposer, self._context(number))
         self._tell(proposal)
         return proposal
 

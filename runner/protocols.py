@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sandbox.outcome import Fault
+
+if TYPE_CHECKING:  # facts are made of what is defined here
+    from runner.reader.facts import Constant
 
 
 class TripOutcome(StrEnum):
@@ -60,6 +63,8 @@ SIMPLER = "as good and simpler"
 USED_UP = "the scripted proposals are used up"
 NOTHING_TO_TUNE = "train.py has no constant with a `# tune:` comment (see docs/proposers.md)"
 ALL_TRIED = "every change that came up was tried before"
+PROPOSER_RAISED = "the proposer raised an error"
+INVALID_PROPOSAL = "the proposer returned no valid proposal"
 MONEY_GONE = "the money is gone: another call could cost more than what is left"
 EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED, MONEY_GONE})
 """Failures after which asking again is no use."""
@@ -134,6 +139,8 @@ class PastExperiment:
     margin: float | None = None
     author: str = ""
     fingerprint: str = ""
+    constants: Sequence[Constant] = ()
+    """Its tunable constants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +159,8 @@ class Context:
     notes: str = ""
     """What the agent wrote down for itself in NOTES.md."""
     wall_clock_s: float = 0.0
+    best_constants: Sequence[Constant] = ()
+    """The tunable constants of `best_source`."""
     trainings_left: int = 0
     """At most, counted from constants alone: how long judging took would tell of the hidden text."""
 

@@ -104,4 +104,8 @@ MIGRATIONS = (
     -- from the workspace on: where the workspace was when an older version wrote does not matter any more
     UPDATE attempts SET folder = '.autoresearch/experiments/' || run || '/' || printf('%04d', number) || '/' || attempt;
     """,
+    """
+    ALTER TABLE experiments ADD COLUMN facts TEXT;
+    ALTER TABLE calls ADD COLUMN reading TEXT NOT NULL DEFAULT 'no' CHECK (reading IN ('no', 'begun', 'survived'));
+    """,
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.assemble import assemble
 from runner.check import check
 from runner.protocols import State, Trip, TripOutcome
+from runner.reader.process import shared
 from runner.road import Ids
 from runner.workspace import Config
 
@@ -23,7 +24,7 @@ def attempt(
     progress: Callable[[str], None] = lambda _: None,
 ) -> Trip:
     """Check, train, collect, judge. Raises SandboxError or PrerequisiteMissing when there is nothing to do it with."""
-    checked = check(source)
+    checked = check(source, shared())
     if checked.rejection is not None:
         return Trip(
             outcome=TripOutcome.REJECTED,

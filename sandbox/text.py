@@ -25,10 +25,13 @@ _CONTROLS = re.compile(
     r"\U000e0001\U000e0020-\U000e007f]"
 )
 MAX_LINE = 2000
+_TIMES, _AT_LEAST = 8, 65_536
+"""So much of a text is looked at: eight characters for each that is kept, at least 64 Ki."""
 
 
 def sanitise(raw: bytes | str, *, max_chars: int = 16_000) -> str:
     """The last `max_chars` characters of `raw` as plain text: printable characters, tabs and newlines."""
+    raw = raw[-max(_TIMES * max_chars, _AT_LEAST) :]  # before any pattern sees it
     text = raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else raw
     text = text.encode("utf-8", errors="replace").decode("utf-8", errors="replace")  # lone surrogates
     text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
@@ -39,4 +42,4 @@ def sanitise(raw: bytes | str, *, max_chars: int = 16_000) -> str:
 
 def one_line(raw: bytes | str, *, max_chars: int = 200) -> str:
     """`sanitise`, with all white space folded to single spaces and the beginning kept."""
-    return " ".join(sanitise(raw).split())[:max_chars]
+    return " ".join(sanitise(raw[:_AT_LEAST]).split())[:max_chars]

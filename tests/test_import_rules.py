@@ -103,3 +103,33 @@ def test_modules_stay_short() -> None:
         for path in (ROOT / room).rglob("*.py"):
             limit = 450 if path.name == "train.py" else 400
             assert len(path.read_text().splitlines()) <= limit, path
+
+
+READER = ROOT / "runner" / "reader"
+CHILD_ONLY = {READER / f"{name}.py" for name in ("child", "syntax", "answers", "edits", "differences")}
+
+
+NAMES_OF_MODELS = {ROOT / "runner" / "proposers" / name for name in ("llm_client.py", "price_table.py")}
+"""These compare the name of a model that the user gave with those of a table."""
+
+
+@pytest.mark.parametrize("name", ["ast", "difflib", "libcst", "tokenize", "parso", "symtable", "codeop"])
+def test_only_the_readers_child_parses(name: str) -> None:
+    assert importers(name) - NAMES_OF_MODELS <= CHILD_ONLY
+
+
+def test_nobody_but_the_child_imports_what_reads_texts() -> None:
+    inside = {f"runner.reader.{path.stem}" for path in CHILD_ONLY}
+    for room in HOST:
+        for path in set(modules(room)) - CHILD_ONLY:
+            found = {
+                node.module if isinstance(node, ast.ImportFrom) else alias.name
+                for node in ast.walk(ast.parse(path.read_text()))
+                if isinstance(node, ast.Import | ast.ImportFrom)
+                for alias in node.names
+            }
+            assert found & inside == set(), path
+            calls = {
+                ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
+            }
+            assert not calls & {"compile", "eval", "exec", "ast.parse"}, path

@@ -13,6 +13,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 
@@ -71,8 +72,11 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """`call` is the ledger's number of the call that gave it."""
+
     model: str
     completion: Completion
+    call: int
 
 
 class Caller:
@@ -128,6 +132,10 @@ class Caller:
             raise NoMoney
         raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
 
+    def reading(self, answer: Answer) -> AbstractContextManager[None]:
+        """Around the reading of an answer: one that ends the runner meanwhile is not read again."""
+        return self._ledger.reading(answer.call)
+
     def affordable(self, model: str, prompt_tokens: int) -> bool:
         """Whether an answer of `model` to a prompt of at most so many tokens fits into what is left."""
         spent, most = self._ledger.spent(self._run), self._longest(model)
@@ -148,7 +156,7 @@ class Caller:
             if (unread.number, unread.purpose, unread.about_sha256) == wanted:
                 self._unread.remove(unread)
                 self.tell(Notice("answer_saved", {"model": unread.model, "number": number}))
-                return Answer(unread.model, Completion(unread.answer, unread.finish, None))
+                return Answer(unread.model, Completion(unread.answer, unread.finish, None), unread.id)
         return None
 
     def _ask(
@@ -239,7 +247,7 @@ class Caller:
         said: dict[str, str] = {"answer": _plain(completion.text), "finish": _plain(completion.finish)}
         if usage is None:
             self._ledger.settle_call(call, "unknown", now=now, detail="no usage in the answer", **said)
-            return Answer(model, completion)
+            return Answer(model, completion, call)
         self._ledger.settle_call(
             call,
             "answered",
@@ -252,7 +260,7 @@ class Caller:
             **said,
         )
         self._compare(model, messages, usage, prompt_tokens + most, price.of(usage) - reserved)
-        return Answer(model, completion)
+        return Answer(model, completion, call)
 
     def _compare(
         self, model: str, messages: Sequence[Message], usage: Usage, reserved: int, dearer_usd: float

@@ -9,19 +9,22 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
+import selectors
 import shlex
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import asdict
 
-from runner.check import MAX_BYTES
 from runner.errors import UsageError
+from runner.proposers.titles import title_after
 from runner.protocols import Context, Proposal
+from runner.reader.facts import MAX_SOURCE_BYTES
 from sandbox.text import one_line
 
 SCHEMA = "autoresearch/context/2"
+_PIPE_BYTES, _SAID_BYTES = 1 << 16, 500
 
 
 class CommandProposer:
@@ -51,19 +54,56 @@ class CommandProposer:
         except OSError as error:
             return _failed(f"the command could not be started: {error.strerror}")
         try:
-            answer, said = process.communicate(asked, timeout=self._timeout_s)
-        except subprocess.TimeoutExpired:
+            answer, said = _talk(process, asked, self._timeout_s)
+        except TimeoutError:
             return _failed(f"the command gave no answer within {self._timeout_s:g} s")
         finally:
             _end(process)
         if process.returncode != 0:
-            return _failed(f"the command ended with {process.returncode}: {one_line(said[-500:])}")
+            return _failed(f"the command ended with {process.returncode}: {one_line(said)}")
         if not answer.strip():
             return _failed("the command printed nothing")
-        source = answer[: MAX_BYTES + 1].decode("utf-8", errors="surrogateescape")
-        found = re.search(r"^# title: *(.+)$", source, re.MULTILINE)
-        title = one_line(found.group(1)) if found else f"proposal {context.number}"
+        source = answer.decode("utf-8", errors="surrogateescape")
+        title = title_after("# title:", source) or f"proposal {context.number}"
         return Proposal(source, title, category="command")
+
+
+def _talk(process: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> tuple[bytes, bytes]:
+    """What the process printed: the beginning of its stdout and the end of its stderr. The rest is read and dropped, so
+    that nothing it prints grows the runner. Raises TimeoutError."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    answer, said = bytearray(), bytearray()
+    deadline, to_send = time.monotonic() + timeout_s, memoryview(asked)
+    os.set_blocking(process.stdin.fileno(), False)
+    with selectors.DefaultSelector() as waiting:
+        waiting.register(process.stdin, selectors.EVENT_WRITE)
+        waiting.register(process.stdout, selectors.EVENT_READ)
+        waiting.register(process.stderr, selectors.EVENT_READ)
+        while waiting.get_map():
+            if (left := deadline - time.monotonic()) <= 0:
+                raise TimeoutError
+            for key, _ in waiting.select(left):
+                if key.fileobj is process.stdin:
+                    try:
+                        to_send = to_send[os.write(key.fd, to_send[:_PIPE_BYTES]) :]
+                    except BrokenPipeError:  # it answers without having read all
+                        to_send = to_send[:0]
+                    if not to_send:
+                        waiting.unregister(process.stdin)
+                        process.stdin.close()
+                elif not (part := os.read(key.fd, _PIPE_BYTES)):
+                    waiting.unregister(key.fileobj)
+                elif key.fileobj is process.stdout:
+                    answer += part[: MAX_SOURCE_BYTES + 1 - len(answer)]
+                else:
+                    said = (said + part)[-_SAID_BYTES:]
+    try:
+        process.wait(max(deadline - time.monotonic(), 0.0))
+    except subprocess.TimeoutExpired as error:
+        raise TimeoutError from error
+    return bytes(answer), bytes(said)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

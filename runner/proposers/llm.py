@@ -14,11 +14,14 @@ from dataclasses import replace
 from runner.check import check
 from runner.clock import Clock
 from runner.proposers import prompt
-from runner.proposers.answer import BadAnswer, Read, brief, read
+from runner.proposers.calling import Answer as Answered
 from runner.proposers.calling import Caller, NoMoney, Unavailable
-from runner.proposers.model import Completion, Message
+from runner.proposers.model import Message
 from runner.proposers.prompt import Task
+from runner.proposers.titles import brief
 from runner.protocols import EXHAUSTED, MONEY_GONE, Context, Notice, PastExperiment, Proposal, Proposer
+from runner.reader.facts import MAX_NOTES_CHARS, Answer, BadAnswer, Facts
+from runner.reader.process import Reader, shared
 
 NOTES_TOKENS = 1500
 MAX_BAD_ANSWERS = 3
@@ -48,10 +51,11 @@ class LlmProposer:
         *,
         clock: Clock,
         repairs: int = 1,
+        reader: Reader | None = None,
         to_end: Callable[[], bool] = lambda: False,
     ) -> None:
         self.caller, self._offline, self._clock, self._repairs = caller, offline, clock, repairs
-        self._to_end = to_end
+        self._to_end, self._reader = to_end, reader or shared()
         self._paused_until = float("-inf")
         self._pauses = self._bad_answers = 0
         self._silent = False
@@ -87,10 +91,10 @@ class LlmProposer:
     def _ask(self, context: Context) -> Proposal:
         task = self._task(context)
         deadline = self._clock.monotonic() + context.time_limit_s
-        said: list[Message] = prompt.messages(context, task, self._count, money=self._money())
+        said: list[Message] = prompt.messages(context, task, self._count, self._reader, money=self._money())
         answer = self.caller.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
         try:
-            return self._proposal(self._read(answer.completion, task, context), task, answer.model)
+            return self._proposal(self._read(answer, task, context), task, answer.model)
         except BadAnswer as error:
             if not error.repairable:
                 return self._failed(f"{error}", answer.model)
@@ -100,25 +104,36 @@ class LlmProposer:
             ]
         answer = self.caller.ask(said, number=context.number, purpose="correction", deadline=deadline)
         try:
-            found = read(answer.completion, task.source)  # the loop's own check has the last word
+            found = self._read(answer, task)  # the loop's own check has the last word
         except BadAnswer as error:
             return self._failed(f"{error} (asked twice)", answer.model)
         return self._proposal(found, task, answer.model)
 
-    def _read(self, completion: Completion, task: Task, context: Context) -> Read:
-        """Raises BadAnswer, also for what the loop would reject: its author may correct that at once."""
-        found = read(completion, task.source)
-        if (rejected := self._rejected(found.source, context, parent=task.source)) is not None:
+    def _read(self, answer: Answered, task: Task, context: Context | None = None) -> Answer:
+        """Raises BadAnswer; with the context also for what the loop would reject: its author may correct that at once."""
+        completion = answer.completion
+        if completion.finish == "length":
+            raise BadAnswer("the answer was cut off at the limit of output tokens", repairable=False)
+        if completion.finish in {"content_filter", "refusal"}:
+            raise BadAnswer("the model refused to answer", repairable=False)
+        if not completion.text.strip():
+            raise BadAnswer("the answer is empty", repairable=False)
+        with self.caller.reading(answer):
+            found = self._reader.answer(completion.text, task.source)
+            if context is None:
+                return found
+            rejected = self._rejected(found.source, context, self._reader.facts(task.source))
+        if rejected is not None:
             raise BadAnswer(f"the new train.py is rejected: {rejected}")
         return found
 
-    def _rejected(self, source: str, context: Context, parent: str | None = None) -> str | None:
+    def _rejected(self, source: str, context: Context, parent: Facts | None = None) -> str | None:
         """Why the loop's check would not let this script train."""
         seen = {past.fingerprint for past in context.history if past.fingerprint}
-        checked = check(source.encode(), seen=seen, parent=parent)
+        checked = check(source.encode(), self._reader, seen=seen, parent=parent)
         return f"{checked.rejection} ({checked.detail})" if checked.rejection else None
 
-    def _proposal(self, found: Read, task: Task, model: str) -> Proposal:
+    def _proposal(self, found: Answer, task: Task, model: str) -> Proposal:
         return Proposal(
             found.source,
             task.title_prefix + found.title,
@@ -147,7 +162,7 @@ class LlmProposer:
                 "repair",
                 broken.source,
                 broken.parent,
-                prompt.repair_request(broken, context.best_source),
+                prompt.repair_request(broken, context.best_source, self._reader),
                 f"repair {turn} of #{first}: ",
             )
         idle = _since_keep(context.history)
@@ -208,6 +223,7 @@ class LlmProposer:
 
     def _cut(self, text: str, tokens: int) -> str:
         """The beginning of `text`, within `tokens`."""
+        text = text[:MAX_NOTES_CHARS]
         while text and (count := self._count(text)) > tokens:
             text = text[: min(int(len(text) * tokens / count), len(text) - 1)]
         return text

@@ -14,6 +14,7 @@ from runner.proposers.calling import Answer, Caller, NoMoney, Unavailable
 from runner.proposers.model import Message, at_most
 from runner.proposers.prompt import Task
 from runner.protocols import Context, Notice
+from runner.reader.process import shared
 from runner.spending import Caps
 from runner.workspace import Config, Workspace
 
@@ -90,4 +91,4 @@ def _first_prompt(caller: Caller, workspace: Workspace) -> list[Message]:
     def count(text: str) -> int:
         return caller.client.count(model, [Message("user", text)]) if text else 0
 
-    return prompt.messages(context, task, count, money="")
+    return prompt.messages(context, task, count, shared(), money="")

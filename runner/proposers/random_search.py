@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 
-from runner.proposers.space import ALL_TRIED, ATTEMPTS, NOTHING_TO_TUNE, choose, draw, proposal, tunable
+from runner.proposers.space import ALL_TRIED, ATTEMPTS, NOTHING_TO_TUNE, choose, draw, proposal
 from runner.protocols import Context, Proposal
+from runner.reader.process import Reader, shared
 
 
 class RandomProposer:
@@ -13,16 +14,16 @@ class RandomProposer:
 
     name = "random"
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, reader: Reader | None = None) -> None:
+        self._seed, self._reader = seed, reader or shared()
 
     def propose(self, context: Context) -> Proposal:
-        constants = tunable(context)
+        constants = context.best_constants
         if not constants:
             return NOTHING_TO_TUNE
         rng = random.Random(f"{self._seed}/{context.number}")
         for _ in range(ATTEMPTS):
             values = {constant.name: draw(constant, rng) for constant in choose(constants, rng)}
-            if (found := proposal(context, constants, values)) is not None:
+            if (found := proposal(context, values, self._reader)) is not None:
                 return found
         return ALL_TRIED

@@ -7,13 +7,13 @@ turn comes. One that does not fit there is an experiment that failed, with the r
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from runner.errors import UsageError
-from runner.proposers.answer import BadAnswer, brief, read_text
+from runner.proposers.titles import brief, title_after
 from runner.protocols import USED_UP, Context, Proposal
-from sandbox.text import one_line
+from runner.reader.facts import MAX_ANSWER_CHARS, BadAnswer
+from runner.reader.process import Reader, shared
 
 EDIT = ".edit.md"
 
@@ -23,7 +23,8 @@ class ScriptedProposer:
 
     name = "scripted"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, reader: Reader | None = None) -> None:
+        self._reader = reader or shared()
         self._files = sorted([*folder.glob("*.py"), *folder.glob(f"*{EDIT}")])
         if not self._files:
             raise UsageError(f"scripted:{folder} holds neither a .py nor a {EDIT} file")
@@ -34,24 +35,23 @@ class ScriptedProposer:
             return Proposal(None, "scripted", failure=USED_UP)
         path = self._files[index]
         try:
-            text = path.read_text(encoding="utf-8", errors="surrogateescape")
+            with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+                text = file.read(MAX_ANSWER_CHARS + 1)
         except OSError as error:
             return Proposal(None, path.name, failure=f"{path.name} cannot be read: {error.strerror}")
         if path.name.endswith(EDIT):
-            return edited(text, context.best_source, path.name)
-        found = re.search(r"^# title: *(.+)$", text, re.MULTILINE)
-        return Proposal(text, found.group(1).strip() if found else path.stem, category="scripted")
+            return edited(text, context.best_source, path.name, self._reader)
+        return Proposal(text, title_after("# title:", text) or path.stem, category="scripted")
 
 
-def edited(text: str, parent: str, name: str) -> Proposal:
+def edited(text: str, parent: str, name: str, reader: Reader) -> Proposal:
     """The change that `text`, the content of the file `name`, makes to the script `parent`."""
     try:
-        found = read_text(text, parent)
+        found = reader.answer(text, parent)
     except BadAnswer as error:
-        title = re.search(r"^TITLE: *(.+)$", text, re.MULTILINE)
         return Proposal(
             None,
-            one_line(title.group(1)) if title else name,
+            title_after("TITLE:", text) or name,
             category="scripted",
             failure=f"{name} does not fit: {brief(str(error))}",
         )

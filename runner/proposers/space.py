@@ -3,26 +3,18 @@ into a proposal that was not made before."""
 
 from __future__ import annotations
 
-import functools
 import math
 import random
 from collections.abc import Mapping, Sequence
 
 from runner import protocols
-from runner.check import fingerprint
-from runner.proposers.constants import Constant, Value, find, replace
+from runner.proposers.constants import replace
 from runner.protocols import Context, Proposal
+from runner.reader.facts import Constant, Value
+from runner.reader.process import Reader
 
 ATTEMPTS = 50
 _AT_A_TIME = 5
-
-
-def tunable(context: Context) -> list[Constant]:
-    """The best script's constants; empty when it has none or does not parse."""
-    try:
-        return find(context.best_source)
-    except Exception:  # libcst's parser errors are many, and all mean the same here
-        return []
 
 
 NOTHING_TO_TUNE = Proposal(None, "nothing to tune", failure=protocols.NOTHING_TO_TUNE)
@@ -43,15 +35,17 @@ def draw(constant: Constant, rng: random.Random) -> Value:
     return rounded(constant, rng.uniform(constant.low, constant.high))
 
 
-def proposal(context: Context, constants: Sequence[Constant], values: Mapping[str, Value]) -> Proposal | None:
+def proposal(context: Context, values: Mapping[str, Value], reader: Reader) -> Proposal | None:
     """The change as a proposal; None when it changes nothing or was tried before."""
-    old = {constant.name: constant.value for constant in constants}
+    old = {constant.name: constant.value for constant in context.best_constants}
     changed = {name: value for name, value in values.items() if old.get(name) != value}
     if not changed:
         return None
-    source = replace(context.best_source, changed)
-    if _mark(source) in {_mark(past.source) for past in context.history} | {_mark(context.best_source)}:
+    source = replace(context.best_source, context.best_constants, changed)
+    if any(source == past.source for past in context.history):
         return None
+    if reader.facts(source).fingerprint in {past.fingerprint for past in context.history}:
+        return None  # tried before, written in another way
     title = ", ".join(f"{name} {_short(old[name])} -> {_short(value)}" for name, value in changed.items())
     return Proposal(
         source, title, "Other values of these constants learn more in the same time.", "constants"
@@ -62,10 +56,10 @@ def place(constant: Constant, value: Value) -> float | None:
     """0 to 1 within the constant's range, or the number of the choice; None for what lies outside."""
     if constant.kind == "cat":
         return float(constant.choices.index(value)) if value in constant.choices else None
-    if isinstance(value, str) or not constant.low <= value <= constant.high:
+    if isinstance(value, str | bool) or not constant.low <= value <= constant.high:
         return None
     if constant.kind == "log":
-        return math.log(value / constant.low) / math.log(constant.high / constant.low)
+        return (math.log(value) - math.log(constant.low)) / (math.log(constant.high) - math.log(constant.low))
     return (value - constant.low) / (constant.high - constant.low)
 
 
@@ -74,15 +68,6 @@ def rounded(constant: Constant, value: float) -> Value:
     if constant.kind == "int":
         return int(min(max(round(value), constant.low), constant.high))
     return float(f"{min(max(value, constant.low), constant.high):.3g}")
-
-
-@functools.lru_cache(maxsize=1024)
-def _mark(source: str) -> str | None:
-    """None for what does not parse; whole histories are asked for it again and again."""
-    try:
-        return fingerprint(source)
-    except (SyntaxError, ValueError):
-        return None
 
 
 def _short(value: Value) -> str:

@@ -20,9 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from runner.proposers.constants import Constant, Value, find
-from runner.proposers.space import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, place, proposal, tunable
+from runner.proposers.space import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, place, proposal
 from runner.protocols import Context, Proposal
+from runner.reader.facts import Constant, Value
+from runner.reader.process import Reader, shared
 
 _WARM_UP = 8
 _CANDIDATES = 400
@@ -39,11 +40,11 @@ class TpeProposer:
 
     name = "tpe"
 
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
+    def __init__(self, seed: int, reader: Reader | None = None) -> None:
+        self._seed, self._reader = seed, reader or shared()
 
     def propose(self, context: Context) -> Proposal:
-        constants = tunable(context)
+        constants = context.best_constants
         if not constants:
             return NOTHING_TO_TUNE
         rng = random.Random(f"{self._seed}/{context.number}")
@@ -59,7 +60,7 @@ class TpeProposer:
             change = tuple((constant.name, draw(constant, rng)) for constant in chosen)
             candidates[change] = sum(estimates[name].gain(value) for name, value in change) if warm else 0.0
         for change in sorted(candidates, key=lambda change: -candidates[change]):
-            if (found := proposal(context, constants, dict(change))) is not None:
+            if (found := proposal(context, dict(change), self._reader)) is not None:
                 return found
         return ALL_TRIED
 
@@ -114,15 +115,7 @@ class _Estimate:
 def _trials(context: Context) -> list[Mapping[str, Value]]:
     """The constants of every earlier script, the best first; those that failed come last: they teach where not to go."""
     order = sorted(context.history, key=lambda past: math.inf if past.val_bpb is None else past.val_bpb)
-    return [_values(past.source) for past in order]
-
-
-@functools.lru_cache(maxsize=1024)
-def _values(source: str) -> Mapping[str, Value]:
-    try:
-        return {constant.name: constant.value for constant in find(source)}
-    except Exception:  # libcst's parser errors are many, and all mean the same here
-        return {}
+    return [{constant.name: constant.value for constant in past.constants} for past in order]
 
 
 @functools.lru_cache(maxsize=4096)

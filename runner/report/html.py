@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import difflib
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.ledger import Experiment, Run
 from runner.measured import noise_floor
+from runner.reader.process import shared
 from runner.report.command import reproduce_command
 from sandbox.text import one_line, sanitise
 
@@ -59,11 +59,5 @@ def write_html(path: Path, run: Run, experiments: Sequence[Experiment], plot: Pa
 
 def diff(before: Experiment, after: Experiment) -> str:
     """A unified diff of two train.py files, sanitised."""
-    lines = difflib.unified_diff(
-        before.source.splitlines(),
-        after.source.splitlines(),
-        f"{before.number}/train.py",
-        f"{after.number}/train.py",
-        lineterm="",
-    )
-    return sanitise("\n".join(lines), max_chars=200_000)
+    names = (f"{before.number}/train.py", f"{after.number}/train.py")
+    return sanitise(shared().difference(before.source, after.source, names), max_chars=200_000)

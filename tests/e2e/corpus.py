@@ -30,6 +30,7 @@ from runner.assemble import Rooms, assemble
 from runner.check import check
 from runner.data.tokenizer import load_tokenizer
 from runner.protocols import Trip, TripOutcome
+from runner.reader import process as reader
 from runner.road import OUTPUTS, Ids
 from runner.workspace import Config
 from sandbox import user
@@ -146,7 +147,7 @@ class Arena:
         return self.rooms.engine.client  # type: ignore[attr-defined]
 
     def travel(self, source: bytes, expectation: Expected, folder: Path) -> Trip:
-        checked = check(source)
+        checked = check(source, reader.shared())
         if checked.rejection is not None:
             return Trip(TripOutcome.REJECTED, str(checked.rejection), None, 0.0, 0, "", None, "", folder)
         limits = Limits(

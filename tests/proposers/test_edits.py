@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import pytest
 
-from runner.proposers.answer import BadAnswer, read
-from runner.proposers.edits import BadEdit, apply, find_blocks
-from runner.proposers.model import Completion
 from runner.protocols import Edit
+from runner.reader.facts import Answer, BadAnswer, BadEdit
+from runner.reader.process import shared
 
 SCRIPT = "import jax\n\nLR = 0.1\nEMBED_LR = 0.1\n\n\ndef f(x):\n    y = x + 1\n    return y\n"
+
+
+def apply(source: str, edits: list[Edit]) -> str:
+    return shared().edited(source, edits)
+
+
+def read(text: str, parent: str) -> Answer:
+    return shared().answer(text, parent)
 
 
 def test_a_block_changes_whole_lines_and_nothing_else() -> None:
@@ -56,8 +63,8 @@ def test_characters_that_look_like_line_ends_do_not_move_the_rest() -> None:
      "<<<<<<< SEARCH\nx\n>>>>>>> REPLACE\n", "<<<<<<< SEARCH\n<<<<<<< SEARCH\n"],
 )  # fmt: skip
 def test_a_block_that_is_not_closed_is_refused(text: str) -> None:
-    with pytest.raises(BadEdit):
-        find_blocks(text)
+    with pytest.raises(BadAnswer, match=r"not closed|without its SEARCH"):
+        read(text, SCRIPT)
 
 
 HEADER = (
@@ -67,7 +74,7 @@ BLOCK = "```python\n<<<<<<< SEARCH\nLR = 0.1\n=======\nLR = 0.2\n>>>>>>> REPLACE
 
 
 def test_header_blocks_and_notes_are_read() -> None:
-    found = read(Completion(f"{HEADER}\n{BLOCK}\nNOTES:\n- a\n- b\x1b[31m\n", "stop", None), SCRIPT)
+    found = read(f"{HEADER}\n{BLOCK}\nNOTES:\n- a\n- b\x1b[31m\n", SCRIPT)
     assert (found.title, found.hypothesis, found.category, found.risk) == (
         "wider",
         "because",
@@ -81,9 +88,7 @@ def test_header_blocks_and_notes_are_read() -> None:
 
 
 def test_a_header_that_makes_no_sense_is_not_a_reason_to_lose_an_idea() -> None:
-    found = read(
-        Completion(f"CATEGORY: magic\nEXPECTED_GAIN: 1e999\nRISK: huge\n{BLOCK}", "stop", None), SCRIPT
-    )
+    found = read(f"CATEGORY: magic\nEXPECTED_GAIN: 1e999\nRISK: huge\n{BLOCK}", SCRIPT)
     assert (found.category, found.expected_gain, found.risk, found.title) == ("other", None, "", "untitled")
 
 
@@ -91,31 +96,25 @@ WHOLE = "import jax\nharness.export_model\nharness.save_params\n"
 
 
 def test_a_whole_file_in_one_fence_is_taken() -> None:
-    assert (
-        read(Completion(f"{HEADER}```python\n{WHOLE}x = 1\n```", "stop", None), WHOLE).source
-        == WHOLE + "x = 1\n"
-    )
+    assert read(f"{HEADER}```python\n{WHOLE}x = 1\n```", WHOLE).source == WHOLE + "x = 1\n"
 
 
 @pytest.mark.parametrize(
-    ("text", "finish", "says", "repairable"),
+    ("text", "says"),
     [
-        (f"{HEADER}```python\nx = 1\n```", "stop", "fragment", True),
-        (f"```python\n{WHOLE}a = 1\n```\n```python\n{WHOLE}\n```", "stop", "several", True),
-        (f"```python\n{WHOLE}", "stop", "not closed", True),
-        (f"```\n{WHOLE}```", "stop", "changes nothing", True),
-        ("I would raise the learning rate.", "stop", "neither", True),
-        (BLOCK, "length", "cut off", False),
-        ("", "stop", "empty", False),
-        ("", "content_filter", "refused", False),
+        (f"{HEADER}```python\nx = 1\n```", "fragment"),
+        (f"```python\n{WHOLE}a = 1\n```\n```python\n{WHOLE}\n```", "several"),
+        (f"```python\n{WHOLE}", "not closed"),
+        (f"```\n{WHOLE}```", "changes nothing"),
+        ("I would raise the learning rate.", "neither"),
     ],
 )
-def test_an_answer_without_a_proposal_says_why(text: str, finish: str, says: str, repairable: bool) -> None:
+def test_an_answer_without_a_proposal_says_why(text: str, says: str) -> None:
     with pytest.raises(BadAnswer, match=says) as caught:
-        read(Completion(text, finish, None), WHOLE)
-    assert caught.value.repairable is repairable
+        read(text, WHOLE)
+    assert caught.value.repairable
 
 
 def test_lone_surrogates_do_not_reach_the_script() -> None:
-    found = read(Completion(BLOCK.replace("0.2", "0.2  # \ud800"), "stop", None), SCRIPT)
+    found = read(BLOCK.replace("0.2", "0.2  # \ud800"), SCRIPT)
     assert found.source.encode()

@@ -9,8 +9,10 @@ import pytest
 
 from runner.errors import UsageError
 from runner.proposers import absolute, make_proposer
-from runner.proposers.constants import find, replace
+from runner.proposers.constants import replace as replaced
 from runner.protocols import Context, PastExperiment
+from runner.reader.facts import Constant, Value
+from runner.reader.process import shared
 
 SCRIPT = """\
 # the learning rate
@@ -27,7 +29,31 @@ def f():
 
 
 def context(history: tuple[PastExperiment, ...] = (), number: int = 1, best: str = SCRIPT) -> Context:
-    return Context("memo", best, 2.0, 0.01, history, 1000.0, number)
+    return Context("memo", best, 2.0, 0.01, history, 1000.0, number, best_constants=find(best))
+
+
+def find(source: str) -> Sequence[Constant]:
+    return shared().facts(source).constants
+
+
+def replace(source: str, values: Mapping[str, Value]) -> str:
+    return replaced(source, find(source), values)
+
+
+def past(number: int, score: float | None, source: str, status: str = "discard") -> PastExperiment:
+    facts = shared().facts(source)
+    return PastExperiment(
+        number,
+        "t",
+        "c",
+        status,
+        score,
+        None,
+        source,
+        0,
+        fingerprint=facts.fingerprint,
+        constants=facts.constants,
+    )
 
 
 def test_only_constants_that_say_so_are_tuned() -> None:
@@ -71,11 +97,11 @@ def search(name: str, seed: int, trials: int = 40) -> float:
     for number in range(trials):
         proposal = proposer.propose(context(tuple(history), number + 1, best))
         assert proposal.source is not None
-        assert proposal.source not in {past.source for past in history}
+        assert proposal.source not in {tried.source for tried in history}
         values = {c.name: c.value for c in find(proposal.source)}
         score = abs(math.log10(float(values["LR"]) / 2.0)) + abs(float(values["DEPTH"]) - 7) / 7
         score += abs(float(values["DROP"]) - 0.9) + abs(math.log2(float(values["WIDTH"]) / 128))
-        history.append(PastExperiment(number + 1, "t", "c", "discard", score, None, proposal.source, 0))
+        history.append(past(number + 1, score, proposal.source))
         if score < best_score:
             best, best_score = proposal.source, score
     return best_score
@@ -95,7 +121,7 @@ def changed(source: str | None, best: str = SCRIPT) -> dict[str, float]:
 
 def told(values: Sequence[Mapping[str, float]], scores: Sequence[float | None]) -> tuple[PastExperiment, ...]:
     return tuple(
-        PastExperiment(number, "t", "c", "discard", score, None, replace(SCRIPT, change), 0)
+        past(number, score, replace(SCRIPT, change))
         for number, (change, score) in enumerate(zip(values, scores, strict=True))
     )
 
@@ -107,7 +133,7 @@ def test_tpe_first_goes_to_the_constants_of_which_least_is_known() -> None:
         for number in range(8):
             source = proposer.propose(context(tuple(history), number, script)).source
             seen |= changed(source, script).keys()
-            history.append(PastExperiment(number, "t", "c", "discard", 2.0, None, source or "", 0))
+            history.append(past(number, 2.0, source or ""))
         assert len(seen) == 16, seed
 
 
@@ -137,7 +163,7 @@ def test_tpe_takes_what_another_proposer_made_of_the_script() -> None:
         "",
     )
     history = told([{"DEPTH": depth} for depth in range(1, 9)], [2.0] * 8)
-    history += tuple(PastExperiment(9, "t", "llm", "crash", None, None, source, 0) for source in others)
+    history += tuple(past(9, None, source, "crash") for source in others)
     assert changed(make_proposer("tpe", seed=1).propose(context(history)).source)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.check import constants_only, fingerprint
+from runner.check import constants_only
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.ledger import Ledger
 from runner.proposers import prompt
@@ -32,8 +32,14 @@ from runner.proposers.preflight import check_models
 from runner.proposers.terms import terms_for
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import Context, PastExperiment, Proposal
+from runner.reader.process import shared
 from runner.spending import Caps
 from runner.workspace import Config, Workspace
+
+
+def fingerprint(text: str) -> str:
+    return shared().facts(text).fingerprint
+
 
 SCRIPT = "LR = 1.0  # tune: log 0.1 10\nW = 3\n"
 PRICE = Price(2e-6, 8e-6, 1e-6, 3e-6)
@@ -135,7 +141,8 @@ BASELINE = past(
 
 def context(*history: PastExperiment, **changes: Any) -> Context:
     made = Context("the memo", SCRIPT, 2.0, 0.001, (BASELINE, *history), 3600.0, len(history) + 1)
-    return replace(made, **changes)
+    made = replace(made, **changes)
+    return replace(made, best_constants=shared().facts(made.best_source).constants)
 
 
 def good(replacement: str = "W = 4", notes: str = "") -> Completion:
@@ -534,12 +541,60 @@ def test_hybrid_gives_every_third_trial_to_the_model(tmp_path: Path) -> None:
 
 
 def test_a_change_of_constants_alone_is_known() -> None:
-    assert constants_only("LR = 2\nx = f()\n", "LR = 1\nx = f()\n")
-    assert not constants_only("LR = 1\nx = g()\n", "LR = 1\nx = f()\n")
-    assert not constants_only("LR = 1\n# c\n", "LR = 1\n")
+    assert constants_only(shared().facts("LR = 2\nx = f()\n"), shared().facts("LR = 1\nx = f()\n"))
+    assert not constants_only(shared().facts("LR = 1\nx = g()\n"), shared().facts("LR = 1\nx = f()\n"))
+    assert not constants_only(shared().facts("LR = 1\n# c\n"), shared().facts("LR = 1\n"))
 
 
 def test_the_harness_is_described_from_its_own_source() -> None:
-    api = prompt.harness_api()
+    api = prompt.harness_api(shared())
     assert "def export_model(forward" in api
     assert "_telemetry" not in api
+
+
+# -- an answer is marked before it is read ------------------------------------------------------------------------
+def test_an_answer_whose_reading_ended_the_runner_is_not_read_again(tmp_path: Path) -> None:
+    class Died(BaseException):
+        pass
+
+    class Reader:
+        """Takes the runner with it, as a kill would: nothing after it runs."""
+
+        def signatures(self, text: str) -> str:
+            return ""
+
+        def answer(self, text: str, parent: str) -> None:
+            book = ledger(tmp_path)
+            assert book.unread("r") == []
+            book._db.execute("CREATE TRIGGER dead BEFORE UPDATE ON calls BEGIN SELECT RAISE (IGNORE); END")
+            raise Died
+
+    first = researcher(tmp_path, FakeClient(good()))
+    first._reader = Reader()  # type: ignore[assignment]
+    with pytest.raises(Died):
+        first.propose(context())
+    ledger(tmp_path)._db.execute("DROP TRIGGER dead")
+    client = FakeClient(good("W = 5"))
+    proposal = researcher(tmp_path, client).propose(context())
+    assert len(client.asked) == 1, "the answer that was fatal is left alone, and another is asked for"
+    assert proposal.source == SCRIPT.replace("W = 3", "W = 5")
+
+
+def test_an_answer_that_was_read_and_lost_in_a_crash_is_read_again(tmp_path: Path) -> None:
+    assert researcher(tmp_path, FakeClient(good())).propose(context()).source is not None
+    client = FakeClient(good("W = 5"))
+    proposal = researcher(tmp_path, client).propose(context())
+    assert client.asked == []
+    assert proposal.source == SCRIPT.replace("W = 3", "W = 4")
+
+
+@pytest.mark.parametrize(
+    ("text", "finish", "says"),
+    [("x", "length", "cut off"), ("x", "content_filter", "refused"), (" ", "stop", "empty")],
+)
+def test_an_answer_that_is_none_is_not_asked_for_again(
+    tmp_path: Path, text: str, finish: str, says: str
+) -> None:
+    client = FakeClient(Completion(text, finish, Usage(1, 1)))
+    assert says in researcher(tmp_path, client).propose(context()).failure
+    assert len(client.asked) == 1

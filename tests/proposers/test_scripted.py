@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from runner.check import Rejection, check, fingerprint
+from runner.check import check
 from runner.errors import UsageError
 from runner.proposers.scripted import EDIT, ScriptedProposer, edited
 from runner.protocols import USED_UP, Context, Proposal
+from runner.reader.facts import Rejection
+from runner.reader.process import shared
 from tests.runner.night import Night, source
 
 ROOT = Path(__file__).parents[2]
@@ -75,26 +77,27 @@ def test_at_least_twenty_of_upstreams_ideas_are_there() -> None:
 
 @pytest.mark.parametrize("idea", IDEAS, ids=lambda path: path.name.removesuffix(EDIT))
 def test_an_idea_of_upstreams_fits_the_shipped_train_py(idea: Path) -> None:
-    made = edited(idea.read_text(), TRAIN, idea.name)
+    made = edited(idea.read_text(), TRAIN, idea.name, shared())
     assert made.source is not None, made.failure
     ast.parse(made.source)
     assert made.source != TRAIN
     assert made.category not in {"", "other"} or idea.name == SEED_ONLY
     assert "pstream" in made.hypothesis
-    checked = check(made.source.encode(), seen={fingerprint(TRAIN)}, parent=TRAIN)
+    parent = shared().facts(TRAIN)
+    checked = check(made.source.encode(), shared(), seen={parent.fingerprint}, parent=parent)
     wanted = Rejection.SEED_ONLY if idea.name == SEED_ONLY else None
     assert checked.rejection == wanted, "the seed is the host's; everything else is new"
 
 
 def test_no_idea_of_upstreams_is_there_twice() -> None:
-    made = [edited(idea.read_text(), TRAIN, idea.name).source or "" for idea in IDEAS]
-    assert len({fingerprint(text) for text in made}) == len(IDEAS)
+    made = [edited(idea.read_text(), TRAIN, idea.name, shared()).source or "" for idea in IDEAS]
+    assert len({shared().facts(text).fingerprint for text in made}) == len(IDEAS)
 
 
 def test_they_fit_on_top_of_each_other_so_an_early_keep_does_not_shut_out_the_rest() -> None:
     best = TRAIN
     for idea in IDEAS:
-        made = edited(idea.read_text(), best, idea.name)
+        made = edited(idea.read_text(), best, idea.name, shared())
         assert made.source is not None, made.failure
         best = made.source
     ast.parse(best)

@@ -9,6 +9,7 @@ from night import Clock, Night, source
 
 from runner.ahead import Ahead, Wait, in_thread, on_new_best
 from runner.protocols import Context, Edit, Proposal
+from runner.reader.process import shared
 
 MODEL_S, TRAIN_S = 60.0, 300.0
 
@@ -95,9 +96,9 @@ THEN = Context("", "LR = 1\nW = 3\n", 2.0, None, best_number=4)
 def test_a_proposal_made_on_an_older_best_is_applied_to_the_new_one_or_dropped(
     proposal: Proposal, becomes: str | None
 ) -> None:
-    found = on_new_best(proposal, THEN, 5, "LR = 1\nW = 5\n")
+    found = on_new_best(proposal, THEN, 5, "LR = 1\nW = 5\n", shared())
     assert (found.source if found else None) == becomes
-    assert on_new_best(proposal, THEN, 4, THEN.best_source) is proposal
+    assert on_new_best(proposal, THEN, 4, THEN.best_source, shared()) is proposal
 
 
 def test_a_dropped_proposal_is_an_event_and_another_is_asked_for(tmp_path: Path) -> None:

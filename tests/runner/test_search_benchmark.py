@@ -16,8 +16,8 @@ from night import Night, source
 from benchmarks import search, search_table
 from benchmarks.search import Plan, drive, next_command, preset
 from runner.errors import NothingEvaluated, UsageError
-from runner.proposers.constants import find
 from runner.protocols import Event
+from runner.reader.process import shared
 
 BETTER, WORSE = source(1.9, "a = [1, 2, 3]\n"), source(2.2, "a = [1, 2, 3]\n")
 WORST = source(2.3, "a = [1, 2, 3]\n")
@@ -211,7 +211,9 @@ def test_the_promises_hold_or_are_named(tmp_path: Path) -> None:
 
 def test_the_preset_fits_the_present_train_py() -> None:
     shipped = (search.ROOT / "trainer_jax" / "train.py").read_text()
-    before, after = ({c.name: c for c in find(text)} for text in (shipped, preset(shipped)))
+    before, after = (
+        {c.name: c for c in shared().facts(text).constants} for text in (shipped, preset(shipped))
+    )
     assert set(before) - set(after) == {"MAX_EPOCHS"}, "a proposer could buy more training"
     assert after["UNEMBED_LR"].value == 0.004
     assert after["UNEMBED_LR"].high == before["UNEMBED_LR"].high

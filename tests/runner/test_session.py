@@ -96,6 +96,7 @@ def test_events_of_a_model_in_trouble_are_lines_for_programs(
 def test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_resume(
     night: Night, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
     with serving([Error(404), Say("yes"), *STEPS]) as provider:
         for resume, code in ((False, 3), (True, 0)):
             go = replace(OPTIONS, max_experiments=1, resume=resume)
@@ -111,7 +112,7 @@ def test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_r
 
 def test_a_limit_that_no_answer_fits_into_ends_before_the_baseline(night: Night) -> None:
     with serving(STEPS) as provider:
-        go = replace(OPTIONS, max_usd=0.001)
+        go = replace(OPTIONS, max_usd=0.02)  # the small question would fit
         assert guarded(lambda: session(night.workspace, config(provider), go, display="none"), []) == 7
         assert provider.requests == []
     assert night.engine.jobs == []
