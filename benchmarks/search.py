@@ -91,13 +91,13 @@ def preset(source: str) -> str:
 
 def prepare_data(folder: Path) -> None:
     """The default text, once. Raises DataError or PrerequisiteMissing."""
-    from runner.build import fill_wheelhouse
+    from runner.build import fill_text_wheels
     from runner.data import prepare
 
     prepare(
         "default",
         folder,
-        wheelhouse=fill_wheelhouse("cpu", _say),
+        wheels=fill_text_wheels(_say),
         vocab_size=VOCABULARY,
         seq_len=ROW,
         val_bytes=HELD_OUT_BYTES,

@@ -36,6 +36,8 @@ class Rooms:
     unheld: Callable[[], str]
     """Tries the limits on the real engine, some seconds: why a run must not be left alone on it; empty when all hold."""
     conditions: Conditions = field(default_factory=Conditions)
+    out_of_reach: Callable[[str], None] = lambda _: None
+    """Raises DataError when held-out text lies in an image (a content id); done for the candidate's already."""
 
 
 def default_data(variant: str) -> Path:
@@ -52,19 +54,40 @@ def connect(config: Config) -> DockerEngine:
     return DockerEngine.connect(runtime=config.runtime or None)
 
 
-def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | None = None) -> Rooms:
-    """Raises SandboxError, PrerequisiteMissing or DataCorrupt, each with what to do."""
+def searched_folder() -> Path:
+    """What was searched for held-out text and found clean is remembered here."""
+    from runner.build import cache_folder
+
+    return cache_folder() / "searched"
+
+
+def assemble(
+    config: Config,
+    *,
+    data: Path | None = None,
+    wall_clock_s: float | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Rooms:
+    """Raises SandboxError, PrerequisiteMissing or DataCorrupt, each with what to do. The data stay locked against being
+    replaced as long as the rooms are there."""
     from judge.heldout import load
     from judge.judge import Judge, JudgeLimits
     from runner.build import find_images
-    from runner.data.manifest import load_manifest
+    from runner.data.in_use import DataInUse
+    from runner.data.reach import Searched
     from runner.road import Road
     from sandbox.prereqs import unheld
 
     folder = data or (Path(config.data) if config.data else default_data(config.variant))
-    load_manifest(folder)
+    data_in_use = DataInUse(folder)
+    folder = data_in_use.folder
     engine = connect(config)
     images = find_images(engine, config.variant)
+
+    def out_of_reach(image: str) -> None:
+        Searched(engine, image, searched_folder(), progress).require_unseen(folder)
+
+    out_of_reach(images.candidate.id)
     memory = int(config.memory_gb * GIB)
     judge = Judge(
         engine,
@@ -83,6 +106,7 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
         train_data=folder / "train",
         limits=limits,
         preset="gpu" if config.gpus else "cpu",
+        require_ready=data_in_use.require_unchanged,
     )
     if config.compile_check != "off":
         from runner.compile_check import checked
@@ -94,7 +118,9 @@ def assemble(config: Config, *, data: Path | None = None, wall_clock_s: float | 
         cpu_model=cpu_model(),
         judge_wall_clock_s=parse_duration(config.judge_wall_clock),
     )
-    return Rooms(engine, images, folder, road, lambda: unheld(engine, images.candidate.id), conditions)
+    return Rooms(
+        engine, images, folder, road, lambda: unheld(engine, images.candidate.id), conditions, out_of_reach
+    )
 
 
 def cpu_model() -> str:

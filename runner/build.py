@@ -86,29 +86,45 @@ def missing_wheels(lock: str, folder: Path) -> list[str]:
 
 
 def fill_wheelhouse(variant: str, progress: Progress) -> Path:
-    """Download what the lock names and the wheelhouse lacks; pip checks every hash.
+    """Download what the image's lock names and the wheelhouse lacks; pip checks every hash.
 
     Raises PrerequisiteMissing when a wheel cannot be had.
     """
-    lock, folder = lock_file(variant), wheelhouse_folder(variant)
+    return _fill(lock_file(variant), wheelhouse_folder(variant), f"the {variant} image", progress)
+
+
+def fill_text_wheels(progress: Progress) -> Path:
+    """The same for the wheels that the default text is read from. They are installed nowhere."""
+    return _fill(
+        REPOSITORY / "requirements" / "text.lock",
+        cache_folder() / "wheelhouse" / "text",
+        "the default text",
+        progress,
+    )
+
+
+def _fill(lock: Path, folder: Path, purpose: str, progress: Progress) -> Path:
+    if not lock.is_file():
+        raise PrerequisiteMissing(
+            f"{lock.name} is not beside the package; install autoresearch from its repository with script/bootstrap"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     missing = missing_wheels(lock.read_text(), folder)
-    if not missing:
-        return folder
-    progress(f"downloading {len(missing)} wheels for the {variant} image")
-    machine = platform.machine()
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in (28, 27, 26, 24, 17)]
-    command = [
-        *(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"),
-        *("--only-binary=:all:", "--implementation", "cp", "--python-version", IMAGE_PYTHON),
-        *(word for name in [*platforms, f"manylinux2014_{machine}"] for word in ("--platform", name)),
-        *("--dest", str(folder), "--requirement", str(lock)),
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    still = missing_wheels(lock.read_text(), folder)
-    if result.returncode or still:
-        last = (result.stderr.strip().splitlines() or [f"missing: {', '.join(still)}"])[-1]
-        raise PrerequisiteMissing(f"could not fill the wheelhouse from {lock.name}: {last}")
+    if missing:
+        progress(f"downloading {len(missing)} wheels for {purpose}")
+        machine = platform.machine()
+        platforms = [f"manylinux_2_{minor}_{machine}" for minor in (28, 27, 26, 24, 17)]
+        command = [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps"),
+            *("--only-binary=:all:", "--implementation", "cp", "--python-version", IMAGE_PYTHON),
+            *(word for name in [*platforms, f"manylinux2014_{machine}"] for word in ("--platform", name)),
+            *("--dest", str(folder), "--requirement", str(lock)),
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        still = missing_wheels(lock.read_text(), folder)
+        if result.returncode or still:
+            last = (result.stderr.strip().splitlines() or [f"missing: {', '.join(still)}"])[-1]
+            raise PrerequisiteMissing(f"could not fill the wheelhouse from {lock.name}: {last}")
     for path in folder.glob("*.whl"):
         if _sha256(path) not in frozenset().union(*locked_hashes(lock.read_text()).values()):
             path.unlink()  # of an older lock

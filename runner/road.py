@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,8 @@ class Road:
     preset: str = "cpu"
     told_wall_clock_s: float | None = None
     """What a script is told its wall clock is, where that is not the limit: a replay may take longer. None: the limit."""
+    require_ready: Callable[[], None] = lambda: None
+    """Called before every training; raises RunnerError when what a script meets is no longer what it was."""
 
     @property
     def longest_training_s(self) -> float:
@@ -100,9 +103,10 @@ class Road:
         """Train `source` in container A and judge what it hands over. `folder` must be new; it keeps the copies.
 
         `replay` is a tape of clock answers (clock.f64) to be played back, `reference` the POSITIONS file of the best script's
-        attempt. Raises nothing for what a script,
-        the engine or the judge did: that is the outcome.
+        attempt. Raises nothing for what a script, the engine or the judge did: that is the outcome. What `require_ready`
+        raises is nobody's outcome.
         """
+        self.require_ready()
         folder.mkdir(parents=True, mode=0o755)
         script = folder / "train.py"
         script.write_bytes(source)

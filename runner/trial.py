@@ -37,7 +37,7 @@ def attempt(
             log_tail=checked.detail,
             folder=folder,
         )
-    rooms = assemble(config)
+    rooms = assemble(config, progress=progress)
 
     def say(state: State) -> None:
         progress(str(state))

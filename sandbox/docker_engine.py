@@ -11,14 +11,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, images, launcher, podman, reaper, user
+from sandbox import collect, image_files, images, launcher, podman, reaper, user
 from sandbox.client import Client
 from sandbox.deadline import Death, Watch
 from sandbox.dialect import Dialect, detect
@@ -252,6 +252,9 @@ class DockerEngine:
 
     def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
         return images.with_labels(self.client, labels)
+
+    def image_archive(self, image_id: str) -> AbstractContextManager[IO[bytes]]:
+        return image_files.archive(self.client, image_id, owner=str(self._owner), now=self._now())
 
     def remove_image(self, image_id: str) -> None:
         images.remove(self.client, image_id)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from sandbox.outcome import Outcome
 from sandbox.spec import Job
@@ -92,6 +93,11 @@ class Engine(Protocol):
 
     def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
         """All images that carry all these labels."""
+        ...
+
+    def image_archive(self, image_id: str) -> AbstractContextManager[IO[bytes]]:
+        """A tar stream of every file that a container of this image would find, to be read as data. No container of it
+        runs. Raises ImageMissing or SandboxError."""
         ...
 
     def remove_image(self, image_id: str) -> None:

@@ -15,15 +15,20 @@ kept, and everything else is removed. `tests/conformance` holds it to the same p
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import shutil
 import stat
+import tarfile
+import tempfile
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
 from sandbox.inputs import unreadable
@@ -94,6 +99,7 @@ class FakeEngine:
         self._registry = dict(registry or {})
         self._now = now
         self._memory = _Memory()
+        self._files: dict[str, dict[str, bytes]] = {}
         self._faults: dict[Point, deque[BaseException | Ending]] = defaultdict(deque)
 
     def inject(self, point: Point, fault: BaseException | Ending) -> None:
@@ -169,7 +175,9 @@ class FakeEngine:
             digest.update(name.encode() + b"\0")
             for block in _contents(content):
                 digest.update(hashlib.sha256(block).digest())
-        return self._keep(Image(f"sha256:{digest.hexdigest()}", tuple(context.tags), dict(context.labels)))
+        identifier = f"sha256:{digest.hexdigest()}"
+        self._files[identifier] = {n: b"".join(_contents(content)) for n, content in context.files.items()}
+        return self._keep(Image(identifier, tuple(context.tags), dict(context.labels)))
 
     def pull(self, reference: str) -> Image:
         if reference not in self._registry:
@@ -188,6 +196,19 @@ class FakeEngine:
 
     def images(self, labels: Mapping[str, str]) -> Sequence[Image]:
         return [image for image in self._memory.images.values() if labels.items() <= image.labels.items()]
+
+    @contextmanager
+    def image_archive(self, image_id: str) -> Iterator[IO[bytes]]:
+        """Of an image that was built here: the files of its context."""
+        self.image(image_id)
+        with tempfile.TemporaryFile() as archive:
+            with tarfile.open(fileobj=archive, mode="w") as tar:
+                for name, content in self._files.get(image_id, {}).items():
+                    member = tarfile.TarInfo(name)
+                    member.size = len(content)
+                    tar.addfile(member, io.BytesIO(content))
+            archive.seek(0)
+            yield archive
 
     def remove_image(self, image_id: str) -> None:
         self._memory.images.pop(image_id, None)

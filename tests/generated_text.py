@@ -72,8 +72,10 @@ class Language:
         return "".join(parts)
 
 
-def write(folder: Path, total: int = 1_500_000, size: int = 4_000, seed: int = 7) -> None:
+LANGUAGE = Language()
+
+
+def write(folder: Path, total: int = 1_500_000, size: int = 4_000) -> None:
     """`total` bytes of it as .txt files of about `size` bytes."""
-    language = Language(seed)
     for number in range(total // size):
-        (folder / f"{number:04}.txt").write_text(language.document(size, seed * 1_000_003 + number))
+        (folder / f"{number:04}.txt").write_text(LANGUAGE.document(size, number))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,9 +13,13 @@ from runner import workspace as workspaces
 from runner.cli.output import envelope, failed, say
 from runner.workspace import Config
 
+if TYPE_CHECKING:
+    from runner.data.reach import Searched
+
 data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 _FREE_DISK_GB = 5.0
+_SHARDS = 8
 
 
 def init(folder: Annotated[Path, typer.Argument(help="A new folder, or one without these files.")]) -> None:
@@ -47,36 +51,50 @@ def build(
 @data_app.command("prepare")
 def data_prepare(
     dataset: Annotated[
-        str, typer.Option(help="default, climbmix, or a .txt/.jsonl/.parquet file or folder.")
+        str,
+        typer.Option(
+            help="default, climbmix, or a file or folder: .txt, .md, .json, .jsonl, .csv, .parquet, compressed or not."
+        ),
     ] = "default",
     out: Annotated[Path | None, typer.Option(help="Where to; the default is where `run` looks.")] = None,
     variant: Annotated[
         str, typer.Option(help="cpu (short rows, small vocabulary), cuda12 or cuda13.")
     ] = "cpu",
+    text_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the text of a record is, if not in text, content or messages: body, data.text."
+        ),
+    ] = None,
     vocab_size: Annotated[int | None, typer.Option(help="Tokens, BOS included: 257 to 65536.")] = None,
     seq_len: Annotated[int | None, typer.Option(help="Tokens per row.")] = None,
-    shards: Annotated[int, typer.Option(help="climbmix: how many training shards.")] = 8,
+    shards: Annotated[int, typer.Option(help="climbmix: how many training shards.")] = _SHARDS,
     json: Json = False,
 ) -> None:
     """Make token shards, tokenizer and manifest; nothing is done when they are there already."""
-    from runner.build import fill_wheelhouse
+    from runner.build import VARIANTS, fill_text_wheels
     from runner.data import prepare
     from runner.errors import UsageError
 
+    if variant not in VARIANTS:
+        raise UsageError(f"--variant must be one of {', '.join(VARIANTS)}")
     small = variant == "cpu"
     vocabulary = vocab_size or (assemble.CPU_VOCABULARY if small else assemble.GPU_VOCABULARY)
     length = seq_len or (assemble.CPU_SEQUENCE if small else assemble.GPU_SEQUENCE)
     if not (257 <= vocabulary <= 65536 and 8 <= length <= 65536):
         raise UsageError("--vocab-size must be between 257 and 65536 and --seq-len between 8 and 65536")
-    name = f"{Path(dataset).stem}-{'cpu' if small else 'gpu'}"
-    folder = out or assemble.default_data(variant).with_name(name)
+    folder = out or assemble.default_data(variant).with_name(
+        _folder_name(dataset, text_column, small, vocab_size, seq_len, shards)
+    )
     manifest = prepare(
         dataset,
         folder,
-        wheelhouse=fill_wheelhouse(variant, say) if dataset == "default" else None,
+        wheels=fill_text_wheels(say) if dataset == "default" else None,
         shards=shards,
+        column=text_column,
         vocab_size=vocabulary,
         seq_len=length,
+        image=_image(variant),
         progress=say,
     )
     if json:
@@ -85,12 +103,52 @@ def data_prepare(
             for split, s in manifest.splits.items()
         }
         envelope(
-            "data", folder=str(folder), vocab_size=manifest.vocab_size, seq_len=manifest.seq_len, splits=sizes
+            "data",
+            folder=str(folder),
+            vocab_size=manifest.vocab_size,
+            seq_len=manifest.seq_len,
+            splits=sizes,
+            skipped=manifest.skipped,
+            shared_bytes=manifest.shared_bytes,
         )
     else:
         for split, size in manifest.splits.items():
             print(f"{split:5}  {size.documents} documents  {size.tokens} tokens  {size.bytes} bytes")
         print(folder)
+
+
+def _folder_name(
+    dataset: str, column: str | None, small: bool, vocab_size: int | None, seq_len: int | None, shards: int
+) -> str:
+    """A name that no other data set of this machine has: a path is known by its digest, a size that is not the usual one
+    is named."""
+    import hashlib
+
+    name = dataset
+    if dataset not in {"default", "climbmix"}:
+        path = Path(dataset).resolve()
+        digest = hashlib.sha256(f"{path}\n{column or ''}".encode(errors="surrogateescape")).hexdigest()
+        name = f"{path.name}-{digest[:8]}"
+    parts = [name, "cpu" if small else "gpu"]
+    parts += [f"v{vocab_size}"] if vocab_size else []
+    parts += [f"t{seq_len}"] if seq_len else []
+    parts += [f"s{shards}"] if dataset == "climbmix" and shards != _SHARDS else []
+    return "-".join(parts)
+
+
+def _image(variant: str) -> Searched | None:
+    """The candidate's image, to be searched for held-out text; None where there is none yet. A run searches its own."""
+    from runner.build import find_images
+    from runner.data.reach import Searched
+    from sandbox.engine import SandboxError
+
+    try:
+        engine = assemble.connect(Config())
+        image = find_images(engine, variant).candidate.id
+    except SandboxError:
+        say("there is no candidate image to be searched for held-out text; the first run will search it")
+        return None
+    return Searched(engine, image, assemble.searched_folder(), say)
 
 
 @data_app.command("verify")

@@ -71,6 +71,7 @@ def reproduce(
     rooms = assemble.assemble(_as_kept(config, facts), data=folder)
 
     def road_for(image: str, wall_clock_s: float) -> Road:
+        rooms.out_of_reach(image)
         return replace(rooms.road, image=image, limits=replace(rooms.road.limits, wall_clock_s=wall_clock_s))
 
     say(f"running {tag} again under the same limits")

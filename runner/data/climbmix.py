@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from runner.data import sources
+from runner.data import cutting, formats, sources
 from runner.data.errors import DataError
+from runner.data.skipped import Skipped
 
 REPOSITORY = "karpathy/climbmix-400b-shuffle"
 LAST_SHARD = 6542
@@ -34,11 +35,19 @@ def corpus(folder: Path, shards: int, progress: Callable[[str], None]) -> source
         progress(f"fetching {name}")
         digests[name] = fetch(_url(name), folder / name)
 
-    def documents() -> Iterator[str]:
-        for name in names:  # the pinned shard comes last, and splits are cut in order
-            yield from sources._parquet(folder / name)
+    skipped = Skipped()
 
-    return sources.Corpus("climbmix", documents, digests, ordered=True)
+    def pieces() -> Iterator[sources.Piece]:
+        number = 0
+        for name in names:
+            last = name == names[-1]
+            for chunks in formats.documents(folder / name, name, None, skipped):
+                number += 1
+                for text in cutting.pieces(chunks):
+                    # of the pinned shard every second document is for testing
+                    yield sources.Piece(number, text, ("val", "test")[number % 2] if last else "train")
+
+    return sources.Corpus("climbmix", pieces, digests, skipped)
 
 
 def fetch(url: str, path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class Manifest:
     """Relative path -> {"sha256": hex, "bytes": int}."""
     sources: Mapping[str, str]
     """What it was made from: name -> SHA-256 (hex)."""
+    skipped: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What was left out or mended: reason -> {"count": n, "first": [names]}."""
+    shared_bytes: int = 0
+    """How much was cut from what is held out, because a candidate could read it elsewhere."""
 
     def write(self, folder: Path) -> None:
         (folder / "manifest.json").write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n")
@@ -60,8 +64,10 @@ def load_manifest(folder: Path) -> Manifest:
         return Manifest(**content)
     except FileNotFoundError:
         raise DataError(f"there is no prepared data in {folder}; run `autoresearch data prepare`") from None
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{path} is not a data manifest; run `autoresearch data prepare` again") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not a data manifest; remove {folder} and run `autoresearch data prepare`"
+        ) from error
 
 
 def file_entry(path: Path) -> dict[str, Any]:

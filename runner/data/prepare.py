@@ -1,178 +1,199 @@
-"""From documents to a data set: drop duplicates, split, train the tokenizer, encode, write, hash.
+"""From documents to a data set: read, drop duplicates, split, cut what is shared, train the tokenizer, encode, hash.
 
-Made in a temporary folder and renamed at the end: there is never half a data set.
+Text goes to disk as it is read and is mapped from there; no step holds more than a few megabytes of it in memory. The data
+set is made beside its folder and renamed at the end: there is never half of one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from runner.data import climbmix, croissant, sources, tokenizer
+from runner.data import climbmix, croissant, destination, sources, text_wheels, tokenizer
+from runner.data.apart import LONGEST, hold_apart
 from runner.data.errors import DataError
-from runner.data.manifest import Manifest, Split, file_entry, load_manifest, verify
+from runner.data.manifest import Manifest, file_entry, load_manifest, verify
+from runner.data.reach import Searched
+from runner.data.skipped import Why
+from runner.data.spill import Spill
+from runner.data.splitting import split
+from runner.data.writing import write_split, write_tables
 
-_FORMAT = 1
+_FORMAT = 2
 _TOKENIZER_BYTES = 20_000_000
-_HELD_OUT_SHARE = 0.05
 Progress = Callable[[str], None]
 
 
 def prepare(
     source: str,
-    destination: Path,
+    folder: Path,
     *,
-    wheelhouse: Path | None = None,
+    wheels: Path | None = None,
     shards: int = 1,
+    column: str | None = None,
     vocab_size: int = 8192,
     seq_len: int = 2048,
     val_bytes: int = 500_000,
     test_bytes: int = 500_000,
+    image: Searched | None = None,
     progress: Progress = print,
 ) -> Manifest:
-    """Make `destination` hold `source`: "default", "climbmix", or a path. Idempotent; raises DataError.
+    """Make `folder` hold `source`: "default" (the text of `wheels`), "climbmix", or a path. Idempotent; raises DataError.
 
-    `val_bytes` and `test_bytes` are upper bounds; neither takes more than 5 % of the text.
+    `val_bytes` and `test_bytes` are upper bounds; neither takes more than 5 % of the text. Held-out text that lies in
+    `image`, the candidate's, is cut like text that lies in train; the default data must be the same everywhere, so there
+    it is an error.
     """
-    corpus = _corpus(source, wheelhouse, shards, destination, progress)
-    settings = [
-        _FORMAT,
-        corpus.name,
-        sorted(corpus.sources.items()),
-        vocab_size,
-        seq_len,
-        val_bytes,
-        test_bytes,
-    ]
-    recipe = hashlib.sha256(json.dumps(settings).encode()).hexdigest()
-    if (destination / "manifest.json").exists():
-        manifest = load_manifest(destination)
-        if manifest.recipe == recipe and not verify(destination):
-            progress(f"{destination} is up to date")
+    local = source not in {"default", "climbmix"}
+    folder = folder.resolve()
+    destination.refuse_what_is_not_ours(folder, Path(source) if local else None)
+    with destination.turn(folder, progress):
+        destination.refuse_what_is_not_ours(folder, None)  # another one may have been at work while we waited
+        corpus = _corpus(source, wheels, shards, column, folder, progress)
+        settings = [
+            corpus.name,
+            sorted(corpus.sources.items()),
+            column,
+            vocab_size,
+            seq_len,
+            val_bytes,
+            test_bytes,
+        ]
+        recipe = hashlib.sha256(json.dumps([_FORMAT, *settings]).encode()).hexdigest()
+        if (manifest := _ready(folder, recipe, image)) is not None:
+            progress(f"{folder} is up to date")
             return manifest
-    progress(f"reading {corpus.name}")
-    splits = split(
-        list(corpus.documents()), ordered=corpus.ordered, val_bytes=val_bytes, test_bytes=test_bytes
-    )
-    progress(f"training a tokenizer of {vocab_size} tokens")
-    table = tokenizer.train(_sample(splits["train"], _TOKENIZER_BYTES), vocab_size)
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    partial = destination.with_name(f".{destination.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+        with destination.partial(folder) as made:
+            _make(
+                made,
+                corpus,
+                image if local else None,
+                vocab_size,
+                seq_len,
+                val_bytes,
+                test_bytes,
+                recipe,
+                progress,
+            )
+            if image is not None:
+                image.require_unseen(made)
+            destination.put(made, folder)
+    return load_manifest(folder)
+
+
+def _ready(folder: Path, recipe: str, image: Searched | None) -> Manifest | None:
     try:
-        sizes = _write(partial, table, splits, seq_len, progress)
-        files = {
-            str(p.relative_to(partial)): file_entry(p) for p in sorted(partial.rglob("*")) if p.is_file()
+        manifest = load_manifest(folder)
+        if manifest.recipe != recipe or verify(folder):
+            return None
+        if image is not None:
+            image.require_unseen(folder)
+    except DataError:
+        return None
+    return manifest
+
+
+def _make(
+    made: Path,
+    corpus: sources.Corpus,
+    image: Searched | None,
+    vocab_size: int,
+    seq_len: int,
+    val_bytes: int,
+    test_bytes: int,
+    recipe: str,
+    progress: Progress,
+) -> None:
+    progress(f"reading {corpus.name}")
+    spill = Spill(made / "text.partial")
+    try:
+        for piece in corpus.pieces():
+            spill.add(*piece)
+        spill.finish(corpus.skipped)
+        for sentence in corpus.skipped.sentences():
+            progress(f"left out or mended: {sentence}")
+        chosen = split(spill, val_bytes=val_bytes, test_bytes=test_bytes)
+        runs = spill.runs(chosen["train"], LONGEST)
+        if not runs or not len(chosen["val"]) or not len(chosen["test"]):
+            raise DataError(_too_little(spill, corpus))
+        limits = {"val": val_bytes, "test": test_bytes}
+        apart = hold_apart(
+            spill, chosen, runs, image.contents() if image else (), limits, made / "cut.partial", progress
+        )
+        spill, runs, held_out, cut = apart.spill, [*apart.runs], apart.held_out, apart.cut
+        progress(f"training a tokenizer of {vocab_size} tokens")
+        table = tokenizer.train(_sample(spill, runs, _TOKENIZER_BYTES), vocab_size)
+        progress(f"encoding {len(runs)} documents for training")
+        sizes = {
+            "train": write_split(
+                made / "train", table, (spill.text(first, last) for first, last in runs), held_out=False
+            )
         }
-        manifest = Manifest(
-            name=corpus.name,
-            source=source if source in {"default", "climbmix"} else corpus.name,
-            recipe=recipe,
-            vocab_size=table.vocab_size,
-            seq_len=seq_len,
-            bos_id=table.bos_id,
-            pattern=table.pattern,
-            splits=sizes,
-            files=files,
-            sources=corpus.sources,
-        )
-        croissant.write(partial / "croissant.json", manifest)
-        manifest.write(partial)
-        shutil.rmtree(destination, ignore_errors=True)
-        partial.replace(destination)
+        for name, texts in held_out.items():
+            sizes[name] = write_split(made / "heldout" / name, table, texts, held_out=True)
+        write_tables(made, table, sizes["train"], seq_len)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return load_manifest(destination)
+        spill.close()
+        for name in ("text.partial", "cut.partial"):
+            (made / name).unlink(missing_ok=True)
+    manifest = Manifest(
+        name=corpus.name,
+        source=corpus.name,
+        recipe=recipe,
+        vocab_size=table.vocab_size,
+        seq_len=seq_len,
+        bos_id=table.bos_id,
+        pattern=table.pattern,
+        splits=sizes,
+        files={
+            str(path.relative_to(made)): file_entry(path)
+            for part in ("train", "heldout")
+            for path in sorted((made / part).rglob("*"))
+            if path.is_file()
+        },
+        sources=corpus.sources,
+        skipped=corpus.skipped.as_json(),
+        shared_bytes=cut,
+    )
+    croissant.write(made / "croissant.json", manifest)
+    manifest.write(made)
 
 
-def split(
-    documents: Sequence[str], *, ordered: bool, val_bytes: int, test_bytes: int
-) -> dict[str, list[str]]:
-    """train, val and test, with no document in two of them and none twice.
-
-    One long text is cut in order (train first, test last); independent documents by their SHA-256, which does
-    not depend on the order they came in. Raises DataError when there is too little to split.
-    """
-    unique = {hashlib.sha256(text.encode()).digest(): text for text in reversed(documents) if text}
-    texts = list(reversed(unique.values())) if ordered else [unique[digest] for digest in sorted(unique)]
-    total = sum(len(text.encode()) for text in texts)
-    held_out: dict[str, list[str]] = {}
-    for name, limit in (("test", test_bytes), ("val", val_bytes)):
-        budget = room = min(limit, int(total * _HELD_OUT_SHARE))
-        taken: list[str] = []
-        for index in range(len(texts) - 1, -1, -1):
-            size = len(texts[index].encode())
-            if size <= room and (ordered or size <= budget // 4):  # no single document may dominate a split
-                taken.append(texts.pop(index))
-                room -= size
-            elif ordered or room < budget // 50:
-                break
-        held_out[name] = taken[::-1]
-    if not (texts and held_out["val"] and held_out["test"]):
-        raise DataError(
-            f"{len(unique)} documents with {total} bytes are too little to split into train, val and test; "
-            "give at least a few hundred kB in documents of a few kB"
-        )
-    return {"train": texts, "val": held_out["val"], "test": held_out["test"]}
+def _too_little(spill: Spill, corpus: sources.Corpus) -> str:
+    said = [
+        sentence
+        for why, sentence in zip(corpus.skipped.counts, corpus.skipped.sentences(), strict=True)
+        if why is not Why.TWICE
+    ]
+    left_out = f" (left out: {'; '.join(said)})" if said else ""
+    return (
+        f"{int(spill.alive.sum())} documents with {int(spill.size[spill.alive].sum())} bytes are too little to split into train, "
+        f"val and test{left_out}; give at least a few hundred kB"
+    )
 
 
 def _corpus(
-    source: str, wheelhouse: Path | None, shards: int, destination: Path, progress: Progress
+    source: str, wheels: Path | None, shards: int, column: str | None, folder: Path, progress: Progress
 ) -> sources.Corpus:
     if source == "default":
-        if wheelhouse is None:
-            raise DataError(
-                "the default data is made from the image's wheels; run `autoresearch build` first"
-            )
-        return sources.wheels(wheelhouse)
+        if wheels is None:
+            raise DataError("the default data is made from pinned wheels; run `autoresearch data prepare`")
+        return text_wheels.corpus(wheels)
     if source == "climbmix":
-        return climbmix.corpus(destination.parent / "climbmix-shards", shards, progress)
-    return sources.local(Path(source))
+        return climbmix.corpus(folder.parent / "climbmix-shards", shards, progress)
+    return sources.local(Path(source), column)
 
 
-def _sample(texts: Sequence[str], limit: int) -> Iterator[str]:
-    """Evenly spread documents of about `limit` bytes in all."""
-    total = sum(map(len, texts))
+def _sample(spill: Spill, runs: Sequence[tuple[int, int]], limit: int) -> Iterator[str]:
+    """Evenly spread documents of about `limit` bytes in all, the beginning of those that are long."""
+    total = sum(int(spill.start[last + 1] - spill.start[first]) for first, last in runs)
     stride = max(1, round(total / limit))
-    return iter(texts[::stride])
-
-
-def _write(
-    folder: Path, table: tokenizer.Tokenizer, splits: dict[str, list[str]], seq_len: int, progress: Progress
-) -> dict[str, Split]:
-    held_out = folder / "heldout"
-    sizes = {}
-    for name, texts in splits.items():
-        progress(f"encoding {name}: {len(texts)} documents")
-        home = folder / "train" if name == "train" else held_out / name
-        home.mkdir(parents=True)
-        encoded = tokenizer.encode(table, texts)
-        lengths = np.array([len(tokens) + 1 for tokens in encoded])
-        stream = np.empty(int(lengths.sum()), "<u2")
-        at = 0
-        for tokens in encoded:
-            stream[at] = table.bos_id
-            stream[at + 1 : at + 1 + len(tokens)] = tokens
-            at += len(tokens) + 1
-        stream.tofile(home / "tokens.bin")
-        byte_counts = np.array([len(text.encode()) for text in texts], np.int64)
-        sizes[name] = Split(len(texts), len(stream), int(byte_counts.sum()))
-        if name != "train":
-            np.save(home / "document_bytes.npy", byte_counts)
-    np.save(held_out / "token_bytes.npy", np.array([*map(len, table.tokens), 0], np.int64))
-    table.save(folder / "train" / "tokenizer.json")
-    meta = {
-        "schema": "autoresearch/train/1",
-        "vocab_size": table.vocab_size,
-        "bos_id": table.bos_id,
-        "seq_len": seq_len,
-        "tokens": sizes["train"].tokens,
-        "documents": sizes["train"].documents,
-    }
-    (folder / "train" / "meta.json").write_text(json.dumps(meta) + "\n")
-    return sizes
+    if len(runs) >= 8 * stride:
+        for first, last in runs[::stride]:
+            yield spill.text(first, last).decode()
+    else:  # few and long: a part of each
+        for first, last in runs:
+            for piece in range(first, last + 1, stride):
+                yield spill.text(piece).decode()

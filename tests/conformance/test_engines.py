@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,24 @@ def test_a_build_is_found_by_id_tag_and_label_and_removed(bench: Bench) -> None:
     bench.engine.remove_image(image.id)  # gone already: no error
     with pytest.raises(ImageMissing, match="autoresearch build"):
         bench.engine.image(tag)
+
+
+def test_the_files_of_an_image_are_read_and_nothing_of_it_runs_or_stays(bench: Bench) -> None:
+    content = b"text of " + bench.name.encode()
+    image = bench.engine.build(bench.build(files={"note": content}))
+    with bench.engine.image_archive(image.id) as archive, tarfile.open(fileobj=archive, mode="r|") as tar:
+        found = [
+            file.read()
+            for member in tar
+            if member.name.rpartition("/")[2] == "note" and (file := tar.extractfile(member)) is not None
+        ]
+    assert found == [content]
+    with bench.engine.image_archive(image.id) as archive:
+        archive.read(10)  # who stops early leaves nothing either
+    assert [item for item in bench.engine.remnants() if item.role == "files"] == []
+    bench.engine.remove_image(image.id)
+    with pytest.raises(ImageMissing), bench.engine.image_archive(image.id):
+        pass
 
 
 def test_two_tags_are_one_image_and_a_tag_moves(bench: Bench) -> None:

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from generated_text import LANGUAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.data import DataError, load_manifest, prepare, verify
 from runner.data.climbmix import fetch
-from runner.data.prepare import split
-from runner.data.sources import cut_at_blank_lines
 from runner.data.tokenizer import Tokenizer, load_tokenizer, train
 
 
@@ -80,19 +79,45 @@ def test_preparing_twice_does_nothing_the_second_time(corpus: Path, tmp_path: Pa
     assert said[0].endswith("is up to date")
 
 
-def test_a_document_is_never_in_two_splits() -> None:
-    documents = [f"document {i % 150} " + "x" * 1000 for i in range(300)]
-    splits = split(documents, ordered=False, val_bytes=10_000, test_bytes=10_000)
-    everything = [text for texts in splits.values() for text in texts]
-    assert len(everything) == len(set(everything)) == 150
+def decoded(folder: Path, part: str) -> list[bytes]:
+    """The documents of "train", "heldout/val" or "heldout/test"."""
+    table = load_tokenizer(folder / "train" / "tokenizer.json")
+    tokens = np.fromfile(folder / part / "tokens.bin", "<u2")
+    return [
+        b"".join(table.tokens[token] for token in document[1:])
+        for document in np.split(tokens, np.flatnonzero(tokens == table.bos_id))[1:]
+    ]
 
 
-def test_one_long_text_is_split_in_order_without_losing_a_byte() -> None:
-    text = "".join(f"Paragraph {i}.\n\n" * 3 for i in range(5000))
-    documents = list(cut_at_blank_lines(text))
-    assert "".join(documents) == text
-    splits = split(documents, ordered=True, val_bytes=20_000, test_bytes=20_000)
-    assert "".join(splits["train"] + splits["val"] + splits["test"]) == text
+PARTS = ("train", "heldout/val", "heldout/test")
+
+
+def test_a_document_is_never_in_two_splits(tmp_path: Path) -> None:
+    texts = [LANGUAGE.document(1500, seed) for seed in range(400)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in [*texts, *texts[::3]]))
+    said: list[str] = []
+    prepare(str(tmp_path / "a.jsonl"), tmp_path / "d", vocab_size=300, seq_len=64, progress=said.append)
+    everything = [text for part in PARTS for text in decoded(tmp_path / "d", part)]
+    assert sorted(everything) == sorted(text.encode() for text in texts)
+    assert any("134 documents are there twice" in sentence for sentence in said)
+
+
+def test_one_long_text_is_split_in_order_without_losing_a_byte(tmp_path: Path) -> None:
+    text = LANGUAGE.document(600_000, 1)
+    (tmp_path / "a.txt").write_text(text)
+    prepare(str(tmp_path / "a.txt"), tmp_path / "d", vocab_size=300, seq_len=64, progress=quiet)
+    assert b"".join(b"".join(decoded(tmp_path / "d", part)) for part in PARTS) == text.encode()
+
+
+def test_few_long_documents_each_lend_a_part_to_what_is_held_out(tmp_path: Path) -> None:
+    with (tmp_path / "books.jsonl").open("w") as file:
+        for seed in range(12):
+            file.write(json.dumps({"text": LANGUAGE.document(60_000, seed)}) + "\n")
+    manifest = prepare(
+        str(tmp_path / "books.jsonl"), tmp_path / "d", vocab_size=300, seq_len=64, progress=quiet
+    )
+    assert manifest.splits["train"].documents >= 12
+    assert min(manifest.splits[name].documents for name in ("val", "test")) >= 4
 
 
 @pytest.mark.parametrize(
@@ -101,11 +126,15 @@ def test_one_long_text_is_split_in_order_without_losing_a_byte() -> None:
         ("a.txt", b"", "empty"),
         ("a.txt", b"\0\1\2" * 100, "binary"),
         ("a.txt", b"caf\xe9" * 100, "UTF-8"),
-        ("a.jsonl", b'{"body": "x"}\n', 'no string called "text"'),
+        ("a.jsonl", b'{"body": "x"}\n', 'no string called "text"; it has body'),
         ("a.jsonl", b"not json\n", "line 1"),
+        ("a.jsonl", b"[" * 100_000, "not JSON"),
+        ("a.csv", b"body,n\nx,1\n", 'no column called "text"; it has body, n'),
         ("a.parquet", b"PAR?" * 10, "parquet"),
         ("a.txt", b"too short", "too little"),
+        ("a.txt.gz", b"\x1f\x8b\x08 and then nonsense", "download them again"),
         ("a.pdf", b"%PDF", "convert"),
+        ("a.exe.gz", b"\x1f\x8b", "convert"),
     ],
 )
 def test_bad_input_is_one_sentence_about_the_file(
@@ -116,26 +145,7 @@ def test_bad_input_is_one_sentence_about_the_file(
     with pytest.raises(DataError, match=says):
         prepare(str(path), tmp_path / "out", vocab_size=300, progress=quiet)
     assert not (tmp_path / "out").exists()
-
-
-def test_parquet_without_a_text_column_names_what_it_has(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    pq.write_table(pa.table({"body": ["x"]}), tmp_path / "a.parquet")
-    with pytest.raises(DataError, match='no column called "text"; it has body'):
-        prepare(str(tmp_path / "a.parquet"), tmp_path / "out", progress=quiet)
-
-
-def test_jsonl_and_parquet_are_read(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    texts = [f"Document number {i} says something about {i * i}. " * 20 for i in range(300)]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:150]))
-    pq.write_table(pa.table({"text": texts[150:]}), tmp_path / "b.parquet")
-    manifest = prepare(str(tmp_path), tmp_path / "out", vocab_size=300, seq_len=64, progress=quiet)
-    assert sum(size.documents for size in manifest.splits.values()) == 300
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(".lock")] == [name]
 
 
 @contextmanager

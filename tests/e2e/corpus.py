@@ -28,6 +28,7 @@ from judge.heldout import load
 from judge.judge import Judge, JudgeLimits
 from runner.assemble import Rooms, assemble
 from runner.check import check
+from runner.data.tokenizer import load_tokenizer
 from runner.protocols import Trip, TripOutcome
 from runner.reader import process as reader
 from runner.road import OUTPUTS, Ids
@@ -172,7 +173,8 @@ class Arena:
         return math.log2(manifest["vocab_size"]) * (val["tokens"] - val["documents"]) / val["bytes"]
 
     def passages(self) -> list[str]:
-        """Hexadecimal: one of the training tokens, then hidden ones as tokens and the hidden documents' own list."""
+        """Hexadecimal: one of the training tokens, then hidden ones as tokens and as text, and the hidden documents' own list."""
+        table = load_tokenizer(self.dataset / "train" / "tokenizer.json")
         train = (self.dataset / "train" / "tokens.bin").read_bytes()
         found = [train[2000:2064]]
         for split in ("val", "test"):
@@ -180,6 +182,9 @@ class Arena:
             tokens = (folder / "tokens.bin").read_bytes()
             found += [tokens[at : at + 64] for at in (2, len(tokens) // 4 * 2, len(tokens) - 64)]
             found.append(np.load(folder / "document_bytes.npy").tobytes()[:64])
+            starts = np.flatnonzero(np.frombuffer(tokens, "<u2") == table.bos_id)[:6]
+            for ids in (np.frombuffer(tokens, "<u2")[start + 1 : start + 40] for start in starts):
+                found.append(b"".join(table.tokens[token] for token in ids if token != table.bos_id))
         return [passage.hex() for passage in found]
 
     @property
