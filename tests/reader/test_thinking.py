@@ -28,6 +28,7 @@ ANSWER = f"TITLE: deeper\n{block('DEPTH = 4', 'DEPTH = 5')}"
         f"<thinking>\n{DRAFT}</thinking>\n{ANSWER}",
         f'<think time="3">{DRAFT}</think>{ANSWER}',
         f"<think>one</think>{DRAFT}</think>{ANSWER}",
+        f"{DRAFT}<think>one</think>{DRAFT}</think>{ANSWER}",
         f"<think>{DRAFT}<think>{DRAFT}</think>{DRAFT}</think>{ANSWER}",
         f"<think>{DRAFT}</think>{ANSWER}<think>{DRAFT}",
         f"{ANSWER}\n<think>{DRAFT}</think>",
