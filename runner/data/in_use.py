@@ -29,6 +29,7 @@ class DataInUse:
 
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self.folder = folder.resolve()
+        self._descriptor = -1  # closed when it is collected, also where nothing was opened
         self._descriptor = _shared(self.folder, sleep)
         try:
             self._seen = self._verified()

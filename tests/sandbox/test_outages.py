@@ -129,11 +129,11 @@ def test_what_could_not_be_removed_is_removed_before_the_next_job(
 def test_an_engine_that_shuts_down_takes_the_container_with_it_and_that_is_a_loss(
     gone: Exception, sandboxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def logs(*_: object, **__: object) -> None:
+    def asked(*_: object) -> None:
         raise gone
 
     dying = DockerEngine.connect()
-    monkeypatch.setattr(dying.client, "logs", logs)
+    monkeypatch.setattr("sandbox.docker_engine.ending", asked)
     outcome = dying.run(sandboxed.job("raise SystemExit(137)"))
     assert (outcome.ending, outcome.fault) == (Ending.LOST, Fault.INFRASTRUCTURE)
 
