@@ -18,6 +18,7 @@ from pathlib import Path
 
 from runner.data.errors import DataError
 from runner.data.manifest import load_manifest
+from runner.errors import UsageError
 
 Identity = tuple[int, ...]
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
@@ -112,6 +113,10 @@ def _shared(folder: Path, sleep: Callable[[float], None]) -> int:
     for tries_left in reversed(range(_TRIES)):
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except NotADirectoryError as error:
+            raise UsageError(
+                f"{folder} is a file: prepared data is a folder that `autoresearch data prepare` makes"
+            ) from error
         except OSError as error:
             raise DataError(
                 f"there is no prepared data in {folder}; run `autoresearch data prepare`"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.data.errors import DataError
+from runner.errors import UsageError
 
 SCHEMA = "autoresearch/data/1"
 
@@ -54,7 +55,7 @@ def manifest_sha256(path: Path) -> str:
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Read the manifest. Raises DataError when there is none or it is not one."""
+    """Read the manifest. Raises UsageError for a file, DataError when there is none or it is not one."""
     path = folder / "manifest.json"
     try:
         content = json.loads(path.read_text())
@@ -64,6 +65,10 @@ def load_manifest(folder: Path) -> Manifest:
         return Manifest(**content)
     except FileNotFoundError:
         raise DataError(f"there is no prepared data in {folder}; run `autoresearch data prepare`") from None
+    except NotADirectoryError as error:
+        raise UsageError(
+            f"{folder} is a file: prepared data is a folder that `autoresearch data prepare` makes"
+        ) from error
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is not a data manifest; remove {folder} and run `autoresearch data prepare`"
