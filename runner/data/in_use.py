@@ -17,8 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runner.data.errors import DataError
-from runner.data.manifest import load_manifest
-from runner.errors import UsageError
+from runner.data.manifest import load_manifest, require_no_file
 
 Identity = tuple[int, ...]
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
@@ -29,8 +28,9 @@ class DataInUse:
     """The training split of the data set in `folder`, verified. Raises DataError when it is not what was prepared."""
 
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._descriptor = -1
         self.folder = folder.resolve()
-        self._descriptor = -1  # closed when it is collected, also where nothing was opened
+        require_no_file(self.folder)
         self._descriptor = _shared(self.folder, sleep)
         try:
             self._seen = self._verified()
@@ -113,10 +113,6 @@ def _shared(folder: Path, sleep: Callable[[float], None]) -> int:
     for tries_left in reversed(range(_TRIES)):
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except NotADirectoryError as error:
-            raise UsageError(
-                f"{folder} is a file: prepared data is a folder that `autoresearch data prepare` makes"
-            ) from error
         except OSError as error:
             raise DataError(
                 f"there is no prepared data in {folder}; run `autoresearch data prepare`"
