@@ -172,21 +172,21 @@ class DockerEngine:
     def _after_death(
         self, job: Job, container: str, holder: str, death: Death, seconds: float, deadline: float
     ) -> Outcome:
+        log = ""
+        files: dict[str, CollectedFile] = {}
+        refusals: dict[str, Refusal] = {}
         try:
             state = self.client.inspect_container(container)["State"]
             if state.get("Error"):
                 return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
             how, note = ending(self.client, container, state, death, deadline)
+            if how not in {Ending.LOST, Ending.LATE}:
+                log, files, refusals = self._collect(job, holder)
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
             if death.killed:
                 raise
             # an engine that shuts down kills its containers, says so, and is gone
             return _failed(Ending.LOST, "the engine went away as the container died", seconds)
-        log = ""
-        files: dict[str, CollectedFile] = {}
-        refusals: dict[str, Refusal] = {}
-        if how not in {Ending.LOST, Ending.LATE}:
-            log, files, refusals = self._collect(job, holder)
         peak = job.limits.memory_bytes if how is Ending.OUT_OF_MEMORY else death.memory_peak_bytes
         return Outcome(
             ending=how,

@@ -63,8 +63,10 @@ class Seat:
 
 
 def _has_printed(watcher: DockerEngine, container: str) -> bool:
-    pid = watcher.client.inspect_container(container)["State"]["Pid"]
-    with contextlib.suppress(OSError):  # it is not running yet, or no longer
+    with contextlib.suppress(
+        OSError
+    ):  # it is not running yet, or no longer there (docker's errors are OSErrors)
+        pid = watcher.client.inspect_container(container)["State"]["Pid"]
         return bool(pid) and Path(f"/proc/{pid}/root/log/log").stat().st_size > 0
     return False
 
