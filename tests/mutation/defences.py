@@ -209,15 +209,20 @@ def _seccomp() -> list[Defence]:
         for name in FORBIDDEN
     ]
     rules = json.loads((ROOT / file).read_text())["syscalls"]
+    socket = (
+        '"names": ["socket"],\n      "action": "SCMP_ACT_ALLOW",\n      "args": [{"index": 0, "value": 1,'
+    )
     namespaces = next(r["args"][0]["value"] for r in rules if r["names"] == ["clone"])
     return [
         *found,
         Defence("seccomp: an allow-list", file, "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", CANARY),
         Defence("seccomp: no new namespace", file, f'"value": {namespaces}', '"value": 0', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
         Defence("seccomp: clone3 is unknown", file, '"clone3"],\n      "action": "SCMP_ACT_ERRNO"', '"clone3"],\n      "action": "SCMP_ACT_ALLOW"', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
-        Defence("seccomp: no netlink", file, '"value": 10,', '"value": 16,', T_INSIDE + "test_no_socket_family_but_unix_and_ip"),
-        Defence("seccomp: no vsock", file, '"value": 10,', '"value": 40,', T_INSIDE + "test_no_socket_family_but_unix_and_ip"),
-        Defence("seccomp: no crypto sockets", file, '"value": 10,', '"value": 38,', T_INSIDE + "test_no_socket_family_but_unix_and_ip"),
+        Defence("seccomp: no netlink", file, socket, socket.replace('"value": 1,', '"value": 16,'), T_INSIDE + "test_no_socket_family_but_unix"),
+        Defence("seccomp: no IP sockets", file, socket, socket.replace('"value": 1,', '"value": 2,'), T_INSIDE + "test_no_socket_family_but_unix"),
+        Defence("seccomp: no file locks", file, '"value": 1034,', '"value": 37,', T_INSIDE + "test_no_file_can_be_locked"),
+        Defence("seccomp: no vsock", file, socket, socket.replace('"value": 1,', '"value": 40,'), T_INSIDE + "test_no_socket_family_but_unix"),
+        Defence("seccomp: no crypto sockets", file, socket, socket.replace('"value": 1,', '"value": 38,'), T_INSIDE + "test_no_socket_family_but_unix"),
     ]  # fmt: skip
 
 
