@@ -34,7 +34,9 @@ FORKS = (
 
 
 @pytest.mark.engine
-def test_a_script_that_makes_its_death_long_has_timed_out_and_is_no_fault_of_the_machine(sandboxed: Any) -> None:
+def test_a_script_that_makes_its_death_long_has_timed_out_and_is_no_fault_of_the_machine(
+    sandboxed: Any,
+) -> None:
     outcome = sandboxed(FORKS, wall_clock_s=12, memory_bytes=2 * GIB, pids=100)
     assert outcome.ending is Ending.TIMED_OUT, outcome.detail
     assert outcome.files["report"].path.read_text() == "saved"
@@ -102,7 +104,9 @@ def test_it_was_killed_when_the_signal_had_reached_all_of_it_and_not_when_the_en
     assert kept.killed_at < answered
 
 
-PROC = "1 (a ) b) {state} 0 1 1 0 -1 {flags} 0 0 0 0 0 0 0 0 20 0 1 0 7 0 0 0 0 0 0 0 0 0 {pending} 0 0 0 0 0"
+def stat(state: str, flags: int, pending: int) -> str:
+    """As in proc(5), with a name that tries to be more than one field."""
+    return " ".join(["1 (a ) b)", state, *["0"] * 5, str(flags), *["0"] * 21, str(pending), *["0"] * 5])
 
 
 @pytest.mark.parametrize("tasks", ["tasks", "cgroup.threads"])
@@ -114,7 +118,7 @@ def test_all_of_it_is_doomed_only_when_every_thread_is(tasks: str, tmp_path: Pat
     def doomed(**threads: tuple[str, int, int]) -> bool:
         for number, (state, flags, pending) in threads.items():
             (proc / number[1:]).mkdir(parents=True, exist_ok=True)
-            (proc / number[1:] / "stat").write_text(PROC.format(state=state, flags=flags, pending=pending))
+            (proc / number[1:] / "stat").write_text(stat(state, flags, pending))
         (folder / tasks).write_text("\n".join(number[1:] for number in threads))
         return cgroup.doomed("c", root, proc)
 
