@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runner.data.errors import DataError, missing
-from runner.data.manifest import load_manifest
+from runner.data.manifest import load_manifest, require_no_file
 
 Identity = tuple[int, ...]
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
@@ -30,6 +30,7 @@ class DataInUse:
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._descriptor = -1  # until there is one: what fails to be made is closed, too
         self.folder = folder.resolve()
+        require_no_file(self.folder)
         self._descriptor = _shared(self.folder, sleep)
         try:
             self._seen = self._verified()
