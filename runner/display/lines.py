@@ -68,7 +68,7 @@ def sentence(event: Event) -> str:
     if event.kind == "failed":
         return f"{what}: {data['status']} {one_line(str(data.get('reason') or ''))}"
     if event.kind == "recovered":
-        return f"{what}: attempt {data['attempt']} was cut off by a crash and does not count"
+        return f"{what}: attempt {data['attempt']} was cut off and does not count"
     if event.kind == "call_failed":
         wait = "" if data.get("wait_s") is None else f"; again in {data['wait_s']:.0f} s"
         return f"{one_line(str(data['model']))}: {data['cause']}{wait}"
