@@ -77,6 +77,7 @@ def assemble(
     from runner.build import find_images
     from runner.data.in_use import DataInUse
     from runner.data.reach import Searched
+    from runner.disk_budget import places, refuse_below_floor
     from runner.road import Road
     from sandbox.prereqs import unheld
 
@@ -85,6 +86,7 @@ def assemble(
     folder = data_in_use.folder
     engine = connect(config)
     images = find_images(engine, config.variant)
+    refuse_below_floor(config.disk_floor_gb, places(engine))
 
     def out_of_reach(image: str) -> None:
         Searched(engine, image, searched_folder(), progress).require_unseen(folder)

@@ -64,7 +64,12 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
         try:
             if options.resume:
                 run = ledger.run()
-                config = config_from(dict(run.settings["config"]))
+                now = workspace.config()  # a disk belongs to the machine, not to the search
+                config = replace(
+                    config_from(dict(run.settings["config"])),
+                    disk_gb=now.disk_gb,
+                    disk_floor_gb=now.disk_floor_gb,
+                )
                 caps = _caps(options, run.settings)
                 _refuse_early(config, caps)
                 options = _as_before(options, run.settings)
@@ -111,6 +116,7 @@ def _search(
     request: Request,
 ) -> str:
     from runner.assemble import assemble
+    from runner.disk_budget import DiskBudget, places
     from runner.keeping import Keeper
     from runner.preflight import preflight
 
@@ -141,6 +147,15 @@ def _search(
         clock=clock,
         persist=lambda seconds: ledger.spend(run_id, seconds),
     )
+    disk = DiskBudget(
+        rooms.engine,
+        run_id,
+        workspace.attempts(run_id, 0).parent,
+        rooms.images.candidate.bytes,
+        places(rooms.engine, workspace.state),
+        config.disk_gb,
+        config.disk_floor_gb,
+    )
     proposer, caller = _proposer(
         config,
         caps,
@@ -169,6 +184,7 @@ def _search(
         clock=clock,
         emit=show,
         asked_to_end=request.made,
+        room=disk.check,
     )
     loop.emit(
         "launch",
@@ -176,6 +192,7 @@ def _search(
         budget_s=options.budget_s,
         wall_clock_s=rooms.road.limits.wall_clock_s,
         owner=str(this_process()),
+        **disk.facts(),
     )
     if other_images:
         loop.emit("images_changed", images=other_images)

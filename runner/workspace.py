@@ -44,6 +44,10 @@ class Config:
     memory_gb: float = 6.0
     """Memory of one container, swap included."""
     pids: int = 512
+    disk_gb: float = 50.0
+    """What one run may hold on the disk: attempts and snapshots. Read again on --resume."""
+    disk_floor_gb: float = 3.0
+    """Where a disk has less left than this nothing begins. Read again on --resume."""
     baseline_repeats: int = 3
     """How often the unchanged script runs first; the spread is the noise floor."""
     retests: int = 4
@@ -84,6 +88,10 @@ class Config:
             raise UsageError(f'{CONFIG}: cost_tracking is "on" or "off"')
         if self.repairs < 0 or self.max_output_tokens < 256:
             raise UsageError(f"{CONFIG}: repairs must not be negative, max_output_tokens at least 256")
+        if not 0 < self.disk_gb < float("inf") or not 0 <= self.disk_floor_gb < float("inf"):
+            raise UsageError(
+                f"{CONFIG}: disk_gb must be above 0 and disk_floor_gb not below it, in gigabytes"
+            )
         if largest := [
             f.name for f in fields(self) if f.type == "int" and getattr(self, f.name) > LARGEST_NUMBER
         ]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-_FREE_DISK_GB = 5.0
 _SHARDS = 8
 
 
@@ -204,18 +204,26 @@ def doctor(
         failed(PrerequisiteMissing("this machine is not ready; see what fails"))
 
 
+def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:
+    from runner.disk_budget import GB, least_free
+    from runner.places import file_system
+
+    free, place = least_free(folders)
+    level = "ok" if free >= config.disk_floor_gb * GB else "fail"
+    limits = f"a run may hold {config.disk_gb:g} GB (disk_gb), and nothing begins below {config.disk_floor_gb:g} GB"
+    said = f"{free / GB:.1f} GB free in {place} ({file_system(place)}); {limits} (disk_floor_gb)"
+    return ("disk", level, said)
+
+
 def _findings(config: Config) -> list[tuple[str, str, str]]:
     from judge.heldout import DataCorrupt
     from runner.data import load_manifest, verify
     from runner.errors import RunnerError
-    from runner.places import file_system
     from sandbox import prereqs
     from sandbox.engine import SandboxError
 
     findings = [("git", "ok", "found") if shutil.which("git") else ("git", "fail", "install git")]
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
-    level = "ok" if free >= _FREE_DISK_GB else "fail"
-    findings.append(("disk", level, f"{free:.1f} GB free here ({file_system(Path.cwd())})"))
+    findings.append(_disk(config, [Path.cwd(), Path(tempfile.gettempdir())]))
     folder = Path(config.data) if config.data else assemble.default_data(config.variant)
     try:
         load_manifest(folder)
@@ -225,10 +233,12 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
         findings.append(("data", "fail", str(error)))
     try:
         from runner.build import find_images
+        from runner.disk_budget import places
 
         engine = assemble.connect(config)
         if (found := engine.endpoint) is not None:
             findings.append(("endpoint", "ok", f"{found.url}: {found.why}"))
+        findings[1] = _disk(config, places(engine, Path.cwd()))
         images = find_images(engine, config.variant)
         findings.append(("images", "ok", images.candidate.id))
         findings += [(f.name, str(f.level), f.sentence) for f in prereqs.check(engine, images.candidate.id)]

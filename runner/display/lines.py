@@ -49,7 +49,13 @@ def sentence(event: Event) -> str:
     number = data.get("number")
     what = "baseline" if number == 0 else f"experiment {number}"
     if event.kind == "launch":
-        return f"run {data['run']}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s"
+        disk = (
+            f"; {data['disk_free_gb']:g} GB of disk free, at most {data['disk_gb']:g} for this run, nothing begins below "
+            f"{data['disk_floor_gb']:g}"
+            if "disk_gb" in data
+            else ""  # of an older version
+        )
+        return f"run {data['run']}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s{disk}"
     if event.kind == "proposed":
         return f"{what}: {one_line(str(data['title']))}"
     if event.kind == "state":

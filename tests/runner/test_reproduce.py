@@ -39,7 +39,6 @@ class Machine:
 
     def __init__(self, folder: Path, **kept: Any) -> None:
         folder.mkdir(exist_ok=True)
-        folder.chmod(0o755)  # it stands for data that a container reads
         self.score, self.played, self.ending = 2.0, KEPT[:-1], Ending.EXITED
         self.asked: list[Job] = []
         self.engine = FakeEngine(self.run)
@@ -47,7 +46,8 @@ class Machine:
         base = self.engine.build(BuildContext("FROM scratch", {}))
         attempt, data = folder / "attempt", folder / "data"
         attempt.mkdir()
-        data.mkdir()
+        self.train_data = data / "train"
+        self.train_data.mkdir(parents=True)
         (data / "manifest.json").write_text("{}")
         (attempt / "train.py").write_text("the script")
         (attempt / "model.stablehlo").write_text("model")
@@ -89,7 +89,7 @@ class Machine:
     def again(self, **words: Any) -> Reproduction:
         def road_for(image: str, wall_clock_s: float) -> Road:
             limits = Limits(wall_clock_s=wall_clock_s)
-            return Road(self.engine, image, WrittenScore(), OneLease(), self.folder, limits)
+            return Road(self.engine, image, WrittenScore(), OneLease(), self.train_data, limits)
 
         words = {"exact": False, "cpu_model": "some", **words}
         facts = facts_of(self.engine, "autoresearch/run:0003")

@@ -28,11 +28,6 @@ def night_files(night: Night) -> list[Path]:
     return list(night.workspace.state.glob("ledger.db*"))
 
 
-def trained(night: Night) -> list[Job]:
-    """What ran, but for the container by which a session tries the data before its first training."""
-    return [job for job in night.engine.jobs if job.role is not Role.CANARY]
-
-
 @pytest.fixture
 def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-1234567890")
@@ -51,6 +46,11 @@ def config(provider: Provider) -> Config:
         proposer="llm", model="openai/x", api_base=provider.base, price_in=f"{IN}", price_out=f"{OUT}",
         max_output_tokens=1000,
     )  # fmt: skip
+
+
+def trained(night: Night) -> list[Job]:
+    """What is tried beforehand is no training."""
+    return [job for job in night.engine.jobs if job.role is Role.TRAIN]
 
 
 def test_when_the_money_is_gone_the_code_is_seven_and_more_money_goes_on(
@@ -150,7 +150,7 @@ def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(night: Nig
     night.unheld = "this engine does not enforce what it was asked (memory)"
     with pytest.raises(PrerequisiteMissing, match=r"memory.*--unsafe-unheld-limits"):
         session(night.workspace, Config(), OPTIONS, display="none")
-    assert night.engine.jobs == [], "a candidate was started"
+    assert trained(night) == [], "a candidate was started"
 
     night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     go = replace(OPTIONS, max_experiments=1, resume=True, unheld_limits=True)
