@@ -81,6 +81,8 @@ class Road:
     preset: str = "cpu"
     told_wall_clock_s: float | None = None
     """What a script is told its wall clock is, where that is not the limit: a replay may take longer. None: the limit."""
+    covers: tuple[Mount, ...] = ()
+    """Mounts over what a training must not find in its image."""
     require_ready: Callable[[], None] = lambda: None
     """Called before every training; raises RunnerError when what a script meets is no longer what it was."""
 
@@ -188,7 +190,7 @@ class Road:
         }
         if lease.gpu_uuid is None:
             environment["JAX_PLATFORMS"] = "cpu"
-        mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data")]
+        mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data"), *self.covers]
         if replay is not None:
             environment["AUTORESEARCH_CLOCK_REPLAY"] = "/replay/clock.f64"
             mounts.append(Mount(replay, "/replay/clock.f64"))

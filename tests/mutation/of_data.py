@@ -19,8 +19,8 @@ AFTER_THE_CUT = T_REACH + "test_after_the_cut_the_check_finds_nothing_and_charac
 
 ROWS = [
     ("the image is searched", REACH, "if found := held_out_in(folder, where()):", 'if found := "":', IN_IMAGE),
-    ("packed files are searched", "runner/data/image_text.py", "_DEPTH = 2", "_DEPTH = 0", IN_IMAGE),
-    ("packed in packed, too", "runner/data/image_text.py", "_DEPTH = 2", "_DEPTH = 1", IN_IMAGE),
+    ("packed files are searched", "runner/data/image_text.py", "_DEPTH = 4", "_DEPTH = 0", IN_IMAGE),
+    ("packed in packed, too", "runner/data/image_text.py", "_DEPTH = 4", "_DEPTH = 1", IN_IMAGE),
     ("nothing unpacks without end", "runner/data/image_text.py", "if self.left < 0:", "if False:", T_REACH + "test_a_file_that_unpacks_without_end_is_refused"),
     ("token ids are text", REACH, 'tokens.astype("<u4").tobytes()', 'b""', IN_IMAGE),
     ("wide characters are text", REACH, 'characters.encode("utf-32-le")', 'b""', IN_IMAGE),
