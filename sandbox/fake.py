@@ -15,11 +15,9 @@ kept, and everything else is removed. `tests/conformance` holds it to the same p
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import shutil
 import stat
-import tarfile
 import tempfile
 import time
 from collections import defaultdict, deque
@@ -31,6 +29,7 @@ from pathlib import Path
 from typing import IO
 
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
+from sandbox.images import context_blocks
 from sandbox.inputs import unreadable
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, parse_owner, this_process
@@ -99,7 +98,7 @@ class FakeEngine:
         self._registry = dict(registry or {})
         self._now = now
         self._memory = _Memory()
-        self._files: dict[str, dict[str, bytes]] = {}
+        self._contexts: dict[str, BuildContext] = {}
         self._faults: dict[Point, deque[BaseException | Ending]] = defaultdict(deque)
 
     def inject(self, point: Point, fault: BaseException | Ending) -> None:
@@ -176,7 +175,7 @@ class FakeEngine:
             for block in _contents(content):
                 digest.update(hashlib.sha256(block).digest())
         identifier = f"sha256:{digest.hexdigest()}"
-        self._files[identifier] = {n: b"".join(_contents(content)) for n, content in context.files.items()}
+        self._contexts[identifier] = context
         return self._keep(Image(identifier, tuple(context.tags), dict(context.labels)))
 
     def pull(self, reference: str) -> Image:
@@ -202,11 +201,7 @@ class FakeEngine:
         """Of an image that was built here: the files of its context."""
         self.image(image_id)
         with tempfile.TemporaryFile() as archive:
-            with tarfile.open(fileobj=archive, mode="w") as tar:
-                for name, content in self._files.get(image_id, {}).items():
-                    member = tarfile.TarInfo(name)
-                    member.size = len(content)
-                    tar.addfile(member, io.BytesIO(content))
+            archive.writelines(context_blocks(self._contexts.get(image_id, BuildContext("", {}))))
             archive.seek(0)
             yield archive
 

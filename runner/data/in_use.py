@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runner.data.errors import DataError
-from runner.data.manifest import load_manifest
+from runner.data.manifest import load_manifest, require_no_file
 
 Identity = tuple[int, ...]
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL}
@@ -28,7 +28,9 @@ class DataInUse:
     """The training split of the data set in `folder`, verified. Raises DataError when it is not what was prepared."""
 
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._descriptor = -1
         self.folder = folder.resolve()
+        require_no_file(self.folder)
         self._descriptor = _shared(self.folder, sleep)
         try:
             self._seen = self._verified()

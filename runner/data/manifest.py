@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.data.errors import DataError
+from runner.errors import UsageError
 
 SCHEMA = "autoresearch/data/1"
 
@@ -53,8 +54,15 @@ def manifest_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def require_no_file(folder: Path) -> None:
+    """Raises UsageError where a file is named as the folder of a data set."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; name the folder of a data set that was prepared")
+
+
 def load_manifest(folder: Path) -> Manifest:
-    """Read the manifest. Raises DataError when there is none or it is not one."""
+    """Read the manifest. Raises DataError when there is none or it is not one, UsageError when `folder` is a file."""
+    require_no_file(folder)
     path = folder / "manifest.json"
     try:
         content = json.loads(path.read_text())
@@ -66,7 +74,7 @@ def load_manifest(folder: Path) -> Manifest:
         raise DataError(f"there is no prepared data in {folder}; run `autoresearch data prepare`") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
-            f"{path} is not a data manifest; remove {folder} and run `autoresearch data prepare`"
+            f"{path} is not a data manifest; name another folder, or prepare the data anew"
         ) from error
 
 
