@@ -125,7 +125,7 @@ def _check_module(module: Any, forward: Callable[..., Any]) -> None:
 
 def _is_splat(op: Any) -> bool:
     if "complex" in str(op.results[0].type):  # MLIR's Python cannot read such a value, but print it
-        return "__elided__" not in op.get_asm(large_elements_limit=1)
+        return "__elided__" not in op.get_asm(large_elements_limit=1, use_local_scope=True)
     return getattr(op.attributes["value"], "is_splat", False)
 
 

@@ -68,9 +68,7 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
             function = ir.StringAttr(op.attributes["sym_name"]).value
             if depth != 1 or function in sizes:
                 raise Refused("model_malformed", "functions")
-            if (
-                len(op.regions[0].blocks) != 1
-            ):  # XLA reads the first block without asking whether there is one
+            if len(op.regions[0].blocks) != 1:  # XLA reads the first one without asking
                 raise Refused("model_malformed", "a function without a body")
             sizes[function], calls[function] = 0, Counter()
         elif function:
@@ -186,6 +184,6 @@ def _check_elementwise(elementwise: set[str], wide: set[str], calls: dict[str, C
 
 def _is_splat(op: Any) -> bool:
     if "complex" in str(op.results[0].type):  # MLIR's Python cannot read such a value, but print it
-        return "__elided__" not in op.get_asm(large_elements_limit=1)
+        return "__elided__" not in op.get_asm(large_elements_limit=1, use_local_scope=True)
     value = op.attributes["value"]
     return isinstance(value, ir.DenseElementsAttr) and value.is_splat

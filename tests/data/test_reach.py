@@ -72,6 +72,22 @@ def test_a_run_is_found_wherever_it_lies_and_a_shorter_one_is_not(
     assert found({**others, "leak": bytes(before) + short + b"!"}, HIDDEN) == {}
 
 
+@pytest.mark.parametrize(("kind", "count"), [("<u2", 72), ("<u4", 40), ("<u8", 24)])
+def test_a_run_of_wide_elements_is_found_at_any_place(kind: str, count: int) -> None:
+    elements = np.random.default_rng(1).integers(0, 2048, 400).astype(kind)
+    windows = Windows(
+        [Protected("hidden", elements.view(np.uint8), elements.itemsize)],
+        CHECKED_WORDS,
+    )
+    for before in range(8):
+        for first in range(9, 26):
+            search = Search(windows)
+            search.begin("a")
+            search.feed(b"?" * before + elements[first : first + count].tobytes() + b"?")
+            search.finish()
+            assert search.found, (before, first)
+
+
 def test_a_run_that_is_fed_in_small_blocks_is_found() -> None:
     search = Search(Windows([Protected("hidden", np.frombuffer(HIDDEN, np.uint8))], CHECKED_WORDS))
     search.begin("a")

@@ -45,10 +45,10 @@ class Machine:
         self.engine = FakeEngine(self.run)
         self.folder = folder
         base = self.engine.build(BuildContext("FROM scratch", {}))
-        attempt, data = folder / "attempt", folder / "data"
+        attempt, self.data = folder / "attempt", folder / "data"
         attempt.mkdir()
-        data.mkdir()
-        (data / "manifest.json").write_text("{}")
+        self.data.mkdir()
+        (self.data / "manifest.json").write_text("{}")
         (attempt / "train.py").write_text("the script")
         (attempt / "model.stablehlo").write_text("model")
         (attempt / "params.safetensors").write_text("2.0")
@@ -73,7 +73,7 @@ class Machine:
             judge_version="3",
             kept_at=0.0,
         )
-        freeze(self.engine, base, replace(facts, **kept), attempt, data / "manifest.json")
+        freeze(self.engine, base, replace(facts, **kept), attempt, self.data / "manifest.json")
 
     def run(self, job: Job) -> Script:
         self.asked.append(job)
@@ -89,7 +89,7 @@ class Machine:
     def again(self, **words: Any) -> Reproduction:
         def road_for(image: str, wall_clock_s: float) -> Road:
             limits = Limits(wall_clock_s=wall_clock_s)
-            return Road(self.engine, image, WrittenScore(), OneLease(), self.folder, limits)
+            return Road(self.engine, image, WrittenScore(), OneLease(), self.data, limits)
 
         words = {"exact": False, "cpu_model": "some", **words}
         facts = facts_of(self.engine, "autoresearch/run:0003")
