@@ -84,7 +84,7 @@ class Road:
     covers: tuple[Mount, ...] = ()
     """Mounts over what a training must not find in its image."""
     require_ready: Callable[[], None] = lambda: None
-    """Called before every training; raises RunnerError when what a script meets is no longer what it was."""
+    """Called before and after every training; raises RunnerError when what a script meets is no longer what it was."""
 
     @property
     def longest_training_s(self) -> float:
@@ -119,6 +119,7 @@ class Road:
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
             afterwards = self.leases.look(lease)  # a stranger beside us took time from the training
+            self.require_ready()  # else what it met is not what it was given
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
             found, reason = artifact(outcome)
