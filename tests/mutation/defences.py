@@ -122,7 +122,7 @@ LIFE = [
     ("a GPU's lock is the kernel's", "sandbox/lease.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", "tests/sandbox/test_leases.py::test_two_processes_never_share_a_gpu_and_a_killed_one_leaves_it_free"),
     ("the bomb was killed, not ended", "sandbox/canary.py", " and bomb.exit_code == _KILLED", "", "tests/sandbox/test_prereqs.py::test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended"),
     ("the bomb is bounded", "sandbox/canary.py", "in range(64)]", "in range(128)]", "tests/sandbox/test_prereqs.py::test_the_memory_bomb_ends_by_itself"),
-    ("killed at the deadline", "sandbox/deadline.py", "killed = self._sent_kill() or killed", "killed = killed", T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
+    ("killed at the deadline", "sandbox/deadline.py", "if self._sent_kill() and killed_at is None", "if False", T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
     ("with SIGKILL", "sandbox/deadline.py", 'signal="SIGKILL"', 'signal="SIGTERM"', T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
     ("killed again while it lives", "sandbox/deadline.py", "if self.monotonic() >= end", "if True", T_CLOCK + "test_a_container_that_survives_sigkill_is_reported_and_was_killed_again_and_again"),
     ("dead only when the engine says so", "sandbox/deadline.py", "if self._running():", "if False:", T_CLOCK + "test_processes_left_in_the_cgroup_count_as_alive"),

@@ -39,16 +39,16 @@ class Machine:
 
     def __init__(self, folder: Path, **kept: Any) -> None:
         folder.mkdir(exist_ok=True)
-        folder.chmod(0o755)  # it stands for data that a container reads
         self.score, self.played, self.ending = 2.0, KEPT[:-1], Ending.EXITED
         self.asked: list[Job] = []
         self.engine = FakeEngine(self.run)
         self.folder = folder
         base = self.engine.build(BuildContext("FROM scratch", {}))
-        attempt, self.data = folder / "attempt", folder / "data"
+        attempt, data = folder / "attempt", folder / "data"
         attempt.mkdir()
-        self.data.mkdir()
-        (self.data / "manifest.json").write_text("{}")
+        self.train_data = data / "train"
+        self.train_data.mkdir(parents=True)
+        (data / "manifest.json").write_text("{}")
         (attempt / "train.py").write_text("the script")
         (attempt / "model.stablehlo").write_text("model")
         (attempt / "params.safetensors").write_text("2.0")
@@ -73,7 +73,7 @@ class Machine:
             judge_version="3",
             kept_at=0.0,
         )
-        freeze(self.engine, base, replace(facts, **kept), attempt, self.data / "manifest.json")
+        freeze(self.engine, base, replace(facts, **kept), attempt, data / "manifest.json")
 
     def run(self, job: Job) -> Script:
         self.asked.append(job)
@@ -89,7 +89,7 @@ class Machine:
     def again(self, **words: Any) -> Reproduction:
         def road_for(image: str, wall_clock_s: float) -> Road:
             limits = Limits(wall_clock_s=wall_clock_s)
-            return Road(self.engine, image, WrittenScore(), OneLease(), self.data, limits)
+            return Road(self.engine, image, WrittenScore(), OneLease(), self.train_data, limits)
 
         words = {"exact": False, "cpu_model": "some", **words}
         facts = facts_of(self.engine, "autoresearch/run:0003")

@@ -1,0 +1,112 @@
+"""The keeper of the wall clock."""
+
+T = "tests/sandbox/test_keeper.py::"
+T_CLOCK = "tests/sandbox/test_wall_clock.py::"
+PROCESS, CONTAINER, CLIENT = (
+    "sandbox/keeper/process.py",
+    "sandbox/keeper/container.py",
+    "sandbox/keeper/client.py",
+)
+LATE = T_CLOCK + "test_a_container_that_nobody_ended_in_time_is_late_whatever_it_says"
+
+ROWS = [
+    (
+        "the keeper kills at the deadline",
+        CONTAINER,
+        "            self._end()\n",
+        "",
+        T + "test_a_stopped_runner_does_not_stop_the_clock",
+    ),
+    (
+        "it kills again what did not run yet",
+        CONTAINER,
+        "(seen.begun and not seen.running)",
+        "not seen.running",
+        T_CLOCK + "test_a_container_that_is_started_after_its_deadline_is_killed_all_the_same",
+    ),
+    (
+        "it says when it died",
+        CONTAINER,
+        "            self.died_at = time.monotonic()\n",
+        "            self.died_at = time.monotonic() + 60\n",
+        T + "test_a_script_that_ends_while_the_runner_is_stopped_ended_when_it_did",
+    ),
+    (
+        "it clears up after the runner",
+        PROCESS,
+        "        self._clear()\n",
+        "",
+        T + "test_after_kill_9_nothing_of_the_runner_is_left_and_nothing_else_is_touched",
+    ),
+    (
+        "only the dead runner's",
+        "sandbox/keeper/api.py",
+        'f"dev.autoresearch.owner={owner}"',
+        '"dev.autoresearch.owner"',
+        T + "test_after_kill_9_nothing_of_the_runner_is_left_and_nothing_else_is_touched",
+    ),
+    (
+        "it ignores the terminal's signals",
+        PROCESS,
+        "signal.signal(number, signal.SIG_IGN)",
+        "pass",
+        T + "test_neither_hang_up_nor_ctrl_c_nor_sigterm_ends_a_keeper_at_work",
+    ),
+    (
+        "SIGTERM does not end it at work",
+        PROCESS,
+        "        if not self.busy:\n            os._exit(0)",
+        "        os._exit(0)",
+        T + "test_neither_hang_up_nor_ctrl_c_nor_sigterm_ends_a_keeper_at_work",
+    ),
+    (
+        "a killed keeper is replaced",
+        "sandbox/docker_engine.py",
+        "clock.replace_if_gone",
+        "lambda: None",
+        T + "test_a_keeper_that_is_killed_is_replaced",
+    ),
+    (
+        "the new one learns what runs",
+        CLIENT,
+        "for name, kept in self._kept.items():",
+        "for name, kept in {}.items():",
+        T + "test_a_keeper_that_is_killed_is_replaced",
+    ),
+    (
+        "without a keeper nothing starts",
+        "sandbox/docker_engine.py",
+        "except (NoKeeper, NoEndpoint) as error:\n            return",
+        "except (NoKeeper, NoEndpoint) as error:\n            self._keeper = None\n            raise",
+        T + "test_without_a_keeper_nothing_is_started",
+    ),
+    (
+        "no key in the keeper",
+        CLIENT,
+        "env=_ENVIRONMENT",
+        "env=None",
+        T + "test_the_keeper_is_small_and_holds_no_key",
+    ),
+    (
+        "what is late has no score",
+        "sandbox/ending.py",
+        "    if late:\n",
+        "    if False:\n",
+        T + "test_what_lived_beyond_its_deadline_is_nobodys_fault_and_no_score",
+    ),
+    ("killed late is late", "sandbox/ending.py", "if death.killed and not late:", "if death.killed:", LATE),
+    (
+        "a late death after a kill in time is none",
+        "sandbox/deadline.py",
+        "_earlier(self.killed_at, self.died_at)\n",
+        "self.died_at\n",
+        T_CLOCK + "test_a_container_that_was_killed_in_time_may_take_its_time_to_die",
+    ),
+    (
+        "the keeper's record counts",
+        "sandbox/deadline.py",
+        "died_at=_earlier(self.died_at, record.died_at)",
+        "died_at=self.died_at",
+        T_CLOCK + "test_when_it_was_killed_and_died_is_what_keeper_or_runner_saw_first",
+    ),
+]
