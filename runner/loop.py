@@ -35,6 +35,7 @@ from runner.protocols import (
 )
 from runner.reader.process import Reader, shared
 from runner.road import POSITIONS, Ids, Road, clear_lost
+from runner.unscored import unscored
 from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
@@ -161,9 +162,10 @@ class Loop:
                 self._set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
             baseline = self._all()[0]
         if baseline.status == "failed":  # now, or before a resume
+            limit_s = self.road.limits.wall_clock_s
+            advice = unscored(str(baseline.reason), limit_s, look="autoresearch logs 0")
             raise NothingEvaluated(
-                f"the baseline could not be scored ({baseline.reason}); see `autoresearch logs 0`, mend train.py, and "
-                "begin a new run without --resume"
+                f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
             )
         if baseline.status == "open":
             self._set(0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline))

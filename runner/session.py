@@ -85,8 +85,16 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 )
                 run = ledger.run()
             assert options.budget_s is not None
-            with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
-                reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
+            try:
+                with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
+                    reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
+            except (
+                BaseException
+            ) as error:  # a run that is over is not what the verbs that read take for the newest
+                if ledger.run(run.id).finished_at is None:
+                    why = f"refused: {error}" if isinstance(error, Exception) else "stopped"
+                    ledger.finish_run(run.id, now=clock.time(), reason=why)
+                raise
             if reason == MONEY_GONE:
                 raise MoneyGone(_money_gone(ledger, run.id, caps))
             if why := _nothing_trained(ledger, run.id, reason):
@@ -113,7 +121,7 @@ def _search(
     from runner.preflight import preflight
 
     run = ledger.run(run_id)
-    rooms = assemble(config)
+    rooms = assemble(config, waiting=lambda why: loop.emit("waiting", why=why))
     assert options.budget_s is not None
     expected = rooms.road.limits.wall_clock_s + options.judge_guess_s
     if not options.resume and options.budget_s < (config.baseline_repeats + 1) * expected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
@@ -56,7 +57,7 @@ def data_prepare(
             help="default, climbmix, or a file or folder: .txt, .md, .json, .jsonl, .csv, .parquet, compressed or not."
         ),
     ] = "default",
-    out: Annotated[Path | None, typer.Option(help="Where to; the default is where `run` looks.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to; if not said, a folder of the cache.")] = None,
     variant: Annotated[
         str, typer.Option(help="cpu (short rows, small vocabulary), cuda12 or cuda13.")
     ] = "cpu",
@@ -79,8 +80,10 @@ def data_prepare(
     if variant not in VARIANTS:
         raise UsageError(f"--variant must be one of {', '.join(VARIANTS)}")
     small = variant == "cpu"
-    vocabulary = vocab_size or (assemble.CPU_VOCABULARY if small else assemble.GPU_VOCABULARY)
-    length = seq_len or (assemble.CPU_SEQUENCE if small else assemble.GPU_SEQUENCE)
+    vocabulary = assemble.CPU_VOCABULARY if small else assemble.GPU_VOCABULARY
+    vocabulary = vocabulary if vocab_size is None else vocab_size
+    length = assemble.CPU_SEQUENCE if small else assemble.GPU_SEQUENCE
+    length = length if seq_len is None else seq_len
     if not (257 <= vocabulary <= 65536 and 8 <= length <= 65536):
         raise UsageError("--vocab-size must be between 257 and 65536 and --seq-len between 8 and 65536")
     folder = out or assemble.default_data(variant).with_name(
@@ -115,6 +118,11 @@ def data_prepare(
         for split, size in manifest.splits.items():
             print(f"{split:5}  {size.documents} documents  {size.tokens} tokens  {size.bytes} bytes")
         print(folder)
+    if folder != assemble.default_data(variant):
+        path = shlex.quote(str(folder.resolve()))
+        say(
+            f"next: `autoresearch run --data {path}`, or data = in autoresearch.toml; else a run takes the default data"
+        )
 
 
 def _folder_name(
@@ -152,14 +160,19 @@ def _image(variant: str) -> Searched | None:
 
 
 @data_app.command("verify")
-def data_verify(folder: Annotated[Path, typer.Argument(help="A prepared data set.")]) -> None:
+def data_verify(
+    folder: Annotated[Path, typer.Argument(help="A prepared data set.")], json: Json = False
+) -> None:
     """Compare every file with the manifest's SHA-256."""
     from runner.data import verify
     from runner.errors import PrerequisiteMissing
 
     if problems := verify(folder):
         raise PrerequisiteMissing("; ".join(problems) + "; run `autoresearch data prepare` again")
-    print("every file is what was prepared")
+    if json:
+        envelope("data-verify", folder=str(folder))
+    else:
+        print("every file is what was prepared")
 
 
 def doctor(

@@ -74,7 +74,7 @@ def sentence(event: Event) -> str:
     if event.kind == "failed":
         return f"{what}: {data['status']} {one_line(str(data.get('reason') or ''))}"
     if event.kind == "recovered":
-        return f"{what}: attempt {data['attempt']} was cut off by a crash and does not count"
+        return f"{what}: attempt {data['attempt']} was cut off and does not count"
     if event.kind == "call_failed":
         wait = "" if data.get("wait_s") is None else f"; again in {data['wait_s']:.0f} s"
         return f"{one_line(str(data['model']))}: {data['cause']}{wait}"
@@ -89,6 +89,8 @@ def sentence(event: Event) -> str:
         return f"{what}: kept, but it cannot be frozen as an image: {one_line(', '.join(data['missing']))} is gone"
     if event.kind == "images_changed":
         return "other images than when this run was started: what a script scores may have changed with their packages"
+    if event.kind == "waiting":
+        return str(data["why"])
     if event.kind == "dropped":
         return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -198,3 +199,14 @@ def test_a_link_to_a_data_set_is_followed(source: Path, tmp_path: Path) -> None:
     make(source, tmp_path / "link")
     assert (tmp_path / "link").is_symlink()
     assert verify(tmp_path / "d") == []
+
+
+def test_where_there_is_no_data_nothing_but_the_sentence_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    with pytest.raises(DataError, match="--dataset PATH"):
+        DataInUse(tmp_path / "nowhere")
+    gc.collect()
+    assert dropped == [], "a finaliser failed, and wrote a traceback below the sentence"

@@ -37,7 +37,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     for path in night_files(made):
         path.unlink()
     rooms = Rooms(made.engine, Images(made.base, made.base, "cpu"), made.data, road, lambda: made.unheld)
-    monkeypatch.setattr("runner.assemble.assemble", lambda _: rooms)
+    monkeypatch.setattr("runner.assemble.assemble", lambda _, **__: rooms)
     return made
 
 
@@ -157,6 +157,33 @@ def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(night: Nig
     session(night.workspace, Config(), go, display="none")
     ledger = Ledger(night.workspace.ledger)
     assert len(ledger.experiments(ledger.run().id)) == 2
+    ledger.close()
+
+
+def test_a_run_that_is_refused_hides_none_that_was_at_work(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(night.workspace, Config(), replace(OPTIONS, max_experiments=1), display="none")
+    ledger = Ledger(night.workspace.ledger)
+    first = ledger.run().id
+    night.unheld = "this engine does not enforce what it was asked (memory)"
+    with pytest.raises(PrerequisiteMissing):
+        session(night.workspace, Config(), OPTIONS, display="none")
+    night.unheld = ""
+    with pytest.raises(UsageError, match="too small"):
+        session(night.workspace, Config(), replace(OPTIONS, budget_s=1.0), display="none")
+
+    def missing(*_: object, **__: object) -> None:
+        raise PrerequisiteMissing("there is no prepared data in nowhere")
+
+    monkeypatch.setattr("runner.assemble.assemble", missing)
+    with pytest.raises(PrerequisiteMissing):
+        session(night.workspace, Config(), OPTIONS, display="none")
+    assert ledger.run().id == first, "best, report and resume would be about a run that never was"
+    refused = ledger.runs()[-1]
+    assert refused.stop_reason == "refused: there is no prepared data in nowhere"
+    assert ledger.run(refused.id) == refused
     ledger.close()
 
 
