@@ -63,9 +63,7 @@ class Seat:
 
 
 def _has_printed(watcher: DockerEngine, container: str) -> bool:
-    with contextlib.suppress(
-        OSError
-    ):  # it is not running yet, or no longer there (docker's errors are OSErrors)
+    with contextlib.suppress(OSError):  # docker's too: it is not there yet, or no longer
         pid = watcher.client.inspect_container(container)["State"]["Pid"]
         return bool(pid) and Path(f"/proc/{pid}/root/log/log").stat().st_size > 0
     return False
