@@ -57,7 +57,8 @@ class Config:
     proposer: str = "tpe"
     """tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
     model: str = ""
-    """Of the llm and hybrid proposers, as litellm names it: provider/name. Keys come from the environment."""
+    """Of the llm and hybrid proposers, as litellm names it: provider/name; llm is the default once there is one. Keys come
+    from the environment."""
     fallback_models: str = ""
     """Asked in this order when the model fails, separated by commas."""
     api_base: str = ""
@@ -216,6 +217,8 @@ def config_from(content: dict[str, Any]) -> Config:
         right: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[str(known[name])]
         if not isinstance(value, right) or isinstance(value, bool):
             raise UsageError(f"{CONFIG}: {name} must be {_KINDS[str(known[name])]}")
+    if content.get("model") and "proposer" not in content:
+        content = {**content, "proposer": "llm"}  # as --model does
     return Config(**content)
 
 
