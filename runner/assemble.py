@@ -67,14 +67,17 @@ def assemble(
     data: Path | None = None,
     wall_clock_s: float | None = None,
     progress: Callable[[str], None] = lambda _: None,
+    waiting: Callable[[str], None] | None = None,
 ) -> Rooms:
     """Raises SandboxError, PrerequisiteMissing or DataCorrupt, each with what to do. The data stay locked against being
-    replaced as long as the rooms are there."""
+    replaced as long as the rooms are there. `waiting` (`progress` if not said) is told when a training has to wait for CPUs
+    or a GPU."""
     from judge.heldout import load
     from judge.judge import Judge, JudgeLimits
     from runner.build import find_images
     from runner.data.in_use import DataInUse
     from runner.data.reach import Searched
+    from runner.disk_budget import places, refuse_below_floor
     from runner.road import Road
     from sandbox.prereqs import unheld
 
@@ -83,6 +86,7 @@ def assemble(
     folder = data_in_use.folder
     engine = connect(config)
     images = find_images(engine, config.variant)
+    refuse_below_floor(config.disk_floor_gb, places(engine))
 
     def out_of_reach(image: str) -> None:
         Searched(engine, image, searched_folder(), progress).require_unseen(folder)
@@ -102,7 +106,7 @@ def assemble(
         engine=engine,
         image=images.candidate.id,
         judge=judge,
-        leases=leases(config),
+        leases=leases(config, waiting or progress),
         train_data=folder / "train",
         limits=limits,
         preset="gpu" if config.gpus else "cpu",
@@ -133,11 +137,11 @@ def cpu_model() -> str:
     return ""
 
 
-def leases(config: Config) -> Leases:
-    """CPU sets, or whole GPUs when some are named."""
+def leases(config: Config, waiting: Callable[[str], None] = lambda _: None) -> Leases:
+    """CPU sets, or whole GPUs when some are named; `waiting` is told when they have to be waited for."""
     from sandbox.lease import CpuLeases, GpuLeases
 
-    cpus = CpuLeases(config.cpus or len(os.sched_getaffinity(0)))
+    cpus = CpuLeases(config.cpus or len(os.sched_getaffinity(0)), waiting=waiting)
     if not config.gpus:
         return cpus
     from sandbox.gpu import NvmlProbe
@@ -146,7 +150,7 @@ def leases(config: Config) -> Leases:
         raise PrerequisiteMissing(
             "gpus are named but the images are for CPUs: set variant to cuda12 or cuda13"
         )
-    return GpuLeases([uuid.strip() for uuid in config.gpus.split(",")], NvmlProbe(), cpus)
+    return GpuLeases([uuid.strip() for uuid in config.gpus.split(",")], NvmlProbe(), cpus, waiting=waiting)
 
 
 def override(config: Config, **values: object) -> Config:

@@ -15,6 +15,7 @@ from runner.decide import Noise, pooled
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.protocols import Trip, TripOutcome
 from runner.road import Ids, Road
+from runner.unscored import unscored
 
 _CANDIDATE_RUNS = 2
 """Nothing is kept after its first run (runner/decide.py)."""
@@ -58,9 +59,9 @@ def calibrate(
                 f"the engine failed: {trip.detail or trip.reason}; `autoresearch doctor` may know why"
             )
         if trip.val_bpb is None:
-            raise NothingEvaluated(
-                f"train.py could not be scored: {trip.outcome} {trip.reason or ''}".rstrip()
-            )
+            advice = unscored(trip.outcome, road.limits.wall_clock_s, look="autoresearch try train.py")
+            why = f"{trip.outcome} {trip.reason or ''}".rstrip()
+            raise NothingEvaluated(f"train.py could not be scored ({why}): {advice}")
         progress(trip)
         if not trip.contended:
             counted.append(trip)

@@ -70,6 +70,16 @@ def clear_scratch(*, dry_run: bool) -> list[Freed]:
     return freed
 
 
+def clear_attempts(experiment: Experiment) -> None:
+    """Remove the weights that nobody will ask for: all of a script that failed or was discarded, and of any other those of
+    all attempts but the first that counts, which the snapshot, `export` and `reproduce` are made of."""
+    needed = experiment.measured[:1] if experiment.status in {"open", "keep"} else ()
+    for attempt in experiment.attempts:
+        if attempt.outcome is not None and attempt not in needed:
+            for name in WEIGHTS:
+                (attempt.folder / name).unlink(missing_ok=True)
+
+
 def _unwanted(experiment: Experiment) -> Iterator[tuple[str, Path]]:
     needed = experiment.measured[:1] if experiment.status == "keep" else ()
     for attempt in experiment.attempts:

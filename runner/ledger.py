@@ -346,8 +346,11 @@ class Ledger:
         return [Run(**{**dict(row), "settings": self._settings(row["settings"])}) for row in rows]
 
     def run(self, run: str | None = None) -> Run:
-        """The named run, else the newest. Raises UsageError."""
+        """The named run, else the newest; one that was refused before its first script only where there is no other.
+        Raises UsageError."""
         found = [item for item in self.runs() if run in {None, item.id}]
+        begun = {row["run"] for row in self._read("SELECT DISTINCT run FROM experiments")}
+        found = [item for item in found if item.finished_at is None or item.id in begun] or found
         if not found:
             raise UsageError(
                 f"there is no run {run}" if run else "there is no run yet; start one with `autoresearch run`"

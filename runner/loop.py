@@ -16,6 +16,7 @@ from typing import Any
 from runner.ahead import Start, in_thread
 from runner.budget import Budget
 from runner.check import check
+from runner.clearing import clear_attempts
 from runner.clock import Clock
 from runner.decide import Judgement, Noise, decide
 from runner.errors import NothingEvaluated, PrerequisiteMissing
@@ -33,7 +34,8 @@ from runner.protocols import (
     TripOutcome,
 )
 from runner.reader.process import Reader, shared
-from runner.road import MODEL, PARAMS, POSITIONS, Ids, Road, clear_lost
+from runner.road import POSITIONS, Ids, Road, clear_lost
+from runner.unscored import unscored
 from runner.workspace import Workspace, read_script
 
 BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
@@ -74,6 +76,7 @@ class Loop:
         emit: Subscriber,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
+        room: Callable[[], None] = lambda: None,
         reader: Reader | None = None,
     ) -> None:
         self._reader = reader or shared()
@@ -81,7 +84,7 @@ class Loop:
         self.road, self.keeper, self.budget = road, keeper, budget
         self.settings, self.clock, self._emit = settings, clock, emit
         self._infrastructure_failures = 0
-        self._asked_to_end = asked_to_end
+        self._asked_to_end, self.room = asked_to_end, room
         self._stage = ProposalStage(
             run=run,
             workspace=workspace,
@@ -99,11 +102,12 @@ class Loop:
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
-        be scored, PrerequisiteMissing when the engine keeps failing."""
+        be scored, PrerequisiteMissing when the engine keeps failing or `room` (asked before anything begins) finds none."""
         self._recover()
         self._baseline()
         untrained = 0
         while (reason := self.over()) is None:
+            self.room()
             experiment = next((e for e in self._all() if e.status == "open"), None) or self._stage.propose()
             self._stage.ask_early(experiment)
             finished = self._advance(experiment)
@@ -125,6 +129,8 @@ class Loop:
             # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
             self.budget.charge(self.road.longest_training_s)
             self.emit("recovered", number=number, attempt=attempt)
+        for experiment in self._all():  # what a killed runner had no time for
+            clear_attempts(experiment)
         self._stage.read_history()
         kept = [e for e in self._all() if e.status == "keep"]
         for experiment in [*kept[-1:], *(e for e in self._all() if e.status == "open")]:
@@ -161,9 +167,10 @@ class Loop:
                 self._set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
             baseline = self._all()[0]
         if baseline.status == "failed":  # now, or before a resume
+            limit_s = self.road.limits.wall_clock_s
+            advice = unscored(str(baseline.reason), limit_s, look="autoresearch logs 0")
             raise NothingEvaluated(
-                f"the baseline could not be scored ({baseline.reason}); see `autoresearch logs 0`, mend train.py, and "
-                "begin a new run without --resume"
+                f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
             )
         if baseline.status == "open":
             self._set(0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline))
@@ -195,6 +202,7 @@ class Loop:
         return decision is not Decision.RETEST
 
     def _attempt(self, experiment: Experiment) -> Attempt:
+        self.room()
         number, started = experiment.number, self.clock.monotonic()
         measurement = len(experiment.measured)
         seed = _seed(self.seed, number, measurement)
@@ -233,6 +241,9 @@ class Loop:
             seconds=round(trip.seconds, 2),
             detail=trip.detail,
         )
+        if trip.outcome is TripOutcome.INFRASTRUCTURE:
+            clear_lost(folder)
+        clear_attempts(self.ledger.experiment(self.run_id, number))
         self._count_infrastructure(trip.outcome, trip.detail)
         return self.ledger.experiment(self.run_id, number).attempts[-1]
 
@@ -285,10 +296,6 @@ class Loop:
         )
         if judgement.decision is Decision.KEEP:
             self._keep(self.ledger.experiment(self.run_id, number))
-        else:
-            for attempt in experiment.attempts:  # a discarded model is not looked at again
-                for name in (PARAMS, MODEL, POSITIONS):
-                    (attempt.folder / name).unlink(missing_ok=True)
 
     def _keep(self, experiment: Experiment) -> None:
         columns = self.keeper.keep(experiment, self.noise() or Noise(0.0, 1))
@@ -317,6 +324,8 @@ class Loop:
 
     def _set(self, number: int, **columns: Any) -> None:
         self.ledger.set_experiment(self.run_id, number, **columns)
+        if "status" in columns:
+            clear_attempts(self.ledger.experiment(self.run_id, number))
 
     def emit(self, kind: str, **data: Any) -> None:
         """Write the event down, then tell the displays."""

@@ -68,7 +68,12 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
             if options.resume:
                 run = ledger.run()
                 require_at_home(workspace.ledger, run.id, run.settings)
-                config = config_from(dict(run.settings["config"]))
+                now = workspace.config()  # a disk belongs to the machine, not to the search
+                config = replace(
+                    config_from(dict(run.settings["config"])),
+                    disk_gb=now.disk_gb,
+                    disk_floor_gb=now.disk_floor_gb,
+                )
                 caps = _caps(options, run.settings)
                 _refuse_early(config, caps)
                 options = _as_before(options, run.settings)
@@ -87,8 +92,16 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 )
                 run = ledger.run()
             assert options.budget_s is not None
-            with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
-                reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
+            try:
+                with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
+                    reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
+            except (
+                BaseException
+            ) as error:  # a run that is over is not what the verbs that read take for the newest
+                if ledger.run(run.id).finished_at is None:
+                    why = f"refused: {error}" if isinstance(error, Exception) else "stopped"
+                    ledger.finish_run(run.id, now=clock.time(), reason=why)
+                raise
             if reason == MONEY_GONE:
                 raise MoneyGone(_money_gone(ledger, run.id, caps))
             if why := _nothing_trained(ledger, run.id, reason):
@@ -110,11 +123,12 @@ def _search(
     request: Request,
 ) -> str:
     from runner.assemble import assemble
+    from runner.disk_budget import DiskBudget, places
     from runner.keeping import Keeper
     from runner.preflight import preflight
 
     run = ledger.run(run_id)
-    rooms = assemble(config)
+    rooms = assemble(config, waiting=lambda why: loop.emit("waiting", why=why))
     assert options.budget_s is not None
     expected = rooms.road.limits.wall_clock_s + options.judge_guess_s
     if not options.resume and options.budget_s < (config.baseline_repeats + 1) * expected:
@@ -139,6 +153,15 @@ def _search(
         expected_s=expected,
         clock=clock,
         persist=lambda seconds: ledger.spend(run_id, seconds),
+    )
+    disk = DiskBudget(
+        rooms.engine,
+        run_id,
+        workspace.attempts(run_id, 0).parent,
+        rooms.images.candidate.bytes,
+        places(rooms.engine, workspace.state),
+        config.disk_gb,
+        config.disk_floor_gb,
     )
     proposer, caller = _proposer(
         config,
@@ -168,6 +191,7 @@ def _search(
         clock=clock,
         emit=show,
         asked_to_end=request.made,
+        room=disk.check,
     )
     loop.emit(
         "launch",
@@ -175,6 +199,7 @@ def _search(
         budget_s=options.budget_s,
         wall_clock_s=rooms.road.limits.wall_clock_s,
         owner=str(this_process()),
+        **disk.facts(),
     )
     if other_images:
         loop.emit("images_changed", images=other_images)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner import own_files
-from runner.durations import format_duration, parse_duration
+from runner.durations import parse_duration
 from runner.errors import UsageError
 from runner.places import relative
 from runner.reader.facts import MAX_NOTES_CHARS
@@ -21,6 +21,7 @@ STATE = ".autoresearch"
 LARGEST_NUMBER = 2**31 - 1
 """Of a seed, a count, a number in the configuration."""
 _BOM = b"\xef\xbb\xbf"
+_KINDS = {"str": "text in quotes", "int": "a whole number", "float": "a number"}
 _TEMPLATES = Path(__file__).resolve().parents[1]
 
 
@@ -45,6 +46,10 @@ class Config:
     memory_gb: float = 6.0
     """Memory of one container, swap included."""
     pids: int = 512
+    disk_gb: float = 50.0
+    """What one run may hold on the disk: attempts and snapshots. Read again on --resume."""
+    disk_floor_gb: float = 3.0
+    """Where a disk has less left than this nothing begins. Read again on --resume."""
     baseline_repeats: int = 3
     """How often the unchanged script runs first; the spread is the noise floor."""
     retests: int = 4
@@ -73,23 +78,30 @@ class Config:
     """How often a script that crashed may be mended by its author."""
 
     def __post_init__(self) -> None:
-        parse_duration(self.wall_clock)
-        parse_duration(self.judge_wall_clock)
-        if self.compile_check != "off":
-            parse_duration(self.compile_check)
+        durations = ["wall_clock", "judge_wall_clock", "llm_timeout"]
+        for name in durations if self.compile_check == "off" else [*durations, "compile_check"]:
+            try:
+                parse_duration(getattr(self, name))
+            except UsageError as error:
+                raise UsageError(f"{name}: {error}") from error
         if self.baseline_repeats < 2:
             raise UsageError(f"{CONFIG}: baseline_repeats must be at least 2, or there is no noise floor")
-        parse_duration(self.llm_timeout)
         if self.cost_tracking not in {"on", "off"}:
             raise UsageError(f'{CONFIG}: cost_tracking is "on" or "off"')
         if self.repairs < 0 or self.max_output_tokens < 256:
             raise UsageError(f"{CONFIG}: repairs must not be negative, max_output_tokens at least 256")
+        if not 0 < self.disk_gb < float("inf") or not 0 <= self.disk_floor_gb < float("inf"):
+            raise UsageError(
+                f"{CONFIG}: disk_gb must be above 0 and disk_floor_gb not below it, in gigabytes"
+            )
         if largest := [
             f.name for f in fields(self) if f.type == "int" and getattr(self, f.name) > LARGEST_NUMBER
         ]:
             raise UsageError(f"{CONFIG}: {largest[0]} must be at most {LARGEST_NUMBER}")
-        if self.retests < 0 or self.cpus < 0 or not 0 < self.memory_gb < LARGEST_NUMBER or self.pids < 16:
-            raise UsageError(f"{CONFIG}: retests, cpus, memory_gb and pids must be sensible positive numbers")
+        if self.retests < 0 or self.cpus < 0:
+            raise UsageError(f"{CONFIG}: retests and cpus must not be negative")
+        if not 0 < self.memory_gb < LARGEST_NUMBER or self.pids < 16:
+            raise UsageError(f"{CONFIG}: memory_gb must be more than 0, pids at least 16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +230,7 @@ def config_from(content: dict[str, Any]) -> Config:
             raise UsageError(f"{CONFIG} has an unknown key {name!r}; known are {', '.join(known)}")
         right: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[str(known[name])]
         if not isinstance(value, right) or isinstance(value, bool):
-            raise UsageError(f"{CONFIG}: {name} must be of type {known[name]}")
+            raise UsageError(f"{CONFIG}: {name} must be {_KINDS[str(known[name])]}")
         if isinstance(value, str) and "\0" in value:
             raise UsageError(f"{CONFIG}: {name} holds a null character, which no path and no name can")
     return Config(**content)
@@ -263,7 +275,6 @@ def _toml() -> str:
     for field in fields(Config):
         value = getattr(defaults, field.name)
         lines.append(
-            f"# {field.name} = {repr(value) if not isinstance(value, str) else f'{chr(34)}{value}{chr(34)}'}"
+            f"# {field.name} = {value!r}" if not isinstance(value, str) else f'# {field.name} = "{value}"'
         )
-    lines.append(f'wall_clock = "{format_duration(parse_duration(defaults.wall_clock))}"')
     return "\n".join(lines) + "\n"

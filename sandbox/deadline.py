@@ -4,6 +4,9 @@ A timer inside the container is no deadline (a process of the same user can stop
 of the engine leaves the container running. So the host waits, kills, and asks until it is dead: not running as
 the engine sees it, and no process left in its cgroup as the kernel sees it.
 
+The keeper (`sandbox.keeper`) does the same beside the runner, on time even when the runner is stopped or busy. When it was
+killed and when it died is what the first of the two saw; a runner that wakes up later says nothing about it.
+
 An engine that goes away meanwhile is given a while to come back. A container that is found dead then was killed
 by the engine's restart; one that is still running (live-restore) keeps its deadline.
 """
@@ -11,28 +14,53 @@ by the engine's restart; one that is still running (live-restore) keeps its dead
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
 from docker.errors import APIError, NotFound
 
 from sandbox import cgroup
+from sandbox.keeper.client import Record
 
 _FIRST_LOOK_S = 0.25
 _LONGEST_LOOK_S = 5.0
 _KILL_PATIENCE_S = 20.0
+_DYING_S, _WORK_S = 600.0, 0.1
+"""How long a killed container may take to free its memory, and the seconds of CPU in _KILL_PATIENCE_S that show that it does."""
 _ENGINE_PATIENCE_S = 30.0
+LATE_S = 2.0
+"""Seconds after the deadline within which SIGKILL must have been sent, or the container have ended, for what it wrote to
+count. An engine on a busy machine needs a part of one (docs/sandbox.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
+    """`killed_at` and `died_at` are monotonic seconds and never too early: when it is known to have happened. After SIGKILL
+    was sent no instruction of the container is executed, so a death that takes longer (much memory to free, a GPU to let go of) is not late."""
+
     dead: bool
     killed: bool = False
     """The host killed it at the deadline."""
     interrupted: bool = False
     """It died while the engine was away."""
     memory_peak_bytes: int | None = None
+    killed_at: float | None = None
+    died_at: float | None = None
+
+    def with_record(self, record: Record) -> Death:
+        """The same death as the keeper and the runner know it together."""
+        return replace(
+            self,
+            killed=self.killed or record.killed_at is not None,
+            killed_at=_earlier(self.killed_at, record.killed_at),
+            died_at=_earlier(self.died_at, record.died_at),
+        )
+
+    def late(self, deadline: float) -> bool:
+        """Whether it may have computed or written after its deadline, beyond what an engine takes to obey."""
+        end = _earlier(self.killed_at, self.died_at)
+        return end is None or end > deadline + LATE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +72,8 @@ class Watch:
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
     local: bool = True
+    on_look: Callable[[], None] = lambda: None
+    """Called every few seconds while it lives."""
 
     def until_dead(self, deadline: float) -> Death:
         """Wait for its death, killing it at `deadline`. Raises docker's NotFound when somebody removed it, and
@@ -52,13 +82,14 @@ class Watch:
         look = _FIRST_LOOK_S
         while (left := deadline - self.monotonic()) > 0:
             try:
+                self.on_look()
                 if self._ended(min(left, look)):
-                    return Death(dead=True, memory_peak_bytes=peak)
+                    return self._death(peak)
             except NotFound:
                 raise
             except (APIError, requests.exceptions.RequestException, OSError) as error:
                 if not self._running_after_outage(error):
-                    return Death(dead=True, interrupted=True, memory_peak_bytes=peak)
+                    return self._death(peak, interrupted=True)
             if deadline - self.monotonic() > 0:
                 peak = max(filter(None, (peak, self._memory())), default=None)
             look = min(2 * look, _LONGEST_LOOK_S)
@@ -66,20 +97,34 @@ class Watch:
 
     def _kill(self, peak: int | None) -> Death:
         end = self.monotonic() + _KILL_PATIENCE_S
-        pause, killed = 0.5, False
+        last, computed = self.monotonic() + _DYING_S, self._computed()
+        pause, killed_at = 0.5, None
         while True:
             try:
-                killed = self._sent_kill() or killed
+                if self._sent_kill() and killed_at is None:
+                    killed_at = self.monotonic()
                 if self._ended(pause):
-                    return Death(dead=True, killed=killed, memory_peak_bytes=peak)
+                    return self._death(peak, killed_at)
             except NotFound:
                 raise
             except (APIError, requests.exceptions.RequestException, OSError) as error:
                 if not self._running_after_outage(error):
-                    return Death(dead=True, killed=killed, interrupted=True, memory_peak_bytes=peak)
+                    return self._death(peak, killed_at, interrupted=True)
+            if end <= self.monotonic() < last and (now := self._computed()) > computed + _WORK_S:
+                end, computed = self.monotonic() + _KILL_PATIENCE_S, now
             if self.monotonic() >= end:
-                return Death(dead=False, killed=killed, memory_peak_bytes=peak)
+                return replace(self._death(peak, killed_at), dead=False, died_at=None)
             pause = min(2 * pause, _LONGEST_LOOK_S)
+
+    def _death(self, peak: int | None, killed_at: float | None = None, *, interrupted: bool = False) -> Death:
+        return Death(
+            dead=True,
+            killed=killed_at is not None,
+            interrupted=interrupted,
+            memory_peak_bytes=peak,
+            killed_at=killed_at,
+            died_at=self.monotonic(),
+        )
 
     def _sent_kill(self) -> bool:
         """False when it died on its own at the last moment (409), or when the engine hangs and we ask again."""
@@ -125,6 +170,10 @@ class Watch:
                 continue
         raise error
 
+    def _computed(self) -> float:
+        """Seconds of CPU so far; a killed container that still uses some is on its way out, freeing its memory."""
+        return (cgroup.cpu_seconds(self.container) if self.local else None) or 0.0
+
     def _memory(self) -> int | None:
         """Peak bytes so far: the kernel's own count, else what the engine tells (with cgroup v2 only the usage
         of this moment)."""
@@ -136,6 +185,10 @@ class Watch:
             return None
         value = memory.get("max_usage") or memory.get("usage")
         return int(value) if value else None
+
+
+def _earlier(one: float | None, other: float | None) -> float | None:
+    return min((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _timed_out(error: Exception) -> bool:

@@ -28,6 +28,8 @@ from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
 from sandbox.execute import output_of
 from sandbox.host_config import OUT, container_config, holder_config, labels, volumes
 from sandbox.inputs import unreadable
+from sandbox.keeper.client import Clock, NoKeeper, Record, clock_of
+from sandbox.keeper.endpoint import NoEndpoint, endpoint_of
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, this_process
 from sandbox.posture import differences
@@ -41,6 +43,8 @@ _LABEL_GRACE_S = 300.0
 """Time beyond the wall clock to kill, collect and remove, before a reaper of another process steps in."""
 _COLLECT_S = 60.0
 _COLLECT_BYTES_PER_S = 20e6
+_RECORD_LOOKS, _RECORD_PAUSE_S = 40, 0.05
+"""How long the keeper may take to see a death that the runner has seen."""
 
 
 class DockerEngine:
@@ -68,6 +72,7 @@ class DockerEngine:
         self._owner = owner or this_process()
         self._not_removed: deque[tuple[Callable[[Any, str], bool], str]] = deque()
         """What could not be removed because the engine was away; tried again before the next job."""
+        self._keeper: Clock | None = None
         self._reaper = reaper.Reaper(client, self._owner.uid, self.dialect.local)
         self._monotonic, self._now, self._sleep = monotonic, now, sleep
 
@@ -104,6 +109,7 @@ class DockerEngine:
         self._remove_what_is_left()
         asked_at, few = self._monotonic(), self.dialect.few_users
         try:
+            self._clock().ensure()  # first, so that whatever is made has somebody who removes it
             with (
                 user.claimed(user.NARROW if few else user.WIDE, remapped=few) as uid,
                 self._volume(job, uid) as volume,
@@ -120,28 +126,57 @@ class DockerEngine:
             return _failed(Ending.REFUSED, str(error))
         except ImageNotFound:
             return _failed(Ending.REFUSED, f"there is no image {job.image}; run `autoresearch build`")
+        except (NoKeeper, NoEndpoint) as error:
+            return _failed(Ending.REFUSED, str(error))
         except ENGINE_ERRORS as error:
             return _failed(Ending.ENGINE_FAILED, str(error), self._monotonic() - asked_at)
 
+    def _clock(self) -> Clock:
+        """The keeper of the wall clock of this process and engine. Raises NoEndpoint."""
+        if self._keeper is None:
+            self._keeper = clock_of(endpoint_of(self.client), str(self._owner))
+        return self._keeper
+
     def _live(self, job: Job, container: str, holder: str) -> Outcome:
+        clock = self._clock()
         started = self._monotonic()
-        watch = Watch(self.client, container, self._monotonic, self._sleep, self.dialect.local)
+        deadline = started + job.limits.wall_clock_s
+        watch = Watch(
+            self.client, container, self._monotonic, self._sleep, self.dialect.local, clock.replace_if_gone
+        )
+        clock.keep(container, deadline)
         try:
             self.client.start(container)
-            death = watch.until_dead(started + job.limits.wall_clock_s)
-            seconds = self._monotonic() - started
+            clock.started(container)
+            death = watch.until_dead(deadline).with_record(self._record(container))
             if not death.dead:
-                return _failed(Ending.UNKILLABLE, "the container survived SIGKILL", seconds)
-            return self._after_death(job, container, holder, death, seconds)
+                return _failed(
+                    Ending.UNKILLABLE, "the container survived SIGKILL", self._monotonic() - started
+                )
+            clock.forget(container)  # one that may still live is kept until it is removed
+            seconds = (death.died_at or self._monotonic()) - started
+            return self._after_death(job, container, holder, death, seconds, deadline)
         except NotFound:
             return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
 
-    def _after_death(self, job: Job, container: str, holder: str, death: Death, seconds: float) -> Outcome:
+    def _record(self, container: str) -> Record:
+        """The keeper's, which learns of a death a moment before or after us."""
+        record = None
+        for _ in range(_RECORD_LOOKS):
+            record = self._clock().record(container)
+            if record is None or record.died_at is not None:
+                break
+            self._sleep(_RECORD_PAUSE_S)
+        return record or Record()
+
+    def _after_death(
+        self, job: Job, container: str, holder: str, death: Death, seconds: float, deadline: float
+    ) -> Outcome:
         try:
             state = self.client.inspect_container(container)["State"]
             if state.get("Error"):
                 return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
-            how, note = ending(self.client, container, state, death)
+            how, note = ending(self.client, container, state, death, deadline)
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
             if death.killed:
                 raise
@@ -150,7 +185,7 @@ class DockerEngine:
         log = ""
         files: dict[str, CollectedFile] = {}
         refusals: dict[str, Refusal] = {}
-        if how is not Ending.LOST:
+        if how not in {Ending.LOST, Ending.LATE}:
             log, files, refusals = self._collect(job, holder)
         peak = job.limits.memory_bytes if how is Ending.OUT_OF_MEMORY else death.memory_peak_bytes
         return Outcome(
@@ -258,6 +293,11 @@ class DockerEngine:
 
     def remove_image(self, image_id: str) -> None:
         images.remove(self.client, image_id)
+
+    def storage(self) -> Path | None:
+        with _engine_errors():
+            root = str(self.client.info().get("DockerRootDir") or "")
+        return Path(root) if self.dialect.local and root and Path(root).is_dir() else None
 
     def remnants(self, run: str | None = None) -> Sequence[Remnant]:
         with _engine_errors():

@@ -18,14 +18,20 @@ from sandbox.outcome import Ending
 _SIGNALLED = 128
 
 
-def ending(client: Any, container: str, state: Mapping[str, Any], death: Death) -> tuple[Ending, str]:
-    """The ending and a note for the operator. `state` is `State` of the engine's inspect answer."""
+def ending(
+    client: Any, container: str, state: Mapping[str, Any], death: Death, deadline: float
+) -> tuple[Ending, str]:
+    """The ending and a note for the operator. `state` is `State` of the engine's inspect answer, `deadline` in the
+    seconds of `death`."""
     code = int(state["ExitCode"])
-    if death.killed:
+    late = death.late(deadline)
+    if death.killed and not late:
         note = "a process inside was killed for memory" if state.get("OOMKilled") else ""
         return Ending.TIMED_OUT, note
     if death.interrupted:
         return Ending.LOST, "the container died while the engine was away"
+    if late:
+        return Ending.LATE, "nobody could end the container at its deadline, so nothing it wrote counts"
     if state.get("OOMKilled"):
         if code != 0:
             return Ending.OUT_OF_MEMORY, ""

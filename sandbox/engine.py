@@ -34,6 +34,8 @@ class Image:
     id: str
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    bytes: int = field(default=0, compare=False)
+    """Its own and those of the images below it; 0 where the engine does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,11 @@ class Engine(Protocol):
 
     def remove_image(self, image_id: str) -> None:
         """Untag and remove an image of ours. An image that is already gone is not an error."""
+        ...
+
+    def storage(self) -> Path | None:
+        """The folder where an engine on this machine holds images and containers; None where that cannot be known. Raises
+        SandboxError."""
         ...
 
     def remnants(self, run: str | None = None) -> Sequence[Remnant]:

@@ -31,7 +31,7 @@ from typing import IO
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
 from sandbox.images import context_blocks
 from sandbox.inputs import unreadable
-from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
+from sandbox.outcome import NOBODYS_FAULT, CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, parse_owner, this_process
 from sandbox.spec import Job, Output, Role
 from sandbox.text import sanitise
@@ -140,7 +140,7 @@ class FakeEngine:
             if (fault := self._fault(point)) is not None:
                 _clear(job.destination, before)
                 return _failed(fault, f"injected at {point}")
-        if script.ending in {Ending.LOST, Ending.REFUSED, Ending.ENGINE_FAILED, Ending.UNKILLABLE}:
+        if script.ending in NOBODYS_FAULT:
             _clear(job.destination, before)
             return _failed(script.ending, script.detail)
         files, refusals = _collect(job.destination, job.outputs)
@@ -207,6 +207,9 @@ class FakeEngine:
 
     def remove_image(self, image_id: str) -> None:
         self._memory.images.pop(image_id, None)
+
+    def storage(self) -> Path | None:
+        return None
 
     def remnants(self, run: str | None = None) -> Sequence[Remnant]:
         ours = [

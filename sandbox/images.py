@@ -88,7 +88,7 @@ def find(client: Any, reference: str) -> Image:
     except (APIError, requests.exceptions.RequestException) as error:
         raise SandboxError(f"the engine could not look up {reference}: {one_line(str(error))}") from error
     labels = (found.get("Config") or {}).get("Labels") or {}
-    return Image(id=found["Id"], tags=_tags(found), labels=labels)
+    return Image(id=found["Id"], tags=_tags(found), labels=labels, bytes=int(found.get("Size") or 0))
 
 
 def with_labels(client: Any, labels: Mapping[str, str]) -> Sequence[Image]:
@@ -96,7 +96,15 @@ def with_labels(client: Any, labels: Mapping[str, str]) -> Sequence[Image]:
         found = client.images(filters={"label": [f"{name}={value}" for name, value in labels.items()]})
     except (APIError, requests.exceptions.RequestException) as error:
         raise SandboxError(f"the engine could not list images: {one_line(str(error))}") from error
-    return [Image(id=item["Id"], tags=_tags(item), labels=item.get("Labels") or {}) for item in found]
+    return [
+        Image(
+            id=item["Id"],
+            tags=_tags(item),
+            labels=item.get("Labels") or {},
+            bytes=int(item.get("Size") or 0),
+        )
+        for item in found
+    ]
 
 
 def _tags(found: Mapping[str, Any]) -> tuple[str, ...]:

@@ -75,7 +75,9 @@ class CpuLeases:
         patience_s: float = 3600.0,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`waiting` is told once, in a sentence, when a lease has to be waited for."""
         self._available = sorted(os.sched_getaffinity(0) if available is None else available)
         if not 1 <= count <= len(self._available):
             raise SandboxError(
@@ -84,10 +86,11 @@ class CpuLeases:
         self._count = count
         self._folder = folder or default_folder()
         self._patience_s, self._sleep, self._monotonic = patience_s, sleep, monotonic
+        self._waiting = waiting
 
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
-        until = self._monotonic() + self._patience_s
+        until, told = self._monotonic() + self._patience_s, False
         while True:
             with ExitStack() as held:
                 cpus = self._take(held)
@@ -98,6 +101,11 @@ class CpuLeases:
                 raise LeaseUnavailable(
                     f"no {self._count} CPUs became free within {self._patience_s:g} s; another run holds them"
                 )
+            if not told:
+                self._waiting(
+                    f"waiting for {self._count} of {len(self._available)} CPUs: another training of autoresearch holds them"
+                )
+                told = True
             self._sleep(_POLL_S)
 
     def _take(self, held: ExitStack) -> list[int]:
@@ -137,7 +145,9 @@ class GpuLeases:
         patience_s: float = 3600.0,
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
+        waiting: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`waiting` is told once, in a sentence, when a lease has to be waited for."""
         if not uuids:
             raise SandboxError("no GPU to lease; `nvidia-smi -L` lists their UUIDs")
         if unknown := sorted(set(uuids) - set(probe.uuids())):
@@ -145,10 +155,11 @@ class GpuLeases:
         self._uuids, self._probe, self._cpus = uuids, probe, cpus
         self._folder = folder or default_folder()
         self._patience_s, self._sleep, self._monotonic = patience_s, sleep, monotonic
+        self._waiting = waiting
 
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
-        until = self._monotonic() + self._patience_s
+        until, told = self._monotonic() + self._patience_s, False
         while True:
             for uuid in self._uuids:
                 lock = _try_lock(self._folder / f"gpu-{uuid}.lock")
@@ -165,6 +176,9 @@ class GpuLeases:
                 raise LeaseUnavailable(
                     f"no GPU became free within {self._patience_s:g} s; others are using them"
                 )
+            if not told:
+                self._waiting("waiting for a GPU: others are using the ones that were named")
+                told = True
             self._sleep(_POLL_S)
 
     def look(self, lease: Lease) -> Lease:

@@ -25,8 +25,14 @@ class Ending(StrEnum):
     """The engine would not run exactly what was asked, so nothing was started."""
     ENGINE_FAILED = "engine_failed"
     """The engine did not answer, answered with an error, or has no room left."""
+    LATE = "late"
+    """It lived on after its deadline, because the engine was away or nobody was there to kill it: what it wrote does not
+    count."""
     UNKILLABLE = "unkillable"
     """It survived SIGKILL: its GPU or CPU set must not be used again before a person has looked."""
+
+
+NOBODYS_FAULT = frozenset({Ending.LOST, Ending.REFUSED, Ending.ENGINE_FAILED, Ending.LATE, Ending.UNKILLABLE})
 
 
 class Fault(StrEnum):
@@ -60,7 +66,7 @@ class CollectedFile:
 class Outcome:
     """The only thing that comes back from a container.
 
-    `seconds` runs from the start request to the verified death, on the host's monotonic clock;
+    `seconds` runs from the start request to the death, on the host's monotonic clock;
     `log_tail` is text already stripped of control sequences and cut; `detail` is for the operator only
     and never for the agent.
     """
@@ -77,7 +83,7 @@ class Outcome:
     @property
     def fault(self) -> Fault:
         """Whose fault the ending was. An exit code is the candidate's word, so 0 means only "no complaint"."""
-        if self.ending in {Ending.LOST, Ending.REFUSED, Ending.ENGINE_FAILED, Ending.UNKILLABLE}:
+        if self.ending in NOBODYS_FAULT:
             return Fault.INFRASTRUCTURE
         if self.ending is Ending.EXITED and self.exit_code == 0:
             return Fault.NONE

@@ -36,7 +36,7 @@ def calibrate(
         scratch("calibrate") as home,
     ):
         load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
-        rooms = assemble.assemble(config)
+        rooms = assemble.assemble(config, progress=say)
         say(
             f"{repeats} runs of at most {format_duration(rooms.road.limits.wall_clock_s)}, and as many judgements"
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-_FREE_DISK_GB = 5.0
 _SHARDS = 8
 
 
@@ -56,7 +57,7 @@ def data_prepare(
             help="default, climbmix, or a file or folder: .txt, .md, .json, .jsonl, .csv, .parquet, compressed or not."
         ),
     ] = "default",
-    out: Annotated[Path | None, typer.Option(help="Where to; the default is where `run` looks.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where to; if not said, a folder of the cache.")] = None,
     variant: Annotated[
         str, typer.Option(help="cpu (short rows, small vocabulary), cuda12 or cuda13.")
     ] = "cpu",
@@ -79,8 +80,10 @@ def data_prepare(
     if variant not in VARIANTS:
         raise UsageError(f"--variant must be one of {', '.join(VARIANTS)}")
     small = variant == "cpu"
-    vocabulary = vocab_size or (assemble.CPU_VOCABULARY if small else assemble.GPU_VOCABULARY)
-    length = seq_len or (assemble.CPU_SEQUENCE if small else assemble.GPU_SEQUENCE)
+    vocabulary = assemble.CPU_VOCABULARY if small else assemble.GPU_VOCABULARY
+    vocabulary = vocabulary if vocab_size is None else vocab_size
+    length = assemble.CPU_SEQUENCE if small else assemble.GPU_SEQUENCE
+    length = length if seq_len is None else seq_len
     if not (257 <= vocabulary <= 65536 and 8 <= length <= 65536):
         raise UsageError("--vocab-size must be between 257 and 65536 and --seq-len between 8 and 65536")
     folder = out or assemble.default_data(variant).with_name(
@@ -115,6 +118,11 @@ def data_prepare(
         for split, size in manifest.splits.items():
             print(f"{split:5}  {size.documents} documents  {size.tokens} tokens  {size.bytes} bytes")
         print(folder)
+    if folder != assemble.default_data(variant):
+        path = shlex.quote(str(folder.resolve()))
+        say(
+            f"next: `autoresearch run --data {path}`, or data = in autoresearch.toml; else a run takes the default data"
+        )
 
 
 def _folder_name(
@@ -152,14 +160,19 @@ def _image(variant: str) -> Searched | None:
 
 
 @data_app.command("verify")
-def data_verify(folder: Annotated[Path, typer.Argument(help="A prepared data set.")]) -> None:
+def data_verify(
+    folder: Annotated[Path, typer.Argument(help="A prepared data set.")], json: Json = False
+) -> None:
     """Compare every file with the manifest's SHA-256."""
     from runner.data import verify
     from runner.errors import PrerequisiteMissing
 
     if problems := verify(folder):
         raise PrerequisiteMissing("; ".join(problems) + "; run `autoresearch data prepare` again")
-    print("every file is what was prepared")
+    if json:
+        envelope("data-verify", folder=str(folder))
+    else:
+        print("every file is what was prepared")
 
 
 def doctor(
@@ -191,18 +204,26 @@ def doctor(
         failed(PrerequisiteMissing("this machine is not ready; see what fails"))
 
 
+def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:
+    from runner.disk_budget import GB, least_free
+    from runner.places import file_system
+
+    free, place = least_free(folders)
+    level = "ok" if free >= config.disk_floor_gb * GB else "fail"
+    limits = f"a run may hold {config.disk_gb:g} GB (disk_gb), and nothing begins below {config.disk_floor_gb:g} GB"
+    said = f"{free / GB:.1f} GB free in {place} ({file_system(place)}); {limits} (disk_floor_gb)"
+    return ("disk", level, said)
+
+
 def _findings(config: Config) -> list[tuple[str, str, str]]:
     from judge.heldout import DataCorrupt
     from runner.data import load_manifest, verify
     from runner.errors import RunnerError
-    from runner.places import file_system
     from sandbox import prereqs
     from sandbox.engine import SandboxError
 
     findings = [("git", "ok", "found") if shutil.which("git") else ("git", "fail", "install git")]
-    free = shutil.disk_usage(Path.cwd()).free / 1e9
-    level = "ok" if free >= _FREE_DISK_GB else "fail"
-    findings.append(("disk", level, f"{free:.1f} GB free here ({file_system(Path.cwd())})"))
+    findings.append(_disk(config, [Path.cwd(), Path(tempfile.gettempdir())]))
     folder = Path(config.data) if config.data else assemble.default_data(config.variant)
     try:
         load_manifest(folder)
@@ -212,10 +233,12 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
         findings.append(("data", "fail", str(error)))
     try:
         from runner.build import find_images
+        from runner.disk_budget import places
 
         engine = assemble.connect(config)
         if (found := engine.endpoint) is not None:
             findings.append(("endpoint", "ok", f"{found.url}: {found.why}"))
+        findings[1] = _disk(config, places(engine, Path.cwd()))
         images = find_images(engine, config.variant)
         findings.append(("images", "ok", images.candidate.id))
         findings += [(f.name, str(f.level), f.sentence) for f in prereqs.check(engine, images.candidate.id)]

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from runner import workspace as workspaces
-from runner.cli.output import envelope, number, table
-from runner.errors import NothingEvaluated
+from runner.cli.output import envelope, number, say, table
+from runner.errors import NothingEvaluated, UsageError
 from runner.ledger import Attempt, Experiment, Ledger, Run
 from runner.lock import locked
 from sandbox.text import one_line
@@ -120,11 +120,17 @@ def logs(
     """The end of what the script printed, made harmless. Not evidence of anything."""
     _, ledger, found = _open(run)
     attempts = [a for a in ledger.experiment(found.id, experiment).attempts if attempt in {None, a.attempt}]
+    if attempt is not None and not attempts:
+        raise UsageError(
+            f"experiment {experiment} has no attempt {attempt}; `autoresearch show {experiment}` lists them"
+        )
     text = attempts[-1].log_tail if attempts else ""
     if json:
         envelope("logs", run=found.id, number=experiment, log_tail=text)
-    else:
+    elif text:
         print(text)
+    else:
+        say("it printed nothing" if attempts else "it has not run")
 
 
 def diff(
@@ -145,13 +151,15 @@ def diff(
     text = unified(before, after)
     if json:
         envelope("diff", run=found.id, before=before.number, after=after.number, diff=text)
-    else:
+    elif text:
         print(text)
+    else:
+        say("nothing changed" if before.number != after.number else "it has no parent to compare it with")
 
 
 def best(run: RunId = None, json: Json = False) -> None:
     """The best kept experiment and how to get it back."""
-    _, ledger, found = _open(run)
+    workspace, ledger, found = _open(run)
     kept = [e for e in ledger.experiments(found.id) if e.status == "keep"]
     if not kept:
         raise NothingEvaluated(f"run {found.id} has kept nothing yet")
@@ -159,7 +167,9 @@ def best(run: RunId = None, json: Json = False) -> None:
         envelope("best", run=found.id, best=_row(kept[-1], found))
     else:
         print(f"{number(kept[-1].val_bpb)}  experiment {kept[-1].number}  {one_line(kept[-1].title)}")
-        print(_command(kept[-1], found) or "its image is not made yet; `autoresearch resume` makes it")
+        at_work = locked(workspace.state) and found.finished_at is None
+        makes = "the run at work makes it next" if at_work else "`autoresearch resume` makes it"
+        print(_command(kept[-1], found) or f"its image is not made yet; {makes}")
 
 
 def _listing(experiments: list[Experiment]) -> str:

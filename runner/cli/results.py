@@ -68,7 +68,7 @@ def reproduce(
     facts = facts_of(assemble.connect(config), tag)
     likely = [Path(path) for path in (config.data, facts.data_path) if path]
     folder = locate(tag, facts.data_sha256, named=data.resolve() if data else None, likely=likely)
-    rooms = assemble.assemble(_as_kept(config, facts), data=folder)
+    rooms = assemble.assemble(_as_kept(config, facts), data=folder, progress=say)
 
     def road_for(image: str, wall_clock_s: float) -> Road:
         rooms.out_of_reach(image)

@@ -17,6 +17,7 @@ from pathlib import Path
 from runner.data import cutting, formats, sources
 from runner.data.errors import DataError
 from runner.data.skipped import Skipped
+from runner.errors import UsageError
 
 REPOSITORY = "karpathy/climbmix-400b-shuffle"
 LAST_SHARD = 6542
@@ -25,9 +26,9 @@ _BLOCK = 1 << 20
 
 
 def corpus(folder: Path, shards: int, progress: Callable[[str], None]) -> sources.Corpus:
-    """The first `shards` shards and the pinned last one. $HF_ENDPOINT names another hub. Raises DataError."""
+    """The first `shards` shards and the pinned last one. $HF_ENDPOINT names another hub. Raises DataError, UsageError."""
     if not 1 <= shards <= LAST_SHARD:
-        raise DataError(f"--shards must be between 1 and {LAST_SHARD}")
+        raise UsageError(f"--shards must be between 1 and {LAST_SHARD}")
     folder.mkdir(parents=True, exist_ok=True)
     digests = {}
     names = [f"shard_{number:05d}.parquet" for number in (*range(shards), LAST_SHARD)]

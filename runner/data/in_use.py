@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.data.errors import DataError
+from runner.data.errors import DataError, missing
 from runner.data.manifest import load_manifest, require_no_file
 
 Identity = tuple[int, ...]
@@ -30,7 +30,7 @@ class DataInUse:
     _descriptor = -1
 
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._descriptor = -1
+        self._descriptor = -1  # until there is one: what fails to be made is closed, too
         self.folder = folder.resolve()
         require_no_file(self.folder)
         self._descriptor = _shared(self.folder, sleep)
@@ -116,9 +116,7 @@ def _shared(folder: Path, sleep: Callable[[float], None]) -> int:
         try:
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:
-            raise DataError(
-                f"there is no prepared data in {folder}; run `autoresearch data prepare`"
-            ) from error
+            raise DataError(missing(folder)) from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             if _same(descriptor, folder):  # else it was replaced between opening and locking

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.data.errors import DataError
+from runner.data.errors import DataError, missing
 from runner.errors import UsageError
 
 SCHEMA = "autoresearch/data/1"
@@ -71,7 +71,7 @@ def load_manifest(folder: Path) -> Manifest:
         content["splits"] = {name: Split(**split) for name, split in content["splits"].items()}
         return Manifest(**content)
     except FileNotFoundError:
-        raise DataError(f"there is no prepared data in {folder}; run `autoresearch data prepare`") from None
+        raise DataError(missing(folder)) from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is not a data manifest; name another folder, or prepare the data anew"

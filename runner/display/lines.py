@@ -49,7 +49,13 @@ def sentence(event: Event) -> str:
     number = data.get("number")
     what = "baseline" if number == 0 else f"experiment {number}"
     if event.kind == "launch":
-        return f"run {data['run']}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s"
+        disk = (
+            f"; {data['disk_free_gb']:g} GB of disk free, at most {data['disk_gb']:g} for this run, nothing begins below "
+            f"{data['disk_floor_gb']:g}"
+            if "disk_gb" in data
+            else ""  # of an older version
+        )
+        return f"run {data['run']}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s{disk}"
     if event.kind == "proposed":
         return f"{what}: {one_line(str(data['title']))}"
     if event.kind == "state":
@@ -68,7 +74,7 @@ def sentence(event: Event) -> str:
     if event.kind == "failed":
         return f"{what}: {data['status']} {one_line(str(data.get('reason') or ''))}"
     if event.kind == "recovered":
-        return f"{what}: attempt {data['attempt']} was cut off by a crash and does not count"
+        return f"{what}: attempt {data['attempt']} was cut off and does not count"
     if event.kind == "call_failed":
         wait = "" if data.get("wait_s") is None else f"; again in {data['wait_s']:.0f} s"
         return f"{one_line(str(data['model']))}: {data['cause']}{wait}"
@@ -85,6 +91,8 @@ def sentence(event: Event) -> str:
         return "other images than when this run was started: what a script scores may have changed with their packages"
     if event.kind == "not_reported":
         return f"the report could not be written ({data['error']}); `autoresearch report` writes it later"
+    if event.kind == "waiting":
+        return str(data["why"])
     if event.kind == "dropped":
         return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":

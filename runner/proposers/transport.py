@@ -87,12 +87,13 @@ class Exchange:
 
     def _on_step(self, name: str, info: dict[str, Any]) -> None:
         """httpcore's trace of a request. A CONNECT that opens a way through a proxy is not the request."""
-        if not name.endswith("send_request_body.started") or info["request"].method == b"CONNECT":
+        head, body = "send_request_headers.started", "send_request_body.started"
+        if not name.endswith((head, body)) or info["request"].method == b"CONNECT":
             return
         with self._lock:
             if self._ended:
                 raise httpx.WriteTimeout("the call has ended")
-            self._sent = True
+            self._sent = self._sent or name.endswith(body)
 
     def _chunks(self, response: httpx.Response) -> Iterator[bytes]:
         try:

@@ -14,7 +14,7 @@ import pytest
 
 from runner.cli import main
 from runner.errors import UsageError
-from runner.workspace import Workspace, create, read_script
+from runner.workspace import Config, Workspace, create, read_script
 
 BOM = b"\xef\xbb\xbf"
 Said = tuple[int, str]
@@ -61,6 +61,9 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("run --budget 8h --data train.py", 2, "train.py"),
         ("run --budget 8h --data nowhere", 3, "data prepare"),
         ("calibrate --repeats 9999999999999", 2, "--repeats"),
+        ("data prepare --dataset train.py --seq-len 0", 2, "--seq-len"),
+        ("data prepare --dataset train.py --vocab-size 0", 2, "--vocab-size"),
+        ("data prepare --dataset climbmix --shards 0", 2, "--shards"),
         ("try .", 2, "is a folder"),
         ("try empty.py", 2, "is empty"),
         ("try pipe", 2, "no regular file"),
@@ -122,6 +125,33 @@ def test_a_configuration_that_makes_no_sense_is_refused_by_name(
     code, said = say("run", "--budget", "8h")
     assert code == 2, said
     assert "autoresearch.toml" in said
+
+
+def test_every_key_of_a_new_configuration_may_be_used_as_it_stands(workspace: Workspace) -> None:
+    config = workspace.folder / "autoresearch.toml"
+    first, *keys = config.read_text().splitlines()
+    assert first.startswith("# Every key is optional")
+    config.write_text("\n".join(key.removeprefix("# ") for key in keys))
+    assert workspace.config() == Config()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('wall_clock = "5"', "wall_clock: '5' is not a duration"),
+        ('llm_timeout = "0s"', "llm_timeout: '0s' is no time"),
+        ("wall_clock = 300", "wall_clock must be text in quotes"),
+        ('pids = "9"', "pids must be a whole number"),
+        ("retests = -1", "retests and cpus must not be negative"),
+        ("pids = 1", "pids at least 16"),
+    ],
+)
+def test_what_is_wrong_with_a_key_is_said_of_that_key(
+    content: str, says: str, workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    (workspace.folder / "autoresearch.toml").write_text(content)
+    code, said = say("run", "--budget", "8h")
+    assert (code, says in said) == (2, True), said
 
 
 def test_a_byte_order_mark_is_no_part_of_a_file(workspace: Workspace, say: Callable[..., Said]) -> None:

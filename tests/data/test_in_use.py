@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
@@ -227,3 +228,14 @@ def test_two_folders_of_which_one_begins_like_the_other_do_not_meet(source: Path
 
     make(source, tmp_path / "out.v2", progress=meanwhile)
     assert verify(tmp_path / "out") == verify(tmp_path / "out.v2") == []
+
+
+def test_where_there_is_no_data_nothing_but_the_sentence_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    with pytest.raises(DataError, match="--dataset PATH"):
+        DataInUse(tmp_path / "nowhere")
+    gc.collect()
+    assert dropped == [], "a finaliser failed, and wrote a traceback below the sentence"

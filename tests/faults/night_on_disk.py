@@ -54,7 +54,7 @@ def write_workspace(folder: Path, dataset: Path, baseline: str, proposals: list[
     (folder / "train.py").write_text(baseline)
     (folder / "autoresearch.toml").write_text(
         f'data = "{dataset}"\nproposer = "scripted:{folder / "ideas"}"\nwall_clock = "25s"\n'
-        "memory_gb = 2.0\nbaseline_repeats = 3\nretests = 0\ncpus = 1\n"
+        "memory_gb = 2.0\nbaseline_repeats = 3\nretests = 0\ncpus = 1\ndisk_floor_gb = 0.0\n"
     )
 
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from night_on_disk import Runner, Search
+from night_on_disk import BASELINE, Runner, Search
+from processes import gone, keeper_of
 
 pytestmark = pytest.mark.engine
 Start = Callable[..., Runner]
@@ -20,13 +26,18 @@ def finished(search: Search) -> list[list[str | None]]:
     return [[a.outcome for a in e.attempts] for e in experiments]
 
 
-def test_kill_9_in_training_and_the_run_goes_on(search: Search, in_training: Start) -> None:
-    runner = in_training()
-    orphan = search.container("train")
+def killed_with_nothing_left(search: Search, runner: Runner) -> None:
+    """kill -9: ten seconds later nothing of the run is there, and neither is the keeper of its wall clock.
+    (`test_a_second_signal…` goes on at once instead.)"""
+    keeper = keeper_of(runner.process.pid)
     runner.signal(signal.SIGKILL)
     runner.process.wait()
-    assert search.engine.client.inspect_container(orphan)["State"]["Running"], "nothing was left to clear up"
-    search.check(over=False)
+    assert gone(keeper, within=10)
+    search.check()
+
+
+def test_kill_9_in_training_and_the_run_goes_on(search: Search, in_training: Start) -> None:
+    killed_with_nothing_left(search, in_training())
 
     search.resume()
 
@@ -34,12 +45,33 @@ def test_kill_9_in_training_and_the_run_goes_on(search: Search, in_training: Sta
     assert search.experiments()[1].attempts[0].reason == "runner_died"
 
 
+@pytest.mark.slow
+def test_a_script_tried_by_a_runner_that_was_stopped_over_its_deadline_is_judged(
+    search: Search, tmp_path: Path
+) -> None:
+    """tests/sandbox/test_keeper.py has the short form: the same without a judge."""
+    endless = tmp_path / "endless.py"
+    endless.write_text(BASELINE + "time.sleep(600)\n")
+    command = [sys.executable, "-m", "runner.cli", "try", str(endless), "--json", "--compile-check", "off"]
+    process = subprocess.Popen(command, cwd=search.folder, stdout=subprocess.PIPE, text=True)
+    owner = f":{process.pid}:"
+    deadline = time.monotonic() + 60
+    while not [i for i in search.engine.remnants() if owner in i.owner and i.role == "train"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(5)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(25)
+    process.send_signal(signal.SIGCONT)
+    answer = json.loads(process.communicate(timeout=120)[0])
+    assert answer["outcome"] == "ok"
+    assert 25 <= answer["seconds"] < 27.5
+
+
 def test_kill_9_in_judging_and_the_run_goes_on(search: Search, in_training: Start) -> None:
     runner = in_training()
     search.container("judge-score", within=60)
-    runner.signal(signal.SIGKILL)
-    runner.process.wait()
-    search.check(over=False)
+    killed_with_nothing_left(search, runner)
 
     search.resume()
 

@@ -186,7 +186,7 @@ def test_a_folder_of_scripts_is_found_from_another_folder(
     assert make_proposer(spec, seed=0).propose(context()).title == "1"
     assert [absolute(other) for other in ("tpe", "command:./a b", "scripted:")] == [
         "tpe",
-        "command:./a b",
+        "command:/a b",
         "scripted:",
     ]
 

@@ -14,6 +14,7 @@ from runner.calibration import Calibration, _chi_square, calibrate, interval
 from runner.decide import Noise
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.protocols import Trip
+from runner.unscored import unscored
 from sandbox.fake import Point
 from sandbox.outcome import Ending
 
@@ -55,6 +56,19 @@ def test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart(
     night.workspace.script.write_text("CRASH = True\n")
     with pytest.raises(NothingEvaluated, match="crash"):
         go(night, tmp_path / "again", [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "advice"),
+    [
+        ("timeout_no_artifact", "no weights in its 40s"),
+        ("oom", "memory_gb"),
+        ("too_slow", "judge_wall_clock"),
+        ("crash", "`autoresearch logs 0`"),
+    ],
+)
+def test_what_to_do_about_a_script_without_a_score_depends_on_its_outcome(outcome: str, advice: str) -> None:
+    assert advice in unscored(outcome, 40.0, look="autoresearch logs 0")
 
 
 def test_a_run_beside_a_stranger_does_not_count(tmp_path: Path) -> None:

@@ -217,6 +217,6 @@ def test_a_script_is_judged_beside_the_losses_of_the_best_one(tmp_path: Path) ->
     assert seen is not None
     assert seen[:3] == [None] * 3, "the baseline has nothing beside it"
     assert {round(nats, 3) for nats in seen if nats is not None} == {2.0, 1.9}
-    for attempt in (*baseline.measured, *better.measured):
+    for attempt in (baseline.measured[0], better.measured[0]):
         assert (attempt.folder / POSITIONS).stat().st_mode & 0o777 == 0o600
     assert not any((attempt.folder / POSITIONS).exists() for attempt in worse.attempts)

@@ -35,7 +35,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     for path in made.workspace.state.glob("ledger.db*"):
         path.unlink()
     rooms = Rooms(made.engine, Images(made.base, made.base, "cpu"), made.data, road, lambda: "")
-    monkeypatch.setattr("runner.assemble.assemble", lambda _: rooms)
+    monkeypatch.setattr("runner.assemble.assemble", lambda _, **__: rooms)
     return made
 
 

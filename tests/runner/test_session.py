@@ -17,16 +17,12 @@ from runner.ledger import Ledger
 from runner.loop import ALL_DONE
 from runner.session import Options, session
 from runner.workspace import Config, Workspace
-from sandbox.spec import Role
+from sandbox.spec import Job, Role
 from tests.proposers.provider import IN, OUT, Error, Provider, Say, edit, serving
 from tests.runner.night import Night
 
 OPTIONS = Options(budget_s=3600.0, max_experiments=30, resume=False, seed=1, judge_guess_s=15.0)
 STEPS = [edit("a = [1, 2, 3]", f"a = [1, 2, 3]\nidea{number} = 1") for number in range(1, 40)]
-
-
-def trained(night: Night) -> int:
-    return sum(job.role is Role.TRAIN for job in night.engine.jobs)
 
 
 def night_files(night: Night) -> list[Path]:
@@ -42,7 +38,7 @@ def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
     for path in night_files(made):
         path.unlink()
     rooms = Rooms(made.engine, Images(made.base, made.base, "cpu"), made.data, road, lambda: made.unheld)
-    monkeypatch.setattr("runner.assemble.assemble", lambda _: rooms)
+    monkeypatch.setattr("runner.assemble.assemble", lambda _, **__: rooms)
     return made
 
 
@@ -51,6 +47,11 @@ def config(provider: Provider) -> Config:
         proposer="llm", model="openai/x", api_base=provider.base, price_in=f"{IN}", price_out=f"{OUT}",
         max_output_tokens=1000,
     )  # fmt: skip
+
+
+def trained(night: Night) -> list[Job]:
+    """What is tried beforehand is no training."""
+    return [job for job in night.engine.jobs if job.role is Role.TRAIN]
 
 
 def test_when_the_money_is_gone_the_code_is_seven_and_more_money_goes_on(
@@ -108,7 +109,7 @@ def test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_r
             go = replace(OPTIONS, max_experiments=1, resume=resume)
             found = guarded(lambda go=go: session(night.workspace, config(provider), go, display="none"), [])
             assert found == code
-            assert code == 0 or trained(night) == 0, "something was trained"
+            assert code == 0 or trained(night) == [], "something was trained"
         assert "--no-call" in capsys.readouterr().err
     ledger = Ledger(night.workspace.ledger)
     calls = ledger.calls(ledger.run().id)
@@ -121,7 +122,7 @@ def test_a_limit_that_no_answer_fits_into_ends_before_the_baseline(night: Night)
         go = replace(OPTIONS, max_usd=0.02)  # the small question would fit
         assert guarded(lambda: session(night.workspace, config(provider), go, display="none"), []) == 7
         assert provider.requests == []
-    assert trained(night) == 0
+    assert trained(night) == []
 
 
 def test_a_night_of_answers_that_cannot_be_used_has_an_end_and_a_code_of_its_own(
@@ -150,13 +151,40 @@ def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(night: Nig
     night.unheld = "this engine does not enforce what it was asked (memory)"
     with pytest.raises(PrerequisiteMissing, match=r"memory.*--unsafe-unheld-limits"):
         session(night.workspace, Config(), OPTIONS, display="none")
-    assert night.engine.jobs == [], "a candidate was started"
+    assert trained(night) == [], "a candidate was started"
 
     night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     go = replace(OPTIONS, max_experiments=1, resume=True, unheld_limits=True)
     session(night.workspace, Config(), go, display="none")
     ledger = Ledger(night.workspace.ledger)
     assert len(ledger.experiments(ledger.run().id)) == 2
+    ledger.close()
+
+
+def test_a_run_that_is_refused_hides_none_that_was_at_work(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(night.workspace, Config(), replace(OPTIONS, max_experiments=1), display="none")
+    ledger = Ledger(night.workspace.ledger)
+    first = ledger.run().id
+    night.unheld = "this engine does not enforce what it was asked (memory)"
+    with pytest.raises(PrerequisiteMissing):
+        session(night.workspace, Config(), OPTIONS, display="none")
+    night.unheld = ""
+    with pytest.raises(UsageError, match="too small"):
+        session(night.workspace, Config(), replace(OPTIONS, budget_s=1.0), display="none")
+
+    def missing(*_: object, **__: object) -> None:
+        raise PrerequisiteMissing("there is no prepared data in nowhere")
+
+    monkeypatch.setattr("runner.assemble.assemble", missing)
+    with pytest.raises(PrerequisiteMissing):
+        session(night.workspace, Config(), OPTIONS, display="none")
+    assert ledger.run().id == first, "best, report and resume would be about a run that never was"
+    refused = ledger.runs()[-1]
+    assert refused.stop_reason == "refused: there is no prepared data in nowhere"
+    assert ledger.run(refused.id) == refused
     ledger.close()
 
 
@@ -244,7 +272,7 @@ def test_a_baseline_is_not_gone_on_with_when_the_budget_is_gone(night: Night) ->
     loop.budget.charge(2000.0)
     with pytest.raises(NothingEvaluated, match="--budget"):
         loop.go()
-    assert trained(night) == 0
+    assert trained(night) == []
     night.ledger.close()
 
 

@@ -78,8 +78,8 @@ def test_a_lease_that_cannot_be_had_whole_holds_nothing(tmp_path: Path) -> None:
         assert lease.cpus == (3,)
 
 
-def test_we_wait_as_long_as_we_were_told(tmp_path: Path) -> None:
-    now = [0.0]
+def test_we_wait_as_long_as_we_were_told_and_say_so_once(tmp_path: Path) -> None:
+    now, told = [0.0], list[str]()
 
     def sleep(seconds: float) -> None:
         now[0] += seconds
@@ -87,10 +87,15 @@ def test_we_wait_as_long_as_we_were_told(tmp_path: Path) -> None:
     with (
         cpus(tmp_path, 4).acquire(),
         pytest.raises(LeaseUnavailable, match="within 60 s"),
-        cpus(tmp_path, 1, patience_s=60, sleep=sleep, monotonic=lambda: now[0]).acquire(),
+        cpus(
+            tmp_path, 1, patience_s=60, sleep=sleep, monotonic=lambda: now[0], waiting=told.append
+        ).acquire(),
     ):
         pass
     assert 60 <= now[0] < 63
+    assert told == ["waiting for 1 of 4 CPUs: another training of autoresearch holds them"]
+    with cpus(tmp_path, 1, waiting=told.append).acquire():
+        assert len(told) == 1, "nothing had to be waited for"
 
 
 def test_more_cpus_than_this_process_may_use_is_said_at_once(tmp_path: Path) -> None:

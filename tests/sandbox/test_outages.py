@@ -99,8 +99,9 @@ def test_an_engine_that_goes_away_is_not_the_candidates_fault_and_is_cleared_up_
     assert (outcome.ending, outcome.fault) == (Ending.ENGINE_FAILED, Fault.INFRASTRUCTURE)
     assert outcome.detail
     assert outcome.seconds < 10
-    assert len(engine.remnants(sandboxed.name)) == 3
+    assert len(engine.remnants(sandboxed.name)) == 4
     engine.reap(now=time.time(), everything_of_run=sandboxed.name)
+    proxy.listen()  # so that the keeper sees that there is nothing left to keep
 
 
 @pytest.mark.engine
@@ -128,19 +129,29 @@ def test_what_could_not_be_removed_is_removed_before_the_next_job(
 def test_an_engine_that_shuts_down_takes_the_container_with_it_and_that_is_a_loss(
     gone: Exception, sandboxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def logs(*_: object, **__: object) -> None:
+    def asked(*_: object) -> None:
         raise gone
 
     dying = DockerEngine.connect()
-    monkeypatch.setattr(dying.client, "logs", logs)
+    monkeypatch.setattr("sandbox.docker_engine.ending", asked)
     outcome = dying.run(sandboxed.job("raise SystemExit(137)"))
     assert (outcome.ending, outcome.fault) == (Ending.LOST, Fault.INFRASTRUCTURE)
 
 
 @pytest.mark.engine
-def test_an_engine_that_is_back_soon_costs_nothing(proxy: Proxy, sandboxed: Any) -> None:
+def test_an_engine_that_is_back_soon_costs_nothing(
+    proxy: Proxy, sandboxed: Any, engine: DockerEngine
+) -> None:
     fragile = DockerEngine.connect(f"unix://{proxy.path}")
-    _after(0.5, proxy.hang_up, lambda: time.sleep(0.3), proxy.listen)
+
+    def until_it_runs() -> None:
+        ours = {"label": f"dev.autoresearch.run={sandboxed.name}"}
+        end = time.monotonic() + 20
+        while len(engine.client.containers(filters=ours)) < 2 and time.monotonic() < end:
+            time.sleep(0.02)
+        time.sleep(0.2)
+
+    _after(0, until_it_runs, proxy.hang_up, lambda: time.sleep(0.3), proxy.listen)
     job: Job = sandboxed.job("import time; time.sleep(2.5); open('/out/report', 'w').write('made it')")
     outcome = fragile.run(job)
     assert (outcome.ending, outcome.exit_code) == (Ending.EXITED, 0)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import living_with
+from processes import keeper_of, living_with
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import LABEL
@@ -137,7 +137,7 @@ def foreign(engine: DockerEngine, candidate_image: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.engine
-def test_after_kill_9_of_the_runner_the_reaper_clears_up_and_touches_nothing_else(
+def test_after_kill_9_of_the_runner_and_its_keeper_the_reaper_clears_up_and_touches_nothing_else(
     engine: DockerEngine, sandboxed: Any, candidate_image: str, foreign: list[str], tmp_path: Any
 ) -> None:
     destination = tmp_path / "copies"
@@ -147,13 +147,14 @@ def test_after_kill_9_of_the_runner_the_reaper_clears_up_and_touches_nothing_els
     try:
         _until(lambda: any(_trains(pid) for pid in living_with(sandboxed.name)))
         engine.reap(now=time.time())
-        assert len(engine.remnants(sandboxed.name)) == 3, "a living runner's containers were taken away"
+        assert len(engine.remnants(sandboxed.name)) == 4, "a living runner's containers were taken away"
+        os.kill(keeper_of(runner.pid), signal.SIGKILL)
     finally:
         os.kill(runner.pid, signal.SIGKILL)
         runner.wait()
     assert any(_trains(pid) for pid in living_with(sandboxed.name)), "the container should outlive its runner"
     taken = [item for item in engine.reap(now=time.time()) if item.run == sandboxed.name]
-    assert sorted(item.kind for item in taken) == ["container", "container", "volume"]
+    assert sorted(item.kind for item in taken) == ["container", "container", "volume", "volume"]
     assert engine.remnants(sandboxed.name) == []
     assert living_with(sandboxed.name) == []
     for container in foreign:

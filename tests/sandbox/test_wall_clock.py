@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -11,6 +13,10 @@ from docker.errors import APIError, NotFound
 
 from sandbox.deadline import Death, Watch
 from sandbox.ending import ending
+from sandbox.keeper.api import Api, Seen
+from sandbox.keeper.client import Record
+from sandbox.keeper.container import Container
+from sandbox.keeper.endpoint import Endpoint
 from sandbox.outcome import Ending
 
 
@@ -89,7 +95,10 @@ def test_a_container_that_ends_in_time_is_not_killed() -> None:
 
 def test_a_container_is_killed_at_the_deadline_and_not_before_or_after() -> None:
     engine = Engine()
-    assert watched(engine) == Death(dead=True, killed=True, memory_peak_bytes=2977)
+    death = watched(engine)
+    assert (death.dead, death.killed, death.memory_peak_bytes) == (True, True, 2977)
+    assert death.killed_at == 300.0
+    assert not death.late(300.0)
     assert engine.kills == [300.0]
 
 
@@ -168,7 +177,7 @@ def test_processes_left_in_the_cgroup_count_as_alive(monkeypatch: pytest.MonkeyP
 def test_a_death_while_the_engine_was_away_is_nobodys_fault(code: int) -> None:
     """Whatever code a restart left behind: it is not the candidate's word."""
     state = {"ExitCode": code, "OOMKilled": False}
-    assert ending(None, "c", state, Death(dead=True, interrupted=True))[0] is Ending.LOST
+    assert ending(None, "c", state, Death(dead=True, interrupted=True), 300.0)[0] is Ending.LOST
 
 
 def test_the_stub_can_tell_time() -> None:
@@ -177,3 +186,55 @@ def test_the_stub_can_tell_time() -> None:
     step: Callable[[float], None] = engine.sleep
     step(2.0)
     assert engine.monotonic() == 2.0
+
+
+KILLED = Death(dead=True, killed=True, killed_at=309.0, died_at=309.1)
+SLEPT = Death(dead=True, died_at=900.0)
+STATE = {"ExitCode": 137, "OOMKilled": False}
+
+
+def test_when_it_was_killed_and_died_is_what_keeper_or_runner_saw_first() -> None:
+    """The runner slept over the deadline; the keeper did not."""
+    known = SLEPT.with_record(Record(killed_at=300.1, died_at=303.5))
+    assert ending(None, "c", STATE, known, 300.0)[0] is Ending.TIMED_OUT
+    assert known.died_at == 303.5
+    assert KILLED.with_record(Record()) == KILLED
+
+
+def test_a_container_that_was_killed_in_time_may_take_its_time_to_die() -> None:
+    slow = Death(dead=True, killed=True, killed_at=300.2, died_at=315.0)
+    assert ending(None, "c", STATE, slow, 300.0)[0] is Ending.TIMED_OUT
+
+
+@pytest.mark.parametrize("death", [KILLED, SLEPT, Death(dead=True)])
+@pytest.mark.parametrize("code", [0, 137])
+def test_a_container_that_nobody_ended_in_time_is_late_whatever_it_says(death: Death, code: int) -> None:
+    assert ending(None, "c", {**STATE, "ExitCode": code}, death, 300.0)[0] is Ending.LATE
+
+
+@dataclass(frozen=True)
+class StartsLate(Api):
+    """An engine of which the container is started only after its deadline: the first kills find nothing that runs."""
+
+    kills: list[str] = field(default_factory=list)
+
+    def kill(self, name: str) -> bool | None:
+        self.kills.append(name)
+        return len(self.kills) > 3
+
+    def inspect(self, name: str) -> Seen | None:
+        return Seen("c", running=len(self.kills) == 3, begun=len(self.kills) >= 3, pid=0)
+
+    def wait(self, name: str, seconds: float) -> None:
+        pass
+
+
+def test_a_container_that_is_started_after_its_deadline_is_killed_all_the_same() -> None:
+    """The runner was stopped between telling the keeper of it and starting it."""
+    engine = StartsLate(Endpoint("1.41", unix="/nowhere"))
+    kept = Container(engine, "c", time.monotonic() - 1)
+    end = time.monotonic() + 20
+    while kept.alive and time.monotonic() < end:
+        time.sleep(0.05)
+    assert (kept.alive, len(engine.kills)) == (False, 4)
+    assert kept.killed_at is not None
