@@ -25,7 +25,7 @@ from sandbox.spec import Lease
 
 __all__ = ["JUDGE_VERSION", "Judge", "JudgeLimits", "ProgramLimits"]
 
-JUDGE_VERSION = "4"
+JUDGE_VERSION = "5"
 """Raised by hand whenever a score or a refusal could come out differently: rows, normalisation, probe, caps, ops."""
 
 

@@ -24,8 +24,9 @@ from runner.protocols import Trip, TripOutcome
 from runner.road import PYTHON, Ids, Road
 from runner.snapshot import HOME, SCRIPT, Facts
 from sandbox.engine import Engine
+from sandbox.inputs import make_folder
 from sandbox.outcome import CollectedFile
-from sandbox.spec import MIB, Job, Limits, Output, Role
+from sandbox.spec import MIB, Job, Limits, Mount, Output, Role
 
 MIN_BAND = 0.002
 """Bits per byte: no band is narrower, since two machines of one kind differ by about this much in speed alone."""
@@ -105,8 +106,13 @@ def reproduce(
             "scores would not compare; --exact compares the weights"
         )
     limit = time_limit_s or (_replay_s(facts.wall_clock_s) if exact else facts.wall_clock_s)
-    road = replace(road_for(facts.image.id, limit), told_wall_clock_s=facts.wall_clock_s)
     folder.mkdir(parents=True)
+    nothing = folder / "nothing"
+    make_folder(nothing)
+    # the image has the recorded weights and scores in it, and a script that hands those over again has repeated nothing
+    road = replace(
+        road_for(facts.image.id, limit), told_wall_clock_s=facts.wall_clock_s, covers=(Mount(nothing, HOME),)
+    )
     source, tape = _extract(engine, facts, road, folder, exact=exact)
     trips = []
     for number in range(1 if exact else repeats):

@@ -81,8 +81,10 @@ class Road:
     preset: str = "cpu"
     told_wall_clock_s: float | None = None
     """What a script is told its wall clock is, where that is not the limit: a replay may take longer. None: the limit."""
+    covers: tuple[Mount, ...] = ()
+    """Mounts over what a training must not find in its image."""
     require_ready: Callable[[], None] = lambda: None
-    """Called before every training; raises RunnerError when what a script meets is no longer what it was."""
+    """Called before and after every training; raises RunnerError when what a script meets is no longer what it was."""
 
     @property
     def longest_training_s(self) -> float:
@@ -117,6 +119,7 @@ class Road:
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
             afterwards = self.leases.look(lease)  # a stranger beside us took time from the training
+            self.require_ready()  # else what it met is not what it was given
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
             found, reason = artifact(outcome)
@@ -188,7 +191,7 @@ class Road:
         }
         if lease.gpu_uuid is None:
             environment["JAX_PLATFORMS"] = "cpu"
-        mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data")]
+        mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data"), *self.covers]
         if replay is not None:
             environment["AUTORESEARCH_CLOCK_REPLAY"] = "/replay/clock.f64"
             mounts.append(Mount(replay, "/replay/clock.f64"))

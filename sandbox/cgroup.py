@@ -18,6 +18,7 @@ _PLACES = (
     "libpod_parent/libpod-{id}",  # v2, cgroupfs
     "machine.slice/libpod-{id}.scope",  # v2, systemd
 )
+_PF_EXITING, _SIGKILL_PENDING = 0x4, 1 << 8
 _PEAK = ("memory.peak", "memory.max_usage_in_bytes")
 
 
@@ -46,6 +47,55 @@ def processes(container: str, root: Path = ROOT) -> int:
         except OSError:  # it went away while we looked
             continue
     return count
+
+
+def doomed(container: str, root: Path = ROOT, proc: Path = Path("/proc")) -> bool:
+    """Whether no thread of the container executes another instruction of its program: each is on its way out or has SIGKILL
+    pending (proc(5), /proc/PID/stat). False where that cannot be seen.
+
+    Looked at twice, because one that was still alive may have made another meanwhile.
+    """
+    folder = _folder(container, root)
+    if folder is None:
+        return False
+    threads = _threads(folder)
+    return all(_is_doomed(proc / str(thread) / "stat") for thread in threads) and _threads(folder) <= threads
+
+
+def cpu_seconds(container: str, root: Path = ROOT) -> float | None:
+    """What its processes have computed, the kernel's work for them included: one that frees its memory counts, one that
+    waits for a device does not."""
+    folder = _folder(container, root)
+    if folder is None:
+        return None
+    inside = folder.relative_to(root)
+    version_1 = root.joinpath("cpuacct", *inside.parts[1:]) / "cpuacct.usage"
+    try:
+        if inside.parts[0] == "memory":
+            return int(version_1.read_text()) / 1e9
+        return int((folder / "cpu.stat").read_text().split()[1]) / 1e6  # usage_usec comes first (cgroup v2)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _threads(folder: Path) -> set[int]:
+    found: set[int] = set()
+    for path in [folder, *folder.rglob("*/")]:
+        for name in ("cgroup.threads", "tasks"):
+            try:
+                found.update(int(word) for word in (path / name).read_text().split())
+                break
+            except OSError:  # the other version's name, or it went away while we looked
+                continue
+    return found
+
+
+def _is_doomed(stat: Path) -> bool:
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()  # from the third field on
+    except OSError:
+        return not stat.parent.exists()
+    return bool(int(fields[6]) & _PF_EXITING or int(fields[28]) & _SIGKILL_PENDING)
 
 
 def _folder(container: str, root: Path) -> Path | None:

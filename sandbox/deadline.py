@@ -26,6 +26,8 @@ from sandbox.keeper.client import Record
 _FIRST_LOOK_S = 0.25
 _LONGEST_LOOK_S = 5.0
 _KILL_PATIENCE_S = 20.0
+_DYING_S, _WORK_S = 180.0, 0.1
+"""How long a killed container may take to free its memory, and the seconds of CPU in _KILL_PATIENCE_S that show that it does."""
 _ENGINE_PATIENCE_S = 30.0
 LATE_S = 2.0
 """Seconds after the deadline within which SIGKILL must have been sent, or the container have ended, for what it wrote to
@@ -95,6 +97,7 @@ class Watch:
 
     def _kill(self, peak: int | None) -> Death:
         end = self.monotonic() + _KILL_PATIENCE_S
+        last, computed = self.monotonic() + _DYING_S, self._computed()
         pause, killed_at = 0.5, None
         while True:
             try:
@@ -107,6 +110,8 @@ class Watch:
             except (APIError, requests.exceptions.RequestException, OSError) as error:
                 if not self._running_after_outage(error):
                     return self._death(peak, killed_at, interrupted=True)
+            if end <= self.monotonic() < last and (now := self._computed()) > computed + _WORK_S:
+                end, computed = self.monotonic() + _KILL_PATIENCE_S, now
             if self.monotonic() >= end:
                 return replace(self._death(peak, killed_at), dead=False, died_at=None)
             pause = min(2 * pause, _LONGEST_LOOK_S)
@@ -164,6 +169,10 @@ class Watch:
             except (APIError, requests.exceptions.RequestException, OSError):
                 continue
         raise error
+
+    def _computed(self) -> float:
+        """Seconds of CPU so far; a killed container that still uses some is on its way out, freeing its memory."""
+        return (cgroup.cpu_seconds(self.container) if self.local else None) or 0.0
 
     def _memory(self) -> int | None:
         """Peak bytes so far: the kernel's own count, else what the engine tells (with cgroup v2 only the usage

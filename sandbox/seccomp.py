@@ -3,12 +3,12 @@
 Modelled on moby's default profile (https://docs.docker.com/engine/security/seccomp/) and narrower: no ptrace,
 process_vm_*, kcmp or pidfd_getfd (a same-uid process could take over PID 1 and outlive an in-container timer), no
 io_uring, userfaultfd, perf_event_open or bpf, no keyrings, no mount family, no new namespaces, no huge pages, no sync,
-no inotify, and sockets only of the families a single machine needs. Docker 20.10's default lets io_uring and AF_VSOCK
-through.
+no inotify, no file locks and no sockets but AF_UNIX: what IP sockets buffer and what locks take is memory that no
+container's limit counts. Docker 20.10's default lets io_uring and AF_VSOCK through.
 
 seccomp.json is for every container; seccomp_judge.json is for those that run a stranger's program on hidden text, and
-leaves out what lets two of them talk through files that both may read: questions about the page cache, reads that do not
-wait for the disk, locks and leases. The files work by themselves, too: `docker run --security-opt seccomp=FILE`.
+leaves out what lets two of them talk through files that both may read: questions about the page cache and reads that do
+not wait for the disk. The files work by themselves, too: `docker run --security-opt seccomp=FILE`.
 """
 
 from __future__ import annotations

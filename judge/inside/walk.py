@@ -62,10 +62,14 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
         if count > limits["ops"] or depth > limits["depth"]:
             raise Refused("program_too_large", "ops or depth")
         _check_op(op)
+        if op.name == "builtin.module" and depth > 0:
+            raise Refused("model_malformed", "a module in a module")
         if op.name == "func.func":
             function = ir.StringAttr(op.attributes["sym_name"]).value
             if depth != 1 or function in sizes:
                 raise Refused("model_malformed", "functions")
+            if len(op.regions[0].blocks) != 1:  # XLA reads the first one without asking
+                raise Refused("model_malformed", "a function without a body")
             sizes[function], calls[function] = 0, Counter()
         elif function:
             sizes[function] += 1
@@ -125,16 +129,18 @@ def _check_op(op: Any) -> None:
             raise Refused("forbidden_op", f"composite {name}")
     ops.check(op)
     for name in op.attributes:
-        value = op.attributes[name]
-        _check_attribute(name, value)
+        if "." in name:
+            _check_foreign(name, op.attributes[name])
         if name in {"arg_attrs", "res_attrs"}:  # of a function: a dictionary for every argument or result
-            for part in map(ir.DictAttr, ir.ArrayAttr(value)):
+            for part in map(ir.DictAttr, ir.ArrayAttr(op.attributes[name])):
                 for entry in part:
-                    _check_attribute(entry.name, entry.attr)
+                    if "." in entry.name:
+                        _check_foreign(entry.name, entry.attr)
 
 
-def _check_attribute(name: str, value: ir.Attribute) -> None:
-    if "." in name and (name not in ALLOWED_ATTRIBUTES or ALLOWED_ATTRIBUTES[name] not in {None, str(value)}):
+def _check_foreign(name: str, value: ir.Attribute) -> None:
+    """An attribute of another dialect than its op's."""
+    if name not in ALLOWED_ATTRIBUTES or ALLOWED_ATTRIBUTES[name] not in {None, str(value)}:
         raise Refused("forbidden_op", name)
 
 
@@ -177,5 +183,7 @@ def _check_elementwise(elementwise: set[str], wide: set[str], calls: dict[str, C
 
 
 def _is_splat(op: Any) -> bool:
+    if "complex" in str(op.results[0].type):  # MLIR's Python cannot read such a value, but print it
+        return "__elided__" not in op.get_asm(large_elements_limit=1, use_local_scope=True)
     value = op.attributes["value"]
     return isinstance(value, ir.DenseElementsAttr) and value.is_splat

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import tarfile
 import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import IO, cast
 
+from runner.data import packed
 from runner.data.errors import DataError
 
 Content = tuple[str, Iterator[bytes]]
 """A name, and its content in blocks. It must be read before the next one is asked for."""
 
 _BLOCK = 1 << 20
-_DEPTH = 2
+_HEAD = 512
+"""Bytes that say what a file is."""
+_DEPTH = 4
 MOST_UNPACKED = 8 << 30
 """Bytes that the packed files of an image may hold, all of them together."""
-_BROKEN = (
-    OSError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
 
 
 class _Unpacked:
@@ -49,8 +37,8 @@ class _Unpacked:
 
 def contents(archive: IO[bytes]) -> Iterator[Content]:
     """Of every regular file in a tar stream, at any path, whatever its name: as it is, and unpacked where it begins like
-    gzip, bzip2, xz, Zstandard or zip (a wheel, an .npz). Packed files in packed files are unpacked, too, two deep.
-    Raises DataError where that never ends."""
+    something packed (runner/data/packed.py). Packed files in packed files are unpacked, too, four deep: a Debian package is
+    three. Raises DataError where that never ends."""
     unpacked = _Unpacked()
     with tarfile.open(fileobj=archive, mode="r|") as tar:
         for member in tar:
@@ -60,8 +48,10 @@ def contents(archive: IO[bytes]) -> Iterator[Content]:
 
 
 def _content(name: str, stream: IO[bytes], depth: int, unpacked: _Unpacked) -> Iterator[Content]:
-    head = stream.read(_BLOCK)
-    opener = _opener(head) if depth else None
+    head = b""
+    while len(head) < _HEAD and (block := stream.read(_BLOCK)):
+        head += block
+    opener = packed.opener(name, head) if depth else None
     if opener is None:
         yield name, _blocks(head, stream)
         return
@@ -74,16 +64,23 @@ def _content(name: str, stream: IO[bytes], depth: int, unpacked: _Unpacked) -> I
         try:
             for inner, content in opener(cast("IO[bytes]", copy)):
                 yield from _content(f"{name}{inner}", _Counted(content, name, unpacked), depth - 1, unpacked)  # type: ignore[arg-type]
-        except _BROKEN:
+        except packed.BROKEN:
             return  # what cannot be unpacked is not what it looks like; its bytes were searched
 
 
 class _Counted:
+    """Ends where it cannot be read on: what came before was searched, and what comes after it in its archive will be."""
+
     def __init__(self, stream: IO[bytes], name: str, unpacked: _Unpacked) -> None:
         self._stream, self._name, self._unpacked = stream, name, unpacked
 
     def read(self, size: int) -> bytes:
-        block = self._stream.read(size)
+        # one step of decompressing at a time: a step that fails must not take the good ones before it along
+        read = getattr(self._stream, "read1", self._stream.read)
+        try:
+            block: bytes = read(size)
+        except packed.BROKEN:
+            return b""
         self._unpacked.spend(self._name, len(block))
         return block
 
@@ -93,45 +90,3 @@ def _blocks(head: bytes, stream: IO[bytes]) -> Iterator[bytes]:
         yield head
     while block := stream.read(_BLOCK):
         yield block
-
-
-Opened = Iterator[tuple[str, IO[bytes]]]
-
-
-def _opener(head: bytes) -> Callable[[IO[bytes]], Opened] | None:
-    for magic, opener in (
-        (b"\x1f\x8b\x08", _gzip),
-        (b"BZh", _bzip2),
-        (b"\xfd7zXZ\0", _xz),
-        (b"\x28\xb5\x2f\xfd", _zstandard),
-        (b"PK\x03\x04", _zip),
-    ):
-        if head.startswith(magic):
-            return opener
-    return None
-
-
-def _gzip(file: IO[bytes]) -> Opened:
-    yield "", cast("IO[bytes]", gzip.GzipFile(fileobj=file))
-
-
-def _bzip2(file: IO[bytes]) -> Opened:
-    yield "", cast("IO[bytes]", bz2.BZ2File(file))
-
-
-def _xz(file: IO[bytes]) -> Opened:
-    yield "", cast("IO[bytes]", lzma.open(file))  # noqa: SIM115 (of the copy, which its owner closes)
-
-
-def _zstandard(file: IO[bytes]) -> Opened:
-    import pyarrow
-
-    yield "", cast("IO[bytes]", pyarrow.CompressedInputStream(pyarrow.PythonFile(file, "r"), "zstd"))
-
-
-def _zip(file: IO[bytes]) -> Opened:
-    with zipfile.ZipFile(file) as archive:
-        for entry in archive.infolist():
-            if not entry.is_dir():
-                with archive.open(entry) as stream:
-                    yield f"/{entry.filename}", stream

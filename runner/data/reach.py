@@ -1,7 +1,7 @@
 """No held-out document, and no long run of its bytes or tokens, lies where a candidate can read it.
 
 What a candidate can read is its image and the training split. Both are searched by content, whatever the names of the files:
-the held-out documents as UTF-8, UTF-16 and UTF-32, and as token ids of 16, 32 and 64 bits; packed files are unpacked.
+the held-out documents as UTF-8, UTF-16 and UTF-32, and as token ids of 16, 32 and 64 bits; packed files (runner/data/packed.py) are unpacked.
 Not found is what is enciphered, printed as numbers or compressed in another way: the check is against accidents and against
 easy lookups, and whoever makes the base image is trusted (docs/security.md).
 
@@ -28,7 +28,8 @@ from runner.data.sharing import CHECKED_WORDS
 from runner.data.tokenizer import Tokenizer, load_tokenizer
 from sandbox.engine import Engine
 
-_VERSION = 1
+_VERSION = 2
+"""Of the search: what a weaker one found clean is searched again."""
 _TOKENS_AT_ONCE = 4 << 20
 Progress = Callable[[str], None]
 

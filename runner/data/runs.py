@@ -2,7 +2,8 @@
 
 Of the text to be protected every window of WINDOW bytes is hashed, at every byte; of the text that is searched only the
 windows that begin at a multiple of 8, as 64-bit words. A run of WINDOW + 7 bytes holds such a window wherever it lies, so
-none is missed, and a hit is compared byte by byte, so none is invented. (Fingerprints as in Schleimer, Wilkerson & Aiken,
+none is missed (of wide elements: one of WINDOW + 7 bytes and eight elements), and a hit is compared byte by byte, so none is
+invented. (Fingerprints as in Schleimer, Wilkerson & Aiken,
 "Winnowing", SIGMOD 2003, with a fixed stride in place of a minimum: what is searched may be large, what is protected is not.)
 """
 
@@ -27,7 +28,8 @@ _MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
 
 @dataclass(frozen=True, slots=True)
 class Protected:
-    """One text that must not be found. `unit` is the size of its elements in bytes: windows begin at multiples of it."""
+    """One text that must not be found. `unit` is the size of its elements in bytes: a window begins in every one, each time
+    a byte later in it, so that some lie at any place of a file whatever place their text has there."""
 
     name: str
     content: Bytes
@@ -46,7 +48,10 @@ class Windows:
         for number, text in enumerate(texts):
             if len(text.content) < self.size:
                 continue
-            at = np.flatnonzero(_informative(text, self.size)).astype(np.int64) * text.unit
+            element = np.flatnonzero(_informative(text, self.size)).astype(np.int64)
+            # searched are multiples of 8: eight elements in a row have begun at every remainder of that
+            at = element * text.unit + element // (WORD // text.unit) % text.unit
+            at = at[at <= len(text.content) - self.size]
             every = np.lib.stride_tricks.sliding_window_view(text.content, WORD).view("<u8")[:, 0]
             hashes.append(_hashes(every, WORD, words)[at])
             places.append((np.int64(number) << 40) | at)

@@ -11,18 +11,22 @@ import os
 import select
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from sandbox import cgroup
 from sandbox.keeper.api import Api
 
 _LOOK_S = 1.0
 _LONGEST_WAIT_S = 30.0
+_GLANCE_S, _ANSWER_S = 0.05, 2.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 
 
 class Container:
-    """`deadline`, `killed_at` and `died_at` are seconds of CLOCK_MONOTONIC. `killed_at` is when the engine had sent
-    SIGKILL: no instruction of the container is executed later than that, but for its processes' way out."""
+    """`deadline`, `killed_at` and `died_at` are seconds of CLOCK_MONOTONIC. `killed_at` is when
+    SIGKILL was seen to have reached all of it, at the latest when the engine said so: no instruction of the container is executed later
+    than that, but for its processes' way out."""
 
     def __init__(self, api: Api, name: str, deadline: float) -> None:
         self.name, self.deadline = name, deadline
@@ -72,9 +76,7 @@ class Container:
             if self._see(0):
                 return
             try:
-                sent = self._api.kill(self.name)
-                if sent and self.killed_at is None:
-                    self.killed_at = time.monotonic()
+                sent = self._kill()
                 if self._pidfd is None:
                     self._look()
                 if self._pidfd is None and sent and self.alive:
@@ -86,15 +88,39 @@ class Container:
                 self._forgotten.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
+    def _kill(self) -> bool:
+        """Ask for SIGKILL, and look meanwhile when it has arrived: Docker's answer comes only when the container is dead, or
+        after ten seconds, and much memory takes longer to free. Whether it was sent."""
+        answers: list[bool | None] = []
+        asking = threading.Thread(target=self._ask_to_kill, args=(answers,), daemon=True)
+        asking.start()
+        seen = None
+        while asking.is_alive() and not self._gone(0):
+            if seen is None and cgroup.doomed(self.name):
+                seen = time.monotonic()
+            asking.join(_GLANCE_S)
+        asking.join(_ANSWER_S)
+        sent = answers[0] if answers else seen is not None
+        if sent and self.killed_at is None:
+            self.killed_at = seen or time.monotonic()
+        return bool(sent)
+
+    def _ask_to_kill(self, answers: list[bool | None]) -> None:
+        with suppress(OSError):
+            answers.append(self._api.kill(self.name))
+
     def _see(self, seconds: float) -> bool:
         """Whether the kernel says that it is dead, at the latest after `seconds`."""
+        if self._gone(seconds):
+            self._died()
+        return self._pidfd is not None and not self.alive
+
+    def _gone(self, seconds: float) -> bool:
         if self._pidfd is None:
             return False
         waiting = select.poll()
         waiting.register(self._pidfd, select.POLLIN)
-        if waiting.poll(seconds * 1000):
-            self._died()
-        return not self.alive
+        return bool(waiting.poll(seconds * 1000))
 
     def _look(self) -> None:
         """Ask the engine; learn the number of its first process from it."""

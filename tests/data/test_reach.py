@@ -7,11 +7,16 @@ import io
 import json
 import lzma
 import random
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from generated_text import LANGUAGE
 from hypothesis import given, settings
@@ -67,6 +72,22 @@ def test_a_run_is_found_wherever_it_lies_and_a_shorter_one_is_not(
     assert found({**others, "leak": bytes(before) + short + b"!"}, HIDDEN) == {}
 
 
+@pytest.mark.parametrize(("kind", "count"), [("<u2", 72), ("<u4", 40), ("<u8", 24)])
+def test_a_run_of_wide_elements_is_found_at_any_place(kind: str, count: int) -> None:
+    elements = np.random.default_rng(1).integers(0, 2048, 400).astype(kind)
+    windows = Windows(
+        [Protected("hidden", elements.view(np.uint8), elements.itemsize)],
+        CHECKED_WORDS,
+    )
+    for before in range(8):
+        for first in range(9, 26):
+            search = Search(windows)
+            search.begin("a")
+            search.feed(b"?" * before + elements[first : first + count].tobytes() + b"?")
+            search.finish()
+            assert search.found, (before, first)
+
+
 def test_a_run_that_is_fed_in_small_blocks_is_found() -> None:
     search = Search(Windows([Protected("hidden", np.frombuffer(HIDDEN, np.uint8))], CHECKED_WORDS))
     search.begin("a")
@@ -88,6 +109,59 @@ def packed(content: bytes) -> bytes:
     return raw.getvalue()
 
 
+def tarred(name: str, content: bytes) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size = len(content)
+        tar.addfile(member, io.BytesIO(content))
+    return raw.getvalue()
+
+
+def debian(content: bytes) -> bytes:
+    raw = b"!<arch>\n"
+    for name, part in (
+        ("debian-binary", b"2.0\n"),
+        ("odd", b"123"),
+        ("data.tar.xz", lzma.compress(tarred("a", content))),
+    ):
+        raw += (
+            f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(part):<10}`\n".encode()
+            + part
+            + b"\n" * (len(part) % 2)
+        )
+    return raw
+
+
+def wrong_sum(content: bytes) -> bytes:
+    """The check sum is not that of the content, which whoever reads it need not mind."""
+    raw = packed(content)
+    sum_ = zlib.crc32(content).to_bytes(4, "little")
+    assert raw.count(sum_) == 2
+    return raw.replace(sum_, bytes(4))
+
+
+def odd_first(content: bytes) -> bytes:
+    """Before it in the archive lies a file that is compressed in an unknown way."""
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("first", b"first")
+        archive.writestr("second", content)
+    changed = bytearray(raw.getvalue())
+    changed[8:10] = changed[(at := changed.find(b"PK\1\2")) + 10 : at + 12] = (9).to_bytes(2, "little")
+    return bytes(changed)
+
+
+def parquet(columns: dict[str, list[Any]]) -> bytes:
+    raw = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), raw, compression="zstd")
+    return raw.getvalue()
+
+
+def escaped(text: bytes) -> bytes:
+    return b'{"text": "' + "".join(f"\\u{ord(character):04x}" for character in text.decode()).encode() + b'"}'
+
+
 def ids(folder: Path, kind: str) -> bytes:
     return np.fromfile(folder / "heldout" / "test" / "tokens.bin", "<u2")[40:140].astype(kind).tobytes()
 
@@ -106,6 +180,26 @@ def ids(folder: Path, kind: str) -> bytes:
         ("ids.u2", lambda _, folder: b"odd" + ids(folder, "<u2")),
         ("ids.npy", lambda _, folder: ids(folder, "<i4")),
         ("ids.i8", lambda _, folder: ids(folder, "<i8")),
+        ("ids.pickle", lambda _, folder: b"odd" + ids(folder, "<i4")),
+        ("ids8.pickle", lambda _, folder: b"x" + ids(folder, "<i8")),
+        ("utf16.db", lambda text, _: b"x" + text.decode().encode("utf-16-le")),
+        ("utf16-be", lambda text, _: text.decode().encode("utf-16-be")),
+        ("utf32-be", lambda text, _: text.decode().encode("utf-32-be")),
+        ("old.lzma", lambda text, _: lzma.compress(text, format=lzma.FORMAT_ALONE)),
+        ("a.lz4", lambda text, _: pyarrow.compress(text, "lz4", asbytes=True)),
+        ("tool.pyz", lambda text, _: b"#!/usr/bin/env python3\n" + packed(text)),
+        ("some.deb", lambda text, _: debian(text)),
+        ("a.tar.gz", lambda text, _: gzip.compress(tarred("inner.gz", gzip.compress(text)))),
+        ("cut.gz", lambda text, _: gzip.compress(text)[:-6]),
+        ("wrong-sum.zip", lambda text, _: wrong_sum(text)),
+        ("odd-first.zip", lambda text, _: odd_first(text)),
+        ("a.jsonl", lambda text, _: escaped(text)),
+        ("a.parquet", lambda text, _: parquet({"text": [text.decode()]})),
+        ("nested.parquet", lambda text, _: parquet({"turns": [[{"content": text.decode()}]]})),
+        (
+            "ids.parquet",
+            lambda _, folder: parquet({"ids": [np.frombuffer(ids(folder, "<u2"), "<u2").astype("i4")]}),
+        ),
     ],
 )
 def test_held_out_text_in_an_image_is_refused_and_the_file_is_named(
@@ -238,8 +332,6 @@ def test_where_all_that_is_held_out_is_in_train_the_training_text_is_cut_instead
 
 
 def test_every_regular_file_is_read_and_nothing_else() -> None:
-    import tarfile
-
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w") as tar:
         for name, kind in (

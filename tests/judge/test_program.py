@@ -232,6 +232,7 @@ def test_an_attribute_that_talks_to_the_compiler_is_refused(name: str, tmp_path:
     assert refusal(tmp_path, blob) is Reason.FORBIDDEN_OP
 
 
+ROTATIONS = np.exp(1j * np.outer(np.arange(T), np.arange(V))).astype(np.complex64)
 PLAIN: dict[str, Callable[[Any], Any]] = {
     "erf": lambda y: jax.nn.gelu(y, approximate=False) + jax.scipy.special.erf(y),
     "top_k": lambda y: y + lax.top_k(y, 2)[0][..., :1],
@@ -247,6 +248,8 @@ PLAIN: dict[str, Callable[[Any], Any]] = {
     "fp8": lambda y: y.astype(jnp.float8_e4m3fn).astype(jnp.float32),
     "random": lambda y: y + jax.random.normal(jax.random.key(0), y.shape),
     "special": lambda y: jnp.arcsinh(y) + jnp.arctan2(y, 2.0) + jnp.expm1(y) + jax.scipy.special.gammaln(y),
+    "complex": lambda y: jnp.real(y * jnp.exp(1j * jnp.outer(jnp.arange(T), jnp.arange(V)))),
+    "complex tables": lambda y: jnp.real(y * ROTATIONS + np.zeros((B, T, V), np.complex64)),
     "bits": lambda y: y + (lax.population_count(lax.bitcast_convert_type(y, jnp.uint32)) % 3),
 }
 
@@ -357,6 +360,16 @@ def test_what_is_no_tensor_of_a_fixed_shape_is_refused(kind: str, tmp_path: Path
     assert refusal(tmp_path, blob) is Reason.FORBIDDEN_OP
 
 
+def test_constants_of_complex_numbers_are_counted_and_one_value_repeated_is_free(tmp_path: Path) -> None:
+    kilobyte = {"constant_bytes": 1024}
+    table = np.arange(200).astype(np.complex64)
+    one = np.full(200, 1 + 2j, np.complex64)
+    assert refusal(tmp_path, made(lambda p, x: bigram(p, x) + (x[0, 0] * table).real.sum()), **kilobyte) is (
+        Reason.PROGRAM_TOO_LARGE
+    )
+    assert load(tmp_path, made(lambda p, x: bigram(p, x) + (x[0, 0] * one).real.sum()), **kilobyte)
+
+
 def test_within_the_caps_the_same_programs_pass(tmp_path: Path) -> None:
     for forward in (many, deep(5), uniform_constant):
         assert load(tmp_path, made(forward))
@@ -380,6 +393,22 @@ def test_functions_that_call_each_other_for_ever_are_refused(tmp_path: Path) -> 
 
 
 # ---- damage --------------------------------------------------------------------------------------------------
+NO_BODY = "func.func private @nowhere(tensor<f32>) -> tensor<f32>"
+HOLLOW = {
+    "a function without a body": NO_BODY,
+    "a module": "module @another {}",
+    "a module without a name": "module {}",
+    "a module with functions": f"module @another {{ {NO_BODY} }}",
+}
+
+
+@pytest.mark.parametrize("name", HOLLOW)
+def test_what_holds_no_program_is_refused(name: str, tmp_path: Path) -> None:
+    """XLA reads the first block of a function without a body: a segmentation fault."""
+    blob = rewritten(lambda text: text.rstrip().removesuffix("}") + HOLLOW[name] + "\n}")
+    assert refusal(tmp_path, blob) is Reason.MODEL_MALFORMED
+
+
 def test_what_is_no_program_is_refused(tmp_path: Path) -> None:
     blob = bytes(made().serialize())
     for content in (

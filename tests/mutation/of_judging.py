@@ -21,6 +21,9 @@ ROWS = [
     ("only the op's own attributes", OPS, 'if "." not in name and name not in allowed:', "if False:", T_OPS + "test_an_attribute_that_is_not_the_ops_own_is_refused"),
     ("single numbers in a reduction", WALK, "if in_elements:\n                    raise", "if False:\n                    raise", T_OPS + "test_a_reduction_holds_single_numbers_only"),
     ("single numbers in what it calls", WALK, "if name in wide:", "if False:", T_OPS + "test_also_in_what_it_calls"),
+    ("a function has a body", WALK, "if len(op.regions[0].blocks) != 1:", "if False:", "tests/judge/test_program.py::test_what_holds_no_program_is_refused"),
+    ("no module in a module", WALK, 'if op.name == "builtin.module" and depth > 0:', "if False:", "tests/judge/test_program.py::test_what_holds_no_program_is_refused"),
+    ("complex constants are counted", WALK, 'return "__elided__" not in op.get_asm(large_elements_limit=1, use_local_scope=True)', "return True", "tests/judge/test_program.py::test_constants_of_complex_numbers_are_counted_and_one_value_repeated_is_free"),
     ("every sort is stable", REWRITE, '"stablehlo.sort": {"is_stable": True},', "", T_OPS + "test_a_sort_is_stable_whatever_it_says"),
     ("no promise about indices", REWRITE, '{"indices_are_sorted": False, "unique_indices": False}', "{}", T_OPS + "test_no_promise_is_believed_about_indices"),
     ("composites are written out", REWRITE, 'if op.name == "stablehlo.composite":', "if False:", T_OPS + "test_a_composite_under_a_known_name_gets_no_op_of_the_compilers"),
@@ -37,5 +40,7 @@ ROWS = [
     ("margins take few values", TOLD, "max(_at_most(value, _SIZES), FINEST)", "round(value, 6)", T_TOLD + "test_a_width_takes_few_values"),
     ("judging is told as a constant", "runner/budget.py", "int(self._limit_s // self._told_each_s) - attempts", "int(self.left() // self._told_each_s)", T_TOLD + "test_what_judging_took_is_told_to_nobody"),
     ("a score has an end", "runner/road.py", "else min(scores)", "else verdict.val_bpb", T_TOLD + "test_a_model_worse_than_guessing_evenly_scores_as_guessing_evenly"),
+    ("a script that runs again finds no weights", "runner/reproduce.py", "covers=(Mount(nothing, HOME),)", "covers=()", "tests/runner/test_reproduce.py::test_a_script_that_runs_again_finds_nothing_of_its_snapshot"),
+    ("a named base is the base", "runner/build.py", "and named in {None, image.labels.get(f\"{LABEL}.base\")}", "", "tests/runner/test_build.py::test_images_on_another_base_than_the_named_one_are_built_anew"),
     ("a command gets no time", "runner/proposers/command.py", 'if name != "time_limit_s"', "", "tests/proposers/test_command.py::test_a_program_is_told_no_time"),
 ]  # fmt: skip

@@ -9,7 +9,55 @@ PROCESS, CONTAINER, CLIENT = (
 )
 LATE = T_CLOCK + "test_a_container_that_nobody_ended_in_time_is_late_whatever_it_says"
 
+T_SLOW = "tests/sandbox/test_slow_deaths.py::"
+REACHED = T_SLOW + "test_it_was_killed_when_the_signal_had_reached_all_of_it_and_not_when_the_engine_answered"
+DOOMED = T_SLOW + "test_all_of_it_is_doomed_only_when_every_thread_is"
+WAITED = T_SLOW + "test_what_is_on_its_way_out_is_waited_for_and_what_stands_still_is_not"
+
 ROWS = [
+    (
+        "where nobody is left, a container ends itself",
+        "sandbox/launcher.py",
+        "        os._exit(137)",
+        "        pass",
+        "tests/sandbox/test_launcher.py::test_a_container_whose_runner_and_keeper_are_gone_ends_itself",
+    ),
+    (
+        "where nobody is left, a holder ends itself",
+        "sandbox/host_config.py",
+        "signal.alarm({longest}); ",
+        "",
+        "tests/sandbox/test_host_config.py::test_the_holder_is_as_locked_and_has_no_input_and_an_end",
+    ),
+    (
+        "it was killed when the signal had reached it",
+        CONTAINER,
+        "seen = time.monotonic()\n",
+        "pass\n",
+        REACHED,
+    ),
+    (
+        "a script's long death is its own",
+        CONTAINER,
+        "seen = time.monotonic()\n",
+        "pass\n",
+        T_SLOW + "test_a_script_that_makes_its_death_long_has_timed_out_and_is_no_fault_of_the_machine",
+    ),
+    ("every thread is doomed", "sandbox/cgroup.py", "return all(_is_doomed", "return any(_is_doomed", DOOMED),
+    (
+        "what is on its way out is waited for",
+        "sandbox/deadline.py",
+        "end, computed = self.monotonic() + _KILL_PATIENCE_S, now",
+        "pass",
+        WAITED,
+    ),
+    (
+        "what stands still is not waited for",
+        "sandbox/deadline.py",
+        "> computed + _WORK_S",
+        "> -1.0",
+        WAITED,
+    ),
     (
         "the keeper kills at the deadline",
         CONTAINER,

@@ -19,7 +19,7 @@ from runner.protocols import Conditions
 from runner.report.command import reproduce_command
 from runner.reproduce import Reproduction, reproduce
 from runner.road import Road
-from runner.snapshot import Kept, facts_of, freeze
+from runner.snapshot import HOME, Kept, facts_of, freeze
 from sandbox.engine import BuildContext
 from sandbox.fake import FakeEngine, Script
 from sandbox.outcome import Ending
@@ -184,6 +184,17 @@ def test_a_replay_has_time_but_is_told_the_recorded_wall_clock(tmp_path: Path) -
     machine.folder = tmp_path / "said"
     machine.folder.mkdir()
     assert machine.again(exact=True, time_limit_s=99.0).time_limit_s == 99.0
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_a_script_that_runs_again_finds_nothing_of_its_snapshot(exact: bool, tmp_path: Path) -> None:
+    """The weights, the tape and the scores are in the image: a script could hand them over again without any training."""
+    machine = Machine(tmp_path)
+    machine.again(exact=exact)
+    extraction, training = machine.asked
+    assert all(mount.target != HOME for mount in extraction.mounts)
+    (cover,) = (mount for mount in training.mounts if mount.target == HOME)
+    assert list(cover.source.iterdir()) == []
 
 
 @pytest.mark.parametrize("here", [{"cpu_model": "another"}, {"kept": Conditions(cpus=2, cpu_model="some")}])
