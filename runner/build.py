@@ -148,11 +148,13 @@ def build_images(
     force: bool = False,
     progress: Progress = print,
 ) -> Images:
-    """Build both images unless the same recipe is there already. `base` is "auto", "airgap" or a reference.
+    """Build both images unless the same recipe is there already, on `base` where that is a reference and not "auto" or
+    "airgap".
 
     Raises PrerequisiteMissing or SandboxError, each with a sentence that says what to do.
     """
     recipe = recipe_digest(variant)
+    named = _base_image(engine, base, progress) if base not in {"auto", "airgap"} else None
     if not force:
         try:
             images = find_images(engine, variant)
@@ -160,12 +162,14 @@ def build_images(
             pass
         else:
             if all(
-                image.labels.get(f"{LABEL}.recipe") == recipe for image in (images.candidate, images.judge)
+                image.labels.get(f"{LABEL}.recipe") == recipe
+                and named in {None, image.labels.get(f"{LABEL}.base")}
+                for image in (images.candidate, images.judge)
             ):
                 progress(f"the {variant} images are up to date")
                 return images
     wheels = fill_wheelhouse(variant, progress)
-    base_id = _base_image(engine, base, progress)
+    base_id = named or _base_image(engine, base, progress)
     built = {}
     for role in ("candidate", "judge"):
         progress(f"building the {role} image for {variant}")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.home import other_home
 from runner.ledger import Experiment, Ledger
 from runner.road import MODEL, PARAMS, POSITIONS
 from runner.scratch import abandoned
@@ -48,6 +49,8 @@ def clear_images(ledger: Ledger, engine: Engine, *, dry_run: bool) -> list[Freed
     """Raises SandboxError."""
     freed = []
     for run in ledger.runs():
+        if other_home(ledger.path, run.id, run.settings) is not None:
+            continue  # a copy's: what the run has kept since is written down there
         experiments = ledger.experiments(run.id)
         for image in engine.images({f"{LABEL}.image": "snapshot", f"{PREFIX}.run": run.id}):
             if _unneeded(image, run.id, experiments):

@@ -98,6 +98,10 @@ def apply(experiment: Experiment, file: Path, ledger: Ledger, *, force: bool) ->
     """Make `file` the script of a kept experiment. What is only there is not lost: raises UsageError, or with `force`
     keeps a copy beside it."""
     target, new = file.resolve(), experiment.source.encode()
+    if target.is_relative_to(ledger.path.parent.resolve()):
+        raise UsageError(f"{file} lies in the folder of the ledger; name a training script")
+    if target.exists() and not target.is_file():  # a pipe would be waited for, for ever
+        raise UsageError(f"{file} is no regular file; name a training script")
     try:
         old = target.read_bytes() if target.exists() else None
     except OSError as error:

@@ -106,7 +106,7 @@ class Loop:
         self._recover()
         self._baseline()
         untrained = 0
-        while (reason := self._over()) is None:
+        while (reason := self.over()) is None:
             self.room()
             experiment = next((e for e in self._all() if e.status == "open"), None) or self._stage.propose()
             self._stage.ask_early(experiment)
@@ -157,6 +157,11 @@ class Loop:
             self._stage.record(0, source, checked, title="baseline", category="baseline", parent=None)
         baseline = self._all()[0]
         while len(baseline.measured) < self.settings.baseline_repeats and baseline.status == "open":
+            if self.budget.left() <= 0:
+                raise NothingEvaluated(
+                    f"the budget ended before the baseline had run {self.settings.baseline_repeats} times; "
+                    "`autoresearch resume --budget` with a longer one goes on"
+                )
             attempt = self._attempt(baseline)
             if attempt.outcome not in {"ok", "infrastructure"}:
                 self._set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
@@ -304,7 +309,8 @@ class Loop:
     def noise(self) -> Noise | None:
         return noise_floor(self._all())
 
-    def _over(self) -> str | None:
+    def over(self) -> str | None:
+        """Why nothing more is to be tried; None while something is."""
         proposals = [e for e in self._all() if e.number > 0]
         most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
         if most is not None and not busy and sum(bool(e.attempts) for e in proposals) >= most:

@@ -144,12 +144,11 @@ class ProposalStage:
 
     def _context(self, number: int) -> Context:
         experiments = self._all()
-        memo = self._workspace.memo
         return context_for(
             experiments,
             best(experiments),
             noise_floor(experiments),
-            memo=memo.read_text(encoding="utf-8-sig", errors="replace") if memo.exists() else "",
+            memo=self._workspace.read_memo(),
             trainings_left=self._budget.trainings_left(sum(len(e.attempts) for e in experiments)),
             time_limit_s=self._budget.left(),
             number=number,

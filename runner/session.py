@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import display as displays
@@ -16,6 +17,7 @@ from runner.budget import Budget
 from runner.clock import SystemClock
 from runner.durations import format_duration, parse_duration
 from runner.errors import MoneyGone, NothingEvaluated, PrerequisiteMissing, UsageError
+from runner.home import home_of, require_at_home
 from runner.ledger import Ledger, Run
 from runner.lock import lock
 from runner.loop import BUDGET_GONE, NOTHING_MORE, UNTRAINABLE, Loop, Settings
@@ -26,6 +28,7 @@ from runner.workspace import Config, Workspace, config_from, open_state
 from runner.yardstick import changed, recorded, yardstick
 from sandbox.engine import SandboxError
 from sandbox.owner import this_process
+from sandbox.text import one_line
 
 if TYPE_CHECKING:
     from runner.proposers.calling import Caller
@@ -64,6 +67,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
         try:
             if options.resume:
                 run = ledger.run()
+                require_at_home(workspace.ledger, run.id, run.settings)
                 now = workspace.config()  # a disk belongs to the machine, not to the search
                 config = replace(
                     config_from(dict(run.settings["config"])),
@@ -73,13 +77,16 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 caps = _caps(options, run.settings)
                 _refuse_early(config, caps)
                 options = _as_before(options, run.settings)
-                ledger.change_settings(run.id, {**run.settings, **asdict(caps), **_extent(options)})
+                ledger.change_settings(
+                    run.id, {**run.settings, **asdict(caps), **_extent(options), **home_of(workspace.ledger)}
+                )
                 ledger.reopen_run(run.id)
             else:
                 caps = _caps(options, {})
                 _refuse_early(config, caps)
                 options = _as_before(options, {})
                 settings = {"config": asdict(config), **asdict(caps), **_extent(options)}
+                settings |= home_of(workspace.ledger)
                 ledger.start_run(
                     _new_id(clock.time()), now=clock.time(), seed=options.seed, settings=settings
                 )
@@ -198,7 +205,8 @@ def _search(
         loop.emit("images_changed", images=other_images)
     reason = "stopped"
     try:
-        if caller is not None and _check_models(caller, workspace, budget, clock, call=options.call):
+        asks = caller if loop.over() is None else None  # nothing is paid for a run that has come to its end
+        if asks is not None and _check_models(asks, workspace, budget, clock, call=options.call):
             reason = MONEY_GONE
         else:
             reason = loop.go()
@@ -210,12 +218,21 @@ def _search(
         with suppress(SandboxError):  # what the engine could not remove while it was away
             rooms.engine.reap(now=clock.time(), everything_of_run=run_id)
         ledger.finish_run(run_id, now=clock.time(), reason=reason)
-        written = report.write(workspace, ledger, run_id)
+        written = _reported(workspace, ledger, run_id, loop)
         spent = ledger.spent(run_id)
         money = {"cost_usd": round(spent.usd, 6), "tokens": spent.tokens} if spent.calls else {}
         files = {name: str(path) for name, path in written.items()}
         loop.emit("done", run=run_id, reason=reason, **money, **files)
     return reason
+
+
+def _reported(workspace: Workspace, ledger: Ledger, run: str, loop: Loop) -> Mapping[str, Path]:
+    """The files of the report; none where they cannot be written, which is an event and not how the run ended."""
+    try:
+        return report.write(workspace, ledger, run)
+    except OSError as error:
+        loop.emit("not_reported", error=one_line(str(error)))
+        return {}
 
 
 def _measured_alike(ledger: Ledger, run: Run, now: Mapping[str, str], clock: SystemClock) -> list[str]:

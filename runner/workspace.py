@@ -10,9 +10,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from runner import own_files
 from runner.durations import parse_duration
 from runner.errors import UsageError
 from runner.places import relative
+from runner.reader.facts import MAX_NOTES_CHARS
 
 CONFIG = "autoresearch.toml"
 STATE = ".autoresearch"
@@ -57,7 +59,8 @@ class Config:
     proposer: str = "tpe"
     """tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
     model: str = ""
-    """Of the llm and hybrid proposers, as litellm names it: provider/name. Keys come from the environment."""
+    """Of the llm and hybrid proposers, as litellm names it: provider/name; llm is the default once there is one. Keys come
+    from the environment."""
     fallback_models: str = ""
     """Asked in this order when the model fails, separated by commas."""
     api_base: str = ""
@@ -134,24 +137,37 @@ class Workspace:
             content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except FileNotFoundError:
             return Config()
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # also of a number too long, or brackets too deep, for the parser
             raise UsageError(f"{path} is not TOML: {error}") from error
         return config_from(from_workspace(content, self.folder))
 
     def read_notes(self) -> str:
-        try:
-            return self.notes.read_text(errors="replace")
-        except OSError:
-            return ""
+        """Its beginning, as long as what a model may write there: a prompt with more could not be paid for."""
+        return _text(self.notes, MAX_NOTES_CHARS)
+
+    def read_memo(self) -> str:
+        return _text(self.memo)
 
     def write_notes(self, text: str) -> None:
-        """At once or not at all; a link in its place is replaced, not followed."""
-        temporary = self.state / "NOTES.md.new"
-        temporary.write_text(text.rstrip() + "\n")
-        temporary.replace(self.notes)
+        """What a person wrote there is set aside (runner.own_files)."""
+        own_files.put(self.state, self.notes, (text.rstrip() + "\n").encode(errors="replace"))
 
     def attempts(self, run: str, number: int) -> Path:
         return self.state / "experiments" / run / f"{number:04d}"
+
+
+def _text(path: Path, most: int = -1) -> str:
+    """The first `most` characters of a plain file; nothing where there is none, since a pipe would be waited for, for ever."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(most)
+    except OSError:
+        return ""
 
 
 def from_workspace(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -216,6 +232,10 @@ def config_from(content: dict[str, Any]) -> Config:
         right: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[str(known[name])]
         if not isinstance(value, right) or isinstance(value, bool):
             raise UsageError(f"{CONFIG}: {name} must be {_KINDS[str(known[name])]}")
+        if isinstance(value, str) and "\0" in value:
+            raise UsageError(f"{CONFIG}: {name} holds a null character, which no path and no name can")
+    if content.get("model") and "proposer" not in content:
+        content = {**content, "proposer": "llm"}  # as --model does
     return Config(**content)
 
 
@@ -246,7 +266,10 @@ def create(folder: Path) -> Workspace:
 def open_state(workspace: Workspace) -> None:
     """The folder for ledger and artifacts: private to its owner, and not git's business."""
     workspace.state.mkdir(mode=0o700, exist_ok=True)
-    (workspace.state / ".gitignore").write_text("*\n")
+    if not (
+        ignored := workspace.state / ".gitignore"
+    ).exists():  # the folder may be a link to one of the user's
+        ignored.write_text("*\n")
 
 
 def _toml() -> str:

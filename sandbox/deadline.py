@@ -26,7 +26,7 @@ from sandbox.keeper.client import Record
 _FIRST_LOOK_S = 0.25
 _LONGEST_LOOK_S = 5.0
 _KILL_PATIENCE_S = 20.0
-_DYING_S, _WORK_S = 600.0, 0.1
+_DYING_S, _WORK_S = 180.0, 0.1
 """How long a killed container may take to free its memory, and the seconds of CPU in _KILL_PATIENCE_S that show that it does."""
 _ENGINE_PATIENCE_S = 30.0
 LATE_S = 2.0

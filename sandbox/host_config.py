@@ -7,6 +7,7 @@ what `sandbox.posture` compares with the engine's own report before anything sta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from typing import Any
 
 from sandbox import launcher, podman, seccomp
@@ -15,6 +16,8 @@ from sandbox.engine import LABEL
 from sandbox.spec import MIB, Job, Lease, Limits, Mount, Role
 
 OUT = "/out"
+LONGEST_AFTER_S = 900
+"""A holder ends itself so long after its job's wall clock, should nobody be left to remove it."""
 _OF_THE_USER = {"memlock": 8 * MIB, "msgqueue": 0, "nice": 0, "rtprio": 0, "sigpending": 1024}
 """Limits of what the kernel counts per user (getrlimit(2)); training needs none of it."""
 _TMP = "rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes}"
@@ -57,7 +60,7 @@ def container_config(
 ) -> dict[str, Any]:
     """The whole configuration of the container that runs `job`. `python` is an interpreter inside the image, `uid`
     the job's own user (and group)."""
-    command = launcher.command(python, job.command, job.limits.log_bytes)
+    command = launcher.command(python, job.command, job.limits.log_bytes, job.limits.wall_clock_s)
     return {
         **_common(job.image, command, uid, labels, {"HOME": "/tmp", **job.environment}),
         "WorkingDir": "/work",
@@ -85,7 +88,8 @@ def holder_config(
         tmp_inodes=16,
         out_bytes=job.limits.out_bytes,
     )
-    command = (python, "-I", "-B", "-c", "import signal; signal.pause()")
+    longest = min(ceil(job.limits.wall_clock_s) + LONGEST_AFTER_S, 2**31 - 1)  # an int of C's
+    command = (python, "-I", "-B", "-c", f"import signal; signal.alarm({longest}); signal.pause()")
     return {
         **_common(job.image, command, uid, labels, {"HOME": "/tmp"}),
         "HostConfig": {

@@ -7,6 +7,9 @@ everything. So process 1 of a job's container is `PROGRAM`, run by the image's P
 for both streams, and keeps the first and the last bytes in /log, a small tmpfs volume that the holder has mounted too.
 The file is up to date after each read, so a SIGKILL of everything loses at most what was in the pipe.
 
+It ends, and with it everything in the container, where nobody has ended that GRACE_S after the wall clock: when runner and
+keeper were both killed. This is no deadline (the command may take over process 1), but a night of honest scripts leaves nothing behind.
+
 As process 1 it reaps orphans and ends with the command's own exit code, 128 + n for signal n. The command sees itself as
 it would without it: arguments, environment, folder, signal dispositions, a process group of its own. It has the job's
 user, so the job may spoil the file: that costs the job its own log and nothing else.
@@ -20,6 +23,8 @@ from sandbox.outcome import MAX_LOG_CHARS
 from sandbox.text import sanitise
 
 FOLDER, NAME = "/log", "log"
+GRACE_S = 30.0
+"""How long after its wall clock a container ends itself where nobody ended it. What it wrote does not count then."""
 INODES = 8
 _SEEN_BYTES = 8
 _BLOCK = 65536
@@ -28,9 +33,10 @@ _HEAD_CHARS = 2000
 
 # `signal` would import enum, a third of the start: `_signal` is what it wraps.
 PROGRAM = r"""
-import _signal, os, select, sys
+import _signal, os, select, sys, time
 HEAD, TAIL, BLOCK, SEEN = map(int, sys.argv[1:5])
-command = sys.argv[5:]
+end = time.monotonic() + float(sys.argv[5])
+command = sys.argv[6:]
 with open("/proc/self/environ", "rb") as file:  # as it was given: Python itself adds LC_CTYPE
     environment = dict(entry.split(b"=", 1) for entry in file.read().split(b"\0") if b"=" in entry)
 log = os.open("/log/log", os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
@@ -79,6 +85,8 @@ poll = select.poll()
 poll.register(reader, select.POLLIN)
 poll.register(woken, select.POLLIN)
 while status is None:
+    if time.monotonic() >= end:
+        os._exit(137)
     for fd, _ in poll.poll(1000):
         if fd == woken:
             os.read(woken, 4096)
@@ -104,10 +112,10 @@ os._exit(os.WEXITSTATUS(status) if os.WIFEXITED(status) else 128 + os.WTERMSIG(s
 """
 
 
-def command(python: str, job_command: Sequence[str], log_bytes: int) -> tuple[str, ...]:
+def command(python: str, job_command: Sequence[str], log_bytes: int, wall_clock_s: float) -> tuple[str, ...]:
     """The container's whole command line. `python` is an interpreter inside the image."""
-    sizes = (*_shares(log_bytes), _BLOCK, _SEEN_BYTES)
-    return (python, "-I", "-S", "-B", "-c", PROGRAM, *map(str, sizes), *job_command)
+    numbers = (*_shares(log_bytes), _BLOCK, _SEEN_BYTES, wall_clock_s + GRACE_S)
+    return (python, "-I", "-S", "-B", "-c", PROGRAM, *map(str, numbers), *job_command)
 
 
 def volume_bytes(log_bytes: int) -> int:

@@ -156,11 +156,19 @@ def plot(
     run: RunId = None,
 ) -> None:
     """Write progress.png alone."""
+    from runner import own_files
     from runner.ledger import Ledger
     from runner.report.plot import write_plot
+    from runner.scratch import scratch
 
     if out.is_dir() or out.suffix not in {".png", ".svg", ".pdf"}:
         raise UsageError(f"{out} is no name for a picture: end it with .png, .svg or .pdf")
-    ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
-    write_plot(out, ledger.experiments(ledger.run(run).id))
+    workspace = workspaces.find(Path.cwd())
+    ledger = Ledger(workspace.ledger, read_only=True)
+    with scratch("plot") as folder:
+        made = folder / f"plot{out.suffix}"
+        write_plot(made, ledger.experiments(ledger.run(run).id))
+        aside = own_files.put(workspace.state, out, made.read_bytes())
+    if aside is not None:
+        say(f"what was in {out} is now in {aside}")
     print(out)

@@ -102,6 +102,11 @@ def run(
         cost_tracking=cost_tracking,
         llm_timeout=llm_timeout,
     )
+    if not resume:
+        _refuse_unused(
+            config.proposer,
+            {"--model": model, "--fallback-model": fallback_model or None, "--api-base": api_base},
+        )
     options = replace(
         options,
         resume=resume,
@@ -130,6 +135,18 @@ def run(
             say(f"{', '.join(given)}: not used, a resumed run keeps what it was started with")
     with signals():
         session(workspace, config, options, display="json" if json else display)
+
+
+def _refuse_unused(proposer: str, given: dict[str, object]) -> None:
+    """A night with the optimiser is not what somebody wants who names a model. Raises UsageError."""
+    from runner.proposers import MODELS
+
+    names = [name for name, value in given.items() if value is not None]
+    if proposer not in MODELS and names:
+        raise UsageError(
+            f"{', '.join(names)}: the proposer {proposer} asks no model; give --model provider/name without --proposer, or "
+            "with --proposer hybrid"
+        )
 
 
 def extent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -36,16 +37,28 @@ def refuse_what_is_not_ours(folder: Path, source: Path | None) -> None:
     if not any(folder.iterdir()):
         return
     try:
-        ours = {*load_manifest(folder).files, *_OURS}
+        ours = _put_there(folder)
     except DataError:
         raise DataError(
             f"{folder} is not empty, and no data set that `autoresearch data prepare` made; {elsewhere}"
         ) from None
+    if (path := _foreign(folder, ours)) is not None:
+        raise DataError(
+            f"{folder / path} was not put there by `autoresearch data prepare`; move it, or {elsewhere}"
+        )
+
+
+def _put_there(folder: Path) -> set[str]:
+    """The files of the data set in `folder`; none in an empty folder. Raises DataError where there is something else."""
+    return {*load_manifest(folder).files, *_OURS} if any(folder.iterdir()) else set()
+
+
+def _foreign(folder: Path, ours: set[str]) -> Path | None:
+    """Something in `folder`, from there on, that is none of `ours`."""
     for path in folder.rglob("*"):
         if (path.is_symlink() or not path.is_dir()) and str(path.relative_to(folder)) not in ours:
-            raise DataError(
-                f"{path} was not put there by `autoresearch data prepare`; move it, or {elsewhere}"
-            )
+            return path.relative_to(folder)
+    return None
 
 
 @contextmanager
@@ -74,8 +87,11 @@ def turn(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
 @contextmanager
 def partial(folder: Path) -> Iterator[Path]:
     """A new folder beside `folder`. It goes when the block ends; what a killed process left goes, too. To be entered in turn."""
-    for path in folder.parent.glob(f".{folder.name}.*.partial"):
-        if (path / _MARK).is_file() and not path.is_symlink():
+    left = re.compile(
+        rf"\.{re.escape(folder.name)}\.[a-z0-9_]+\.partial"
+    )  # not those of NAME.v2, which may be under way
+    for path in folder.parent.iterdir():
+        if left.fullmatch(path.name) and (path / _MARK).is_file() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
     try:
@@ -87,12 +103,15 @@ def partial(folder: Path) -> Iterator[Path]:
 
 def put(made: Path, folder: Path) -> None:
     """Let `made` take the place of `folder`. Modes are set, so that a container's user can read it whatever the umask was.
-    Raises DataError when the data in `folder` is in use."""
+    Raises DataError when the data in `folder` is in use, or when somebody has put files of their own there meanwhile."""
     for path in [made, *made.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     if not folder.exists():
         (made / _MARK).unlink()
-        made.rename(folder)
+        try:
+            made.rename(folder)
+        except OSError as error:
+            raise DataError(f"{folder} was made by somebody else meanwhile ({error.strerror})") from error
         return
     descriptor = exclusive(folder)
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
@@ -100,6 +119,14 @@ def put(made: Path, folder: Path) -> None:
         (old / _MARK).touch()
         (made / _MARK).unlink()
         folder.rename(old / "replaced")
+        try:
+            ours = _put_there(old / "replaced")
+        except DataError:  # it was empty
+            ours = set()
+        if (found := _foreign(old / "replaced", ours)) is not None:
+            raise DataError(
+                f"{folder / found} was put there while the data was being made; move it, or name another folder with --out"
+            )
         made.rename(folder)
     finally:
         if not folder.exists() and (old / "replaced").exists():

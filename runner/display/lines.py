@@ -89,6 +89,8 @@ def sentence(event: Event) -> str:
         return f"{what}: kept, but it cannot be frozen as an image: {one_line(', '.join(data['missing']))} is gone"
     if event.kind == "images_changed":
         return "other images than when this run was started: what a script scores may have changed with their packages"
+    if event.kind == "not_reported":
+        return f"the report could not be written ({data['error']}); `autoresearch report` writes it later"
     if event.kind == "waiting":
         return str(data["why"])
     if event.kind == "dropped":

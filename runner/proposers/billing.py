@@ -13,6 +13,8 @@ from runner.proposers.model import Usage
 
 _MOST_TOKENS = 10_000_000
 """No model reads or writes so many in one call: a count above it is not believed."""
+_MOST_USD = 1000.0
+"""Nor costs so much."""
 _SAID = re.compile(
     rb'"(?:usage|usageMetadata|usage_metadata|eval_count|billed_units|token_usage)"\s*:\s*[{\d]'
 )
@@ -24,8 +26,9 @@ def was_said(body: bytes) -> bool:
     return _SAID.search(body) is not None
 
 
-def usage_from(counts: Any) -> Usage | None:
-    """The bill in litellm's usage object; None when the provider did not say, or said nonsense."""
+def usage_from(counts: Any, *, answered: bool = False) -> Usage | None:
+    """The bill in litellm's usage object; None when the provider did not say, or said nonsense. `answered`: the answer
+    holds text, which has tokens."""
     if counts is None:
         return None
     names = ("prompt_tokens", "completion_tokens", "total_tokens")
@@ -46,9 +49,19 @@ def usage_from(counts: Any) -> Usage | None:
         thinking > completion or total < prompt + completion
     ):  # it cannot be inside, or nothing says that it is
         readings.append(beside)
+    if answered and not max(readings):
+        return None
     if cached + written > prompt:  # they are listed beside the prompt
         prompt += cached + written
-    return Usage(prompt, max(readings), cached=cached, cache_written=written)
+    return Usage(
+        prompt, max(readings), cached=cached, cache_written=written, usd=_usd(getattr(counts, "cost", None))
+    )
+
+
+def _usd(value: Any) -> float:
+    """Dollars that a gateway says it charged (OpenRouter: usage.cost); 0 for what is no amount."""
+    sensible = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST_USD
+    return float(value) if sensible else 0.0
 
 
 def _detail(counts: Any, group: str, name: str) -> int | None:

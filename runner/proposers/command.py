@@ -33,7 +33,10 @@ class CommandProposer:
     name = "command"
 
     def __init__(self, command: str, *, timeout_s: float) -> None:
-        self._words = shlex.split(command)
+        try:
+            self._words = shlex.split(command)
+        except ValueError as error:
+            raise UsageError(f"command:{command} cannot be split into words: {error}") from error
         self._timeout_s = timeout_s
         if not self._words or shutil.which(self._words[0]) is None:
             raise UsageError(
@@ -69,40 +72,59 @@ class CommandProposer:
 
 
 def _talk(process: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> tuple[bytes, bytes]:
-    """What the process printed: the beginning of its stdout and the end of its stderr. The rest is read and dropped, so
-    that nothing it prints grows the runner. Raises TimeoutError."""
+    """What the process printed until it ended: the beginning of its stdout and the end of its stderr. The rest is read and
+    dropped, so that nothing it prints grows the runner; what its children still hold open is not waited for. Raises
+    TimeoutError."""
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     answer, said = bytearray(), bytearray()
     deadline, to_send = time.monotonic() + timeout_s, memoryview(asked)
-    os.set_blocking(process.stdin.fileno(), False)
-    with selectors.DefaultSelector() as waiting:
-        waiting.register(process.stdin, selectors.EVENT_WRITE)
-        waiting.register(process.stdout, selectors.EVENT_READ)
-        waiting.register(process.stderr, selectors.EVENT_READ)
-        while waiting.get_map():
-            if (left := deadline - time.monotonic()) <= 0:
-                raise TimeoutError
-            for key, _ in waiting.select(left):
-                if key.fileobj is process.stdin:
-                    try:
-                        to_send = to_send[os.write(key.fd, to_send[:_PIPE_BYTES]) :]
-                    except BrokenPipeError:  # it answers without having read all
-                        to_send = to_send[:0]
-                    if not to_send:
-                        waiting.unregister(process.stdin)
-                        process.stdin.close()
-                elif not (part := os.read(key.fd, _PIPE_BYTES)):
-                    waiting.unregister(key.fileobj)
-                elif key.fileobj is process.stdout:
-                    answer += part[: MAX_SOURCE_BYTES + 1 - len(answer)]
-                else:
-                    said = (said + part)[-_SAID_BYTES:]
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        os.set_blocking(pipe.fileno(), False)
+
+    def read(descriptor: int) -> bool:
+        """Whether there was something, or there may be later."""
+        part = os.read(descriptor, _PIPE_BYTES)
+        if descriptor == stdout:
+            answer.extend(part[: MAX_SOURCE_BYTES + 1 - len(answer)])
+        else:
+            said.extend(part)
+            del said[:-_SAID_BYTES]
+        return bool(part)
+
+    stdin, stdout, ended = process.stdin.fileno(), process.stdout.fileno(), os.pidfd_open(process.pid)
     try:
-        process.wait(max(deadline - time.monotonic(), 0.0))
-    except subprocess.TimeoutExpired as error:
-        raise TimeoutError from error
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(stdin, selectors.EVENT_WRITE)
+            for descriptor in (ended, stdout, process.stderr.fileno()):
+                waiting.register(descriptor, selectors.EVENT_READ)
+            while ended in waiting.get_map():
+                if (left := deadline - time.monotonic()) <= 0:
+                    raise TimeoutError
+                for key, _ in waiting.select(left):
+                    if key.fd == ended:
+                        waiting.unregister(ended)
+                    elif key.fd == stdin:
+                        try:
+                            to_send = to_send[os.write(stdin, to_send[:_PIPE_BYTES]) :]
+                        except BrokenPipeError:  # it answers without having read all
+                            to_send = to_send[:0]
+                        if not to_send:
+                            waiting.unregister(stdin)
+                            process.stdin.close()
+                    elif not read(key.fd):
+                        waiting.unregister(key.fd)
+    finally:
+        os.close(ended)
+    process.wait()
+    for descriptor in (
+        stdout,
+        process.stderr.fileno(),
+    ):  # what it had printed before it ended, at most what a pipe holds
+        with contextlib.suppress(BlockingIOError):
+            while time.monotonic() < deadline and read(descriptor):
+                pass
     return bytes(answer), bytes(said)
 
 

@@ -277,7 +277,7 @@ def _completion(answer: Any, *, said: bool) -> Completion:
         refusal = (getattr(message, "provider_specific_fields", None) or {}).get("refusal")
         if refusal and not message.content:
             finish = "content_filter"
-    usage = billing.usage_from(getattr(answer, "usage", None)) if said else None
+    usage = billing.usage_from(getattr(answer, "usage", None), answered=bool(text)) if said else None
     return Completion(text=str(text), finish=finish, usage=_tiered(usage, answer))
 
 

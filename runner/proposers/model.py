@@ -46,13 +46,13 @@ class Price:
         )
 
     def of(self, usage: Usage) -> float:
-        """What the provider's own count costs (dollars)."""
+        """What the provider's own count costs (dollars), and no less than what it says it charged."""
         plain = max(usage.prompt - usage.cached - usage.cache_written, 0)
         cost = plain * self.prompt + usage.cached * self.cached + usage.cache_written * self.cache_write
         dearer = [price for threshold, price in self.above if usage.prompt > threshold]
         dearer += [self.priority] if usage.priority and self.priority is not None else []
         own = cost + usage.completion * self.completion
-        return max(own, *(price.of(usage) for price in dearer), 0.0) + self.request
+        return max(max(own, *(price.of(usage) for price in dearer), 0.0) + self.request, usage.usd)
 
 
 FREE = Price(0.0, 0.0, 0.0, 0.0)
@@ -68,6 +68,8 @@ class Usage:
     cache_written: int = 0
     priority: bool = False
     """Served before others, at the dearer price for that."""
+    usd: float = 0.0
+    """Dollars that the provider itself says it charged; 0 where it says none."""
 
 
 @dataclass(frozen=True, slots=True)

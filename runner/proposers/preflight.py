@@ -82,9 +82,14 @@ def try_model(config: Config, workspace: Workspace, ledger_file: Path, *, call: 
 
 def _first_prompt(caller: Caller, workspace: Workspace) -> list[Message]:
     """What the first proposal will be asked with, before there is any history."""
-    memo = workspace.memo.read_text(errors="replace") if workspace.memo.exists() else ""
     script = workspace.script.read_text(errors="replace") if workspace.script.exists() else ""
-    context = Context(memo=memo, best_source=script, best_val_bpb=None, noise_sigma=None)
+    context = Context(
+        memo=workspace.read_memo(),
+        best_source=script,
+        best_val_bpb=None,
+        noise_sigma=None,
+        notes=workspace.read_notes(),
+    )
     task = Task("propose", script, None, prompt.fresh_request())
     model = caller.terms.models[0]
 

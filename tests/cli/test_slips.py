@@ -57,6 +57,9 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("run --max-experiments 99999999999999999999999", 2, "--max-experiments"),
         ("run --max-tokens 99999999999999999999999", 2, "--max-tokens"),
         ("run --max-cost nan", 2, "amount of dollars"),
+        ("run --proposer tpe --model openai/gpt-5", 2, "--model: the proposer tpe asks no model"),
+        ("run --fallback-model openai/gpt-5", 2, "--fallback-model: the proposer tpe asks no model"),
+        ("run --proposer repeat --api-base http://127.0.0.1:1/v1", 2, "--api-base: the proposer repeat asks"),
         ("run --max-cost -1", 2, "amount of dollars"),
         ("run --budget 8h --data train.py", 2, "train.py"),
         ("run --budget 8h --data nowhere", 3, "data prepare"),
@@ -125,6 +128,21 @@ def test_a_configuration_that_makes_no_sense_is_refused_by_name(
     code, said = say("run", "--budget", "8h")
     assert code == 2, said
     assert "autoresearch.toml" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "proposer"),
+    [
+        ('model = "openai/gpt-5"', "llm"),
+        ('model = "openai/gpt-5"\nproposer = "tpe"', "tpe"),
+        ('model = ""', "tpe"),
+    ],
+)
+def test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is(
+    content: str, proposer: str, workspace: Workspace
+) -> None:
+    (workspace.folder / "autoresearch.toml").write_text(content)
+    assert workspace.config().proposer == proposer
 
 
 def test_every_key_of_a_new_configuration_may_be_used_as_it_stands(workspace: Workspace) -> None:

@@ -201,6 +201,35 @@ def test_a_link_to_a_data_set_is_followed(source: Path, tmp_path: Path) -> None:
     assert verify(tmp_path / "d") == []
 
 
+@pytest.mark.parametrize("there", ["nothing", "an empty folder", "a data set"])
+def test_what_is_put_into_the_folder_while_it_is_made_stays(there: str, source: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    if there == "an empty folder":
+        folder.mkdir()
+    elif there == "a data set":
+        make(source, folder)
+        source.write_text(LANGUAGE.document(150_000, 4))
+
+    def meanwhile(line: str) -> None:
+        if line.startswith("encoding"):
+            folder.mkdir(exist_ok=True)
+            (folder / "thesis.tex").write_text("years of work")
+
+    with pytest.raises(DataError):
+        make(source, folder, progress=meanwhile)
+    assert (folder / "thesis.tex").read_text() == "years of work"
+    assert [path.name for path in tmp_path.glob(".out.*.partial")] == []
+
+
+def test_two_folders_of_which_one_begins_like_the_other_do_not_meet(source: Path, tmp_path: Path) -> None:
+    def meanwhile(line: str) -> None:
+        if line.startswith("encoding"):
+            make(source, tmp_path / "out")
+
+    make(source, tmp_path / "out.v2", progress=meanwhile)
+    assert verify(tmp_path / "out") == verify(tmp_path / "out.v2") == []
+
+
 def test_where_there_is_no_data_nothing_but_the_sentence_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

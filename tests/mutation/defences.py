@@ -75,7 +75,7 @@ FLAGS = [
     ("size of /out", "_tmpfs(limits.out_bytes,", "_tmpfs(8 * limits.out_bytes,", CANARY),
     ("inodes of /out", "limits.out_bytes, limits.out_inodes", "limits.out_bytes, 999", CANARY),
     ("/out: no setuid, devices, programs", "},nosuid,nodev,noexec", "}", T_INSIDE + TMPFS),
-    ("holder reads only", "_mounts(volume, read_only=True)", "_mounts(volume, read_only=False)", T_FLAGS + "test_the_holder_is_as_locked_and_has_no_input"),
+    ("holder reads only", "_mounts(volume, read_only=True)", "_mounts(volume, read_only=False)", T_FLAGS + "test_the_holder_is_as_locked_and_has_no_input_and_an_end"),
     ("GPU by UUID", '"DeviceIDs": [uuid]', '"Count": -1', T_POSTURE + "test_a_gpu_is_asked_for_by_uuid"),
     ("GPU: compute only", '[["gpu", "compute", "utility"]]', '[["gpu", "graphics"]]', T_POSTURE + "test_a_gpu_gets_no_graphics"),
 ]  # fmt: skip

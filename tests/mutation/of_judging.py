@@ -41,5 +41,6 @@ ROWS = [
     ("judging is told as a constant", "runner/budget.py", "int(self._limit_s // self._told_each_s) - attempts", "int(self.left() // self._told_each_s)", T_TOLD + "test_what_judging_took_is_told_to_nobody"),
     ("a score has an end", "runner/road.py", "else min(scores)", "else verdict.val_bpb", T_TOLD + "test_a_model_worse_than_guessing_evenly_scores_as_guessing_evenly"),
     ("a script that runs again finds no weights", "runner/reproduce.py", "covers=(Mount(nothing, HOME),)", "covers=()", "tests/runner/test_reproduce.py::test_a_script_that_runs_again_finds_nothing_of_its_snapshot"),
+    ("a named base is the base", "runner/build.py", "and named in {None, image.labels.get(f\"{LABEL}.base\")}", "", "tests/runner/test_build.py::test_images_on_another_base_than_the_named_one_are_built_anew"),
     ("a command gets no time", "runner/proposers/command.py", 'if name != "time_limit_s"', "", "tests/proposers/test_command.py::test_a_program_is_told_no_time"),
 ]  # fmt: skip

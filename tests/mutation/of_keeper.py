@@ -16,6 +16,20 @@ WAITED = T_SLOW + "test_what_is_on_its_way_out_is_waited_for_and_what_stands_sti
 
 ROWS = [
     (
+        "where nobody is left, a container ends itself",
+        "sandbox/launcher.py",
+        "        os._exit(137)",
+        "        pass",
+        "tests/sandbox/test_launcher.py::test_a_container_whose_runner_and_keeper_are_gone_ends_itself",
+    ),
+    (
+        "where nobody is left, a holder ends itself",
+        "sandbox/host_config.py",
+        "signal.alarm({longest}); ",
+        "",
+        "tests/sandbox/test_host_config.py::test_the_holder_is_as_locked_and_has_no_input_and_an_end",
+    ),
+    (
         "it was killed when the signal had reached it",
         CONTAINER,
         "seen = time.monotonic()\n",

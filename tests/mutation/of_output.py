@@ -24,7 +24,7 @@ ROWS = [
     ("orphans are reaped", LAUNCHER, "os.waitpid(-1, os.WNOHANG)", "os.waitpid(child, os.WNOHANG)", T_LAUNCHER + "test_orphans_are_reaped"),
     ("log driver compared", POSTURE, 'if log.get("Type") != want["LogConfig"]["Type"]:', "if False:", OTHER),
     ("log compared (podman)", "sandbox/podman.py", 'log.get("Type") == want["LogConfig"]["Type"]', "True", "tests/sandbox/test_podman.py::test_any_other_report_refuses"),
-    ("output is kept from the engine, measured", HOST, "launcher.command(python, job.command, job.limits.log_bytes)", "job.command", ATTACK + "[resources-empty_lines]"),
+    ("output is kept from the engine, measured", HOST, "launcher.command(python, job.command, job.limits.log_bytes, job.limits.wall_clock_s)", "job.command", ATTACK + "[resources-empty_lines]"),
     ("a user per job", "sandbox/user.py", 'lock.bind(f"\\0autoresearch-uid-{number}")', "pass", T_USER + "test_no_two_at_once_have_the_same"),
     ("nobody else's user", "sandbox/user.py", "(not remapped and _known(number))", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),
     ("nobody else's subordinate user", "sandbox/user.py", "any(number in span for span in taken)", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),

@@ -48,4 +48,6 @@ ROWS = [
     ("below a sentence about data there is no traceback", "runner/data/in_use.py", "self._descriptor = -1  # until there is one: what fails to be made is closed, too", "pass", "tests/data/test_in_use.py::test_where_there_is_no_data_nothing_but_the_sentence_is_said"),
     ("who waits for CPUs says so", "sandbox/lease.py", "                self._waiting(\n                    f\"waiting for {self._count}", "                str(\n                    f\"waiting for {self._count}", "tests/sandbox/test_leases.py::test_we_wait_as_long_as_we_were_told_and_say_so_once"),
     ("zero is a length that was said", "runner/cli/prepare.py", "length if seq_len is None else seq_len", "seq_len or length", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("a model that would not be asked is refused", "runner/cli/search.py", "if proposer not in MODELS and names:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("a model in the configuration is asked", "runner/workspace.py", 'if content.get("model") and "proposer" not in content:', "if False:", T_SLIPS + "test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is"),
 ]  # fmt: skip

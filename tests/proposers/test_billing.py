@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runner.proposers.billing import usage_from, was_said
-from runner.proposers.model import Usage
+from runner.proposers.model import Price, Usage
 
 
 def counts(**values: Any) -> Any:
@@ -57,3 +57,22 @@ def test_only_the_providers_own_count_is_one() -> None:
     assert was_said(b'{"done": true, "eval_count": 9}')
     assert not was_said(b'{"usage": null}')
     assert not was_said(rb'{"content": "\"usage\": {\"prompt_tokens\": 1}"}')
+
+
+def test_an_answer_with_text_and_without_tokens_is_no_bill() -> None:
+    nothing = counts(completion_tokens=0, total_tokens=1000)
+    assert usage_from(nothing, answered=True) is None
+    assert usage_from(nothing) == Usage(1000, 0)
+
+
+@pytest.mark.parametrize("said", [True, -1.0, float("nan"), float("inf"), 1e9, "5", None])
+def test_dollars_that_are_no_amount_are_not_believed(said: object) -> None:
+    assert usage_from(counts(cost=said)) == Usage(1000, 50)
+
+
+def test_what_a_gateway_says_it_charged_is_the_least_that_is_booked() -> None:
+    price = Price(1e-6, 1e-6, 1e-6, 1e-6)
+    for said, booked in ((0.25, 0.25), (1e-9, 1050e-6)):
+        usage = usage_from(counts(cost=said), answered=True)
+        assert usage is not None
+        assert price.of(usage) == pytest.approx(booked)

@@ -98,3 +98,14 @@ def test_a_program_is_told_no_time(tmp_path: Path) -> None:
 
     assert json.loads(seen.read_text())["trainings_left"] == 7
     assert "123.4" not in seen.read_text()
+
+
+def test_an_answer_is_there_when_the_program_has_ended_whoever_still_holds_its_pipes() -> None:
+    program = "import subprocess; print('y = 1'); subprocess.Popen(['sleep', '20'], start_new_session=True)"
+    proposal = ask(program, timeout_s=15.0)
+    assert proposal.source == "y = 1\n"
+
+
+def test_words_that_are_not_closed_are_a_slip() -> None:
+    with pytest.raises(UsageError, match="words"):
+        make_proposer("command:'./agent", seed=1)

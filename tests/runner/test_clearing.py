@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 from night import Night, source
 
 from runner.clearing import clear_files, clear_images
+from runner.home import home_of
+from runner.ledger import Ledger
 from runner.snapshot import PREFIX
 from sandbox.engine import LABEL, BuildContext, Image
 
@@ -94,3 +97,11 @@ def test_while_a_kept_row_waits_for_its_image_none_goes(night: Night) -> None:
     planted(night, "autoresearch/night:0001")
     night.ledger.set_experiment("night", 1, image=None)
     assert clear_images(night.ledger, night.engine, dry_run=False) == []
+
+
+def test_a_copy_of_a_workspace_removes_no_image_of_the_first(night: Night, tmp_path: Path) -> None:
+    planted(night, "autoresearch/night:0007")
+    night.ledger.change_settings("night", home_of(night.workspace.ledger))
+    copy = shutil.copytree(night.workspace.folder, tmp_path.parent / f"{tmp_path.name}-copy")
+    assert clear_images(Ledger(copy / ".autoresearch" / "ledger.db"), night.engine, dry_run=True) == []
+    assert len(clear_images(night.ledger, night.engine, dry_run=True)) == 1

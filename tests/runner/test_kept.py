@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -124,3 +125,12 @@ def test_another_file_may_be_named(night: Night, tmp_path: Path) -> None:
     apply(find(night.ledger, "1"), tmp_path / "new.py", night.ledger, force=False)
     assert (tmp_path / "new.py").read_text() == BETTER
     assert night.workspace.script.read_text() == before
+
+
+def test_neither_the_ledgers_folder_nor_a_pipe_becomes_a_script(night: Night, tmp_path: Path) -> None:
+    best, ledger = find(night.ledger, "best"), night.workspace.ledger
+    with pytest.raises(UsageError, match="ledger"):
+        apply(best, ledger, night.ledger, force=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="regular"):
+        apply(best, tmp_path / "pipe", night.ledger, force=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pytest
 from runner.assemble import Rooms
 from runner.build import Images
 from runner.cli.failures import guarded
-from runner.errors import PrerequisiteMissing, UsageError
+from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.ledger import Ledger
 from runner.loop import ALL_DONE
 from runner.session import Options, session
-from runner.workspace import Config
+from runner.workspace import Config, Workspace
 from sandbox.spec import Job, Role
 from tests.proposers.provider import IN, OUT, Error, Provider, Say, edit, serving
 from tests.runner.night import Night
@@ -227,4 +228,78 @@ def test_a_run_does_not_go_on_with_another_data_set_and_says_when_the_images_are
     ledger.change_settings(ledger.run().id, settings)
     with pytest.raises(UsageError, match="judge's version changed"):
         session(night.workspace, Config(), replace(go, max_experiments=3), display="none")
+    ledger.close()
+
+
+def test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed(night: Night) -> None:
+    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
+    with serving([Say("yes"), *STEPS]) as provider:
+        go = replace(OPTIONS, max_experiments=1)
+        assert session(night.workspace, config(provider), go, display="none") == ALL_DONE
+        asked = len(provider.requests)
+        assert session(night.workspace, Config(), replace(go, resume=True), display="none") == ALL_DONE
+        assert len(provider.requests) == asked
+
+
+def offline(night: Night, *, resume: bool = False, workspace: Workspace | None = None) -> str:
+    place = workspace or night.workspace
+    place.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
+    go = replace(OPTIONS, max_experiments=1, resume=resume)
+    return session(place, Config(proposer="random"), go, display="none")
+
+
+def test_a_copy_of_a_workspace_does_not_go_on_with_the_run_of_the_first_and_a_moved_one_does(
+    night: Night, tmp_path: Path
+) -> None:
+    assert offline(night) == ALL_DONE
+    first = night.workspace.folder
+    copy = Workspace(Path(shutil.copytree(first, tmp_path.parent / f"{tmp_path.name}-copy", symlinks=True)))
+    jobs = len(night.engine.jobs)
+    with pytest.raises(UsageError, match="copy"):
+        offline(night, resume=True, workspace=copy)
+    assert len(night.engine.jobs) == jobs
+    assert offline(night, resume=True) == ALL_DONE, "the first is not at home"
+    (first / ".autoresearch").rename(first / "away")
+    assert offline(night, resume=True, workspace=copy) == ALL_DONE, "the only one that is left may go on"
+    moved = Workspace(copy.folder.rename(tmp_path.parent / f"{tmp_path.name}-moved"))
+    assert offline(night, resume=True, workspace=moved) == ALL_DONE
+
+
+def test_a_baseline_is_not_gone_on_with_when_the_budget_is_gone(night: Night) -> None:
+    night.ledger = Ledger(night.workspace.ledger)
+    night.ledger.start_run("night", now=0.0, seed=1, settings={})
+    loop = night.loop(budget_s=1000.0)
+    loop.budget.charge(2000.0)
+    with pytest.raises(NothingEvaluated, match="--budget"):
+        loop.go()
+    assert trained(night) == []
+    night.ledger.close()
+
+
+def test_a_file_of_the_users_in_the_reports_place_is_set_aside(night: Night) -> None:
+    folder = night.workspace.folder
+    (folder / "results.tsv").write_text("a year of work")
+    (folder / "elsewhere.html").write_text("mine too")
+    (folder / "report.html").symlink_to("elsewhere.html")
+    (folder / "progress.png").mkdir()
+    assert offline(night) == ALL_DONE
+    assert (folder / "results.tsv.before-1").read_text() == "a year of work"
+    assert (folder / "elsewhere.html").read_text() == "mine too"
+    assert (folder / "progress.png.before-1").is_dir()
+    assert not (folder / "report.html").is_symlink()
+    assert offline(night, resume=True) == ALL_DONE
+    assert not list(folder.glob("*.before-2")), "what was ours was taken for the user's"
+
+
+def test_a_report_that_cannot_be_written_is_not_how_a_run_ended(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "results.tsv")
+
+    monkeypatch.setattr("runner.report.write", broken)
+    assert offline(night) == ALL_DONE
+    ledger = Ledger(night.workspace.ledger, read_only=True)
+    kinds = [kind for _, kind, _ in ledger.events(ledger.run().id)]
+    assert kinds[-2:] == ["not_reported", "done"]
     ledger.close()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +81,9 @@ def test_nothing_is_copied_from_the_image_into_the_output(config: dict[str, Any]
     assert out["VolumeOptions"] == {"NoCopy": True}
 
 
-def test_the_holder_is_as_locked_and_has_no_input(tmp_path: Path, config: dict[str, Any]) -> None:
+def test_the_holder_is_as_locked_and_has_no_input_and_an_end(
+    tmp_path: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = Job(
         run="r",
         experiment="1",
@@ -98,6 +103,12 @@ def test_the_holder_is_as_locked_and_has_no_input(tmp_path: Path, config: dict[s
     same = [key for key in HOST if key not in {"MemorySwap"}]
     assert {key: holder["HostConfig"][key] for key in same} == {key: HOST[key] for key in same}
     assert holder["HostConfig"]["Memory"] == holder["HostConfig"]["MemorySwap"] < LIMITS.memory_bytes
+    monkeypatch.setattr("sandbox.host_config.LONGEST_AFTER_S", -9)
+    brief = holder_config(
+        job, volume="v", uid=2100000000, labels={}, dialect=Dialect(), python=sys.executable
+    )
+    ended = subprocess.run([*brief["Entrypoint"], *brief["Cmd"]], timeout=30, check=False)
+    assert ended.returncode == -signal.SIGALRM, "where nobody removes it, it ends itself"
 
 
 @pytest.mark.engine

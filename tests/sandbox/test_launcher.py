@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from sandbox.outcome import MAX_LOG_CHARS, Ending, Fault
 LOG_BYTES = 16 * 1024
 
 
-def launched(folder: Path, *command: str, **environment: str) -> tuple[int, str, str]:
+def launched(
+    folder: Path, *command: str, wall_clock_s: float = 60, **environment: str
+) -> tuple[int, str, str]:
     """Exit code, log, and what the engine would have read: the real program, with a log in `folder`."""
-    words = list(launcher.command(sys.executable, command, LOG_BYTES))
+    words = list(launcher.command(sys.executable, command, LOG_BYTES, wall_clock_s))
     words = [word.replace('"/log/log"', repr(str(folder / "log"))) for word in words]
     result = subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=30)
     log = folder / "log"
@@ -34,6 +37,24 @@ def test_both_streams_are_in_the_log_and_nothing_reaches_the_engine(tmp_path: Pa
 @pytest.mark.parametrize(("end", "code"), [("exit 3", 3), ("kill -9 $$", 137), ("kill -PIPE $$", 141)])
 def test_the_exit_code_is_the_commands(tmp_path: Path, end: str, code: int) -> None:
     assert launched(tmp_path, "/bin/sh", "-c", end)[0] == code
+
+
+def test_it_ends_itself_where_nobody_has_ended_it(tmp_path: Path) -> None:
+    started = time.monotonic()
+    assert launched(tmp_path, "/bin/sleep", "8", wall_clock_s=1 - launcher.GRACE_S)[0] == 137
+    assert time.monotonic() - started < 8
+
+
+@pytest.mark.engine
+def test_a_container_whose_runner_and_keeper_are_gone_ends_itself(
+    sandboxed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if nobody had been there at its deadline: it is over before that comes."""
+    monkeypatch.setattr(launcher, "GRACE_S", -59.0)
+    program = "import os, time\nif os.fork() == 0: os.setsid()\ntime.sleep(100)"
+    outcome = sandboxed(program, wall_clock_s=60)
+    assert (outcome.ending, outcome.exit_code) == (Ending.EXITED, 137)
+    assert outcome.seconds < 30
 
 
 def test_a_command_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -136,8 +136,9 @@ def test_weights_that_the_output_folder_cannot_hold_twice_are_told_at_once(
 
 def test_the_memo_and_the_harness_name_the_limits() -> None:
     from runner.proposers.prompt import harness_api
+    from runner.reader.process import shared
 
     memo = (Path(__file__).parents[2] / "program.md").read_text()
-    for text in (memo, harness_api()):
+    for text in (memo, harness_api(shared())):
         for limit in ("1 MiB", "200,000", "4 GiB", "8 MiB", "2 GiB", "jax.set_mesh"):
             assert limit in text
