@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import PrerequisiteMissing, UsageError
+from runner.ledger_text import loads
 from runner.lock import locked
 from runner.places import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
 from runner.protocols import Event, State, Trip
@@ -254,7 +255,7 @@ class Ledger:
         return json.dumps({**settings, "config": config} if config else dict(settings))
 
     def _settings(self, written: str) -> dict[str, Any]:
-        settings: dict[str, Any] = json.loads(written)
+        settings: dict[str, Any] = loads(written)
         config = from_workspace(settings.get("config", {}), self._root)
         return {**settings, "config": config} if config else settings
 
@@ -374,14 +375,14 @@ class Ledger:
 
     def events(self, run: str) -> list[tuple[float, str, dict[str, Any]]]:
         rows = self._read("SELECT at, kind, data FROM events WHERE run = ? ORDER BY id", (run,))
-        return [(row["at"], row["kind"], json.loads(row["data"])) for row in rows]
+        return [(row["at"], row["kind"], loads(row["data"])) for row in rows]
 
     def events_after(self, run: str, last: int) -> list[tuple[int, Event]]:
         """What was written after the event with the id `last`, each with its id."""
         rows = self._read(
             "SELECT id, at, kind, data FROM events WHERE run = ? AND id > ? ORDER BY id", (run, last)
         )
-        return [(row["id"], Event(row["kind"], row["at"], json.loads(row["data"]))) for row in rows]
+        return [(row["id"], Event(row["kind"], row["at"], loads(row["data"]))) for row in rows]
 
 
 def _attempt(row: sqlite3.Row, root: Path) -> Attempt:

@@ -25,15 +25,17 @@ def gc(
     from sandbox.engine import SandboxError
 
     workspace = workspaces.find(Path.cwd())
-    ledger = Ledger(workspace.ledger, read_only=True)
     missing = ""
     with lock(workspace.state, "gc"), signals():
-        freed = clear_files(ledger, dry_run=dry_run) + clear_scratch(dry_run=dry_run)
-        try:
-            engine = assemble.connect(workspace.config())
-            freed += clear_images(ledger, engine, dry_run=dry_run)
-        except SandboxError as error:
-            missing = str(error)
+        freed = clear_scratch(dry_run=dry_run)
+        if workspace.ledger.exists():  # else nothing was ever run here
+            ledger = Ledger(workspace.ledger, read_only=True)
+            freed += clear_files(ledger, dry_run=dry_run)
+            try:
+                engine = assemble.connect(workspace.config())
+                freed += clear_images(ledger, engine, dry_run=dry_run)
+            except SandboxError as error:
+                missing = str(error)
     total = sum(item.bytes for item in freed)
     if json:
         envelope(

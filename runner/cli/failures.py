@@ -39,9 +39,9 @@ def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
     except SandboxError as error:
         return _say(str(error), "prerequisite", 3, as_json)
     except (KeyboardInterrupt, typer.Abort):
-        return _say("stopped; `autoresearch run --resume` goes on", "stopped", 130, as_json)
+        return _say(_stopped(words), "stopped", 130, as_json)
     except Stopped as stop:
-        return _say("stopped; `autoresearch run --resume` goes on", "stopped", 128 + stop.number, as_json)
+        return _say(_stopped(words), "stopped", 128 + stop.number, as_json)
     except BrokenPipeError:
         silence_stdout()
         return 0
@@ -51,6 +51,11 @@ def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
             return _say(str(said()), "usage", 2, as_json)
         return _unexpected(error, as_json)
     return result if isinstance(result, int) else 0
+
+
+def _stopped(words: Sequence[str]) -> str:
+    """Only a run can go on where it was."""
+    return "stopped; `autoresearch run --resume` goes on" if {"run", "resume"} & set(words[:1]) else "stopped"
 
 
 def _unexpected(error: Exception, as_json: bool) -> int:

@@ -8,13 +8,17 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from runner.cli import main
+from runner.cli.failures import Stopped, guarded
 from runner.errors import UsageError
+from runner.ledger import Ledger
 from runner.workspace import Config, Workspace, create, read_script
+from sandbox.owner import this_process
 
 BOM = b"\xef\xbb\xbf"
 Said = tuple[int, str]
@@ -266,3 +270,36 @@ def test_an_error_is_one_json_object_for_whoever_asked(
 def test_a_script_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         read_script(tmp_path / "nowhere")
+
+
+def test_gc_clears_what_killed_verbs_left_also_where_nothing_was_ever_run(
+    workspace: Workspace, say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "autoresearch-try-left"
+    left.mkdir()
+    (left / "owner").write_text(str(replace(this_process(), start_time=1)))
+    assert say("gc") == (0, f"kind     MB   name\nscratch  0.0  {left}\n1 things, 0.0 MB freed\n")
+    assert not left.exists()
+
+
+def test_a_row_of_the_ledger_that_is_no_json_is_a_sentence(
+    workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    Ledger(workspace.ledger).start_run("r", now=0.0, seed=0, settings={})
+    with sqlite3.connect(workspace.ledger) as db:
+        db.execute("UPDATE runs SET settings = '{'")
+    code, said = say("status")
+    assert code == 3
+    assert "ledger of this workspace is damaged" in said
+
+
+@pytest.mark.parametrize(("verb", "goes_on"), [("run", True), ("resume", True), ("try", False)])
+def test_only_a_run_that_was_stopped_can_go_on(
+    verb: str, goes_on: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop() -> None:
+        raise Stopped(15)
+
+    assert guarded(stop, [verb]) == 143
+    assert ("--resume` goes on" in capsys.readouterr().err) == goes_on

@@ -80,8 +80,7 @@ class Expected:
     says: tuple[str, ...] = ()
     """What must be in the log: that the attack was made, and held. `_` stands for a space."""
     exact: bool = False
-    """The score is that of constant logits, to the last digit that the manifest gives."""
-    worse_than: float = 0.0
+    """The score is that of constant logits, to the last digit that the manifest gives: no recorded score is worse."""
     at_most: float = math.inf
     """Seconds of training."""
 
@@ -97,12 +96,18 @@ def expected(script: Path) -> Expected:
         judge=float(words.pop("judge", JUDGE_S)),
         says=tuple(word.replace("_", " ") for word in words.pop("says", "").split(",") if word),
         exact=words.pop("exact", "no") == "yes",
-        worse_than=float(words.pop("worse_than", 0.0)),
         at_most=float(words.pop("at_most", math.inf)),
     )
     assert not words, f"{script.name} says what nobody reads: {words}"
     assert found.outcomes <= {str(outcome) for outcome in TripOutcome}, found
     return found
+
+
+def uniform_bpb(dataset: Path) -> float:
+    """Bits per byte of guessing every token evenly, on val."""
+    manifest = json.loads((dataset / "manifest.json").read_text())
+    val = manifest["splits"]["val"]
+    return math.log2(manifest["vocab_size"]) * (val["tokens"] - val["documents"]) / val["bytes"]
 
 
 @dataclass
@@ -166,11 +171,6 @@ class Arena:
         )
         road = replace(self.rooms.road, limits=limits, judge=judge)
         return road.travel(source, Ids(f"attack-{secrets.token_hex(4)}", "0", 1), seed=0, folder=folder)
-
-    def uniform_bpb(self) -> float:
-        manifest = json.loads((self.dataset / "manifest.json").read_text())
-        val = manifest["splits"]["val"]
-        return math.log2(manifest["vocab_size"]) * (val["tokens"] - val["documents"]) / val["bytes"]
 
     def passages(self) -> list[str]:
         """Hexadecimal: one of the training tokens, then hidden ones as tokens and as text, and the hidden documents' own list."""

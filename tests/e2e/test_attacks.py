@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
-from corpus import ATTACKS, CANDIDATE, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts
+from corpus import ATTACKS, CANDIDATE, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts, uniform_bpb
 from engine_use import Meter
 
 pytestmark = pytest.mark.engine
@@ -57,9 +57,8 @@ def test_an_attack_gets_its_outcome_and_leaves_nothing(
     if expectation.reason:
         assert trip.reason == expectation.reason
     if expectation.exact:
-        assert trip.val_bpb == pytest.approx(arena.uniform_bpb(), abs=1e-6)
+        assert trip.val_bpb == pytest.approx(uniform_bpb(arena.dataset), abs=1e-6)
     assert (trip.val_bpb is not None) == (trip.outcome == "ok")
-    assert (trip.val_bpb or 99.0) > expectation.worse_than
     if trip.outcome == "timeout_no_artifact":
         assert expectation.wall is not None
         assert expectation.wall <= trip.seconds < expectation.wall + 3.0
@@ -174,5 +173,5 @@ def test_the_command_says_the_same(name: str, dataset: Path, tmp_path: Path) -> 
     assert answer["reason"] == expectation.reason or expectation.reason is None
     assert float(answer["seconds"]) <= time.monotonic() - started
     assert not CONTROLS.search(answer["log_tail"])
-    if expectation.worse_than:
-        assert answer["val_bpb"] > expectation.worse_than
+    if expectation.exact:
+        assert answer["val_bpb"] == pytest.approx(uniform_bpb(dataset), abs=1e-6)

@@ -1,5 +1,5 @@
-# EXPECT: outcome=ok worse_than=8
-# Claims a wonderful score on every channel it has, and hands over an untrained model.
+# EXPECT: outcome=ok exact=yes
+# Claims a wonderful score on every channel it has, and hands over a model that is confidently wrong: it counts as guessing.
 import json
 from pathlib import Path
 

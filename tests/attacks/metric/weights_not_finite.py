@@ -1,7 +1,9 @@
 # EXPECT: outcome=invalid_model reason=not_finite
 import jax.numpy as jnp
 
-from trainer_jax import harness
+from trainer_jax import harness, preflight
+
+preflight.check_values = lambda *_: None  # its help is for the honest
 
 params = {"logits": jnp.zeros((harness.vocab_size,), jnp.float32).at[3].set(jnp.nan)}
 harness.export_model(lambda p, t: jnp.broadcast_to(p["logits"], (*t.shape, harness.vocab_size)), params)

