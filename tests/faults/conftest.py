@@ -44,6 +44,9 @@ def search(template: Search, tmp_path: Path, request: pytest.FixtureRequest) -> 
         # whichever image has the tag now: an earlier test may have had it built again
         current = template.engine.image(f"autoresearch/{template.run}:0000").id
         db.execute("UPDATE experiments SET image = ? WHERE number = 0", (current,))
+        # the copy is the run's home now, as if the template had been moved
+        home = str((folder / ".autoresearch" / "ledger.db").resolve())
+        db.execute("UPDATE runs SET settings = json_set(settings, '$.home', ?)", (home,))
     copy = Search(folder, template.engine)
     yield copy
     for runner in copy.started:
