@@ -23,7 +23,7 @@ GPU = "GPU-a"
 def road(folder: Path, probe: FakeGpuProbe, engine: FakeEngine, image: str) -> Road:
     cpus = CpuLeases(1, folder=folder, available=range(2), patience_s=0)
     leases = GpuLeases([GPU], probe, cpus, folder=folder, patience_s=0, sleep=lambda _: None)
-    return Road(engine, image, WrittenScore(), leases, folder, Limits(wall_clock_s=60.0), preset="gpu")
+    return Road(engine, image, WrittenScore(), leases, folder / "data" / "train", Limits(60.0), preset="gpu")
 
 
 def night_with(folder: Path, probe: FakeGpuProbe, strangers: list[bool]) -> Night:

@@ -218,7 +218,10 @@ def serving(script: Sequence[Step]) -> Iterator[Provider]:
     try:
         yield provider
     finally:
-        server.shutdown()
+        # seen once on an overloaded machine: shutdown() waited for ever; a test's end must not
+        stopping = threading.Thread(target=server.shutdown, daemon=True)
+        stopping.start()
+        stopping.join(10)
         server.server_close()
 
 
