@@ -16,7 +16,7 @@ RUN python3 -c 'import sys; assert sys.version_info[:2] == (3, 11), "BASE needs 
 FROM ${BASE} AS candidate
 COPY --from=wheels /opt/venv /opt/venv
 COPY trainer_jax /opt/venv/lib/python3.11/site-packages/trainer_jax
-# A job runs as a user of its own out of two ranges (sandbox/user.py); a passwd line for each keeps libraries that look
+# A job runs as a user of its own out of two ranges (sandbox/job_user.py); a passwd line for each keeps libraries that look
 # the user up from failing. 65532, "nonroot" in distroless images, is for whoever starts the image by hand.
 RUN for id in 65532 $(seq 60600 61111) $(seq 2100000000 2100000511); do \
       echo "sandbox:x:$id:$id::/tmp:/usr/sbin/nologin" >> /etc/passwd; echo "sandbox:x:$id:" >> /etc/group; done \

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.blind_probe [--plans 200] [--rows 800] [--seq-len 256]
 
-The plans are the judge's own (`judge.probe.plan`, `suspicious`), and so is the comparison (`judge.probe.agrees`); the default
+The plans are the judge's own (`judge.blind_probe.plan`, `suspicious`), and so is the comparison (`judge.blind_probe.agrees`); the default
 size is that of the default data for CPUs: 800 rows of 256 tokens of 2,048 kinds, 2.5 bytes a token. How rare a token is
 follows Zipf's law. Without the leak it costs what its rarity says times a number from a Beta(0.5, 0.45) distribution, so that
 an honest model, too, is nearly sure of many rare tokens, and an exponential rest; one target of a hundred costs three nats
@@ -30,7 +30,7 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from judge import probe
+from judge import blind_probe
 from judge.limits import JudgeLimits
 from judge.rows import Rows
 
@@ -119,7 +119,7 @@ def found(
     containers); the suspects follow from the scores alone."""
 
     def seen(at: NDArray[np.int64]) -> bool:
-        return not probe.agrees(losses.ravel()[at], leaked.ravel()[at])
+        return not blind_probe.agrees(losses.ravel()[at], leaked.ravel()[at])
 
     return 1.0 if seen(suspects) else float(np.mean([seen(plan) for plan in plans]))
 
@@ -129,7 +129,7 @@ def table(plans: int, limits: JudgeLimits, rows: int, length: int, seed: int = 0
     text = rows_of(rows, length, rng)
     made = []
     for _ in range(plans):
-        plan = probe.plan(text, limits.probes, 16, rng)
+        plan = blind_probe.plan(text, limits.probes, 16, rng)
         first = (plan.row * length + plan.cut)[plan.probed]
         made.append(np.concatenate([first, rng.choice(rows * length, limits.fresh, replace=False)]))
     losses, rarity = honest(text, rng), surprise(text)
@@ -144,7 +144,7 @@ def table(plans: int, limits: JudgeLimits, rows: int, length: int, seed: int = 0
             leaked, share = losses - gain, float((gain > 0).mean())
             rates = []
             for reference in (best.astype(np.float32), None):
-                asked = probe.suspicious(text, leaked.astype(np.float32), limits.suspects, reference)
+                asked = blind_probe.suspicious(text, leaked.astype(np.float32), limits.suspects, reference)
                 rates.append(found(made, asked, losses, leaked))
             once, twice, without = rates[0], *(1 - (1 - rate) ** 2 for rate in rates)
             lines.append(f"| {worth:g} | {shape} | {share:.3%} | {once:.1%} | {twice:.1%} | {without:.1%} |")

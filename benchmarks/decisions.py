@@ -14,8 +14,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from runner.decide import Measured, decide, pooled
 from runner.protocols import Decision
+from runner.scoring.acceptance import Measurements, decide
+from runner.scoring.noise import pooled
 
 SIGMA = 0.01
 SIZES = np.full(50, 1000, np.int64)
@@ -29,12 +30,12 @@ def trial(
     retests: int,
 ) -> tuple[bool, list[float]]:
     """Whether the runner would keep it, and its scores. What would be kept has the incumbent run `again` beside it first,
-    as in runner/loop.py; that score joins `incumbent`. `others` are the scores of every other script."""
-    scores, beside, decision = list[float](), False, Decision.RETEST
-    while decision is Decision.RETEST or (decision is Decision.KEEP and not beside):
+    as in runner/search/loop.py; that score joins `incumbent`. `others` are the scores of every other script."""
+    scores, retested_since, decision = list[float](), False, Decision.RETEST
+    while decision is Decision.RETEST or (decision is Decision.KEEP and not retested_since):
         if decision is Decision.KEEP:
             incumbent.append(again())
-            beside = True
+            retested_since = True
         else:
             scores.append(candidate())
         noise = pooled([*others, incumbent, scores])
@@ -60,8 +61,8 @@ def night(
     return kept, sum(map(len, others)) + len(incumbent) - repeats
 
 
-def _measured(scores: list[float]) -> Measured:
-    return Measured(scores, [SIZES * score * np.log(2) for score in scores], 100)
+def _measured(scores: list[float]) -> Measurements:
+    return Measurements(scores, [SIZES * score * np.log(2) for score in scores], 100)
 
 
 def main() -> None:

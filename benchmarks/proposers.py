@@ -22,11 +22,11 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.decisions import trial
-from runner.proposers import make_proposer
-from runner.proposers.space import ALL_TRIED, ATTEMPTS, place, proposal, rounded
+from runner.parsing.client import shared
+from runner.parsing.facts import Constant
+from runner.proposers.registry import make_proposer
+from runner.proposers.search_space import ALL_TRIED, ATTEMPTS, place, proposal, rounded
 from runner.protocols import Context, PastExperiment, Proposal, Proposer
-from runner.reader.facts import Constant
-from runner.reader.process import shared
 
 TRAIN = Path(__file__).resolve().parents[1] / "trainer_jax" / "train.py"
 SIGMA = 0.017

@@ -15,8 +15,8 @@ import statistics
 import time
 from pathlib import Path
 
-from runner.reader.child import CPU_S
-from runner.reader.process import Reader
+from runner.parsing.client import Parser
+from runner.parsing.worker import CPU_S
 
 TRAIN = Path(__file__).resolve().parents[1] / "trainer_jax" / "train.py"
 
@@ -38,24 +38,24 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=5)
     times = parser.parse_args().times
     shipped = TRAIN.read_text()
-    reader = Reader()
-    print(f"{_timed(reader, shipped, 1):.3f} s  the first request")
+    parser = Parser()
+    print(f"{_timed(parser, shipped, 1):.3f} s  the first request")
     for size in (len(shipped.encode()), 100_000, 199_000):
         text = larger(shipped, size)
-        took = _timed(reader, text, times)
+        took = _timed(parser, text, times)
         print(f"{took:.3f} s  {len(text.encode()) / 1000:.0f} kB", flush=True)
-    reader.close()
+    parser.close()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(
         f"{(used.ru_utime + used.ru_stime) / (3 * times + 1):.3f} s of CPU time a text on average; the limit is {CPU_S} s"
     )
 
 
-def _timed(reader: Reader, text: str, times: int) -> float:
+def _timed(parser: Parser, text: str, times: int) -> float:
     found = []
     for number in range(times):
         began = time.perf_counter()
-        facts = reader.facts(f"{text}\nx_{number} = {number}\n")
+        facts = parser.facts(f"{text}\nx_{number} = {number}\n")
         found.append(time.perf_counter() - began)
         assert facts.rejection is None, facts.detail
     return statistics.median(found)

@@ -22,11 +22,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from judge.judge import JUDGE_VERSION
-from runner.assemble import Rooms, assemble
-from runner.reproduce import Reproduction, reproduce
-from runner.road import Ids, Road
-from runner.snapshot import Kept, facts_of, freeze, tag_of
-from runner.workspace import Config
+from runner.evaluation.pipeline import Ids, Pipeline
+from runner.evaluation.setup import Environment, set_up
+from runner.results.reproduction import Reproduction, reproduce
+from runner.results.snapshot import SnapshotContents, build_snapshot, read_labels, snapshot_tag
+from runner.store.config import Config
 
 SCRIPT = Path(__file__).parents[1] / "trainer_jax" / "train.py"
 
@@ -38,14 +38,14 @@ def main() -> None:
     options.add_argument("--wall-clock", default="25s")
     options.add_argument("--data", default="")
     given = options.parse_args()
-    rooms = assemble(Config(wall_clock=given.wall_clock, data=given.data))
+    environment = set_up(Config(wall_clock=given.wall_clock, data=given.data))
     run = f"bench-{secrets.token_hex(3)}"
     back = done = 0
     print("| # | killed | recorded s | replay s | verdict | weights |\n|---|---|---|---|---|---|")
     for number in range(given.first, given.first + given.count):
         with tempfile.TemporaryDirectory(prefix="autoresearch-bench-") as name:
             Path(name).chmod(0o755)
-            line = once(rooms, run, number, Path(name))
+            line = once(environment, run, number, Path(name))
         if line is not None:
             done += 1
             killed, seconds, found = line
@@ -61,50 +61,66 @@ def main() -> None:
     )
 
 
-def once(rooms: Rooms, run: str, number: int, folder: Path) -> tuple[bool, float, Reproduction] | None:
+def once(
+    environment: Environment, run: str, number: int, folder: Path
+) -> tuple[bool, float, Reproduction] | None:
     """Train, freeze, replay beside hogs; None where the training itself had no score."""
-    road = rooms.road
-    wall_clock = road.limits.wall_clock_s
+    pipeline = environment.pipeline
+    wall_clock = pipeline.limits.wall_clock_s
     if number % 2:
-        road = replace(road, told_wall_clock_s=1.3 * wall_clock)
-    trip = road.travel(
+        pipeline = replace(pipeline, told_wall_clock_s=1.3 * wall_clock)
+    evaluation = pipeline.evaluate(
         SCRIPT.read_bytes(), Ids(run, str(number), 1), seed=1000 + number, folder=folder / "kept"
     )
-    if trip.val_bpb is None or trip.params_sha256 is None:
-        print(f"training {number} had no score: {trip.outcome} {trip.reason or ''}", file=sys.stderr)
+    if evaluation.val_bpb is None or evaluation.params_sha256 is None:
+        print(
+            f"training {number} had no score: {evaluation.outcome} {evaluation.reason or ''}", file=sys.stderr
+        )
         return None
-    kept = Kept(
+    kept = SnapshotContents(
         run=run,
         number=number,
         title="benchmark",
-        seed=trip.seed,
-        val_bpb=trip.val_bpb,
-        mean_val_bpb=trip.val_bpb,
+        seed=evaluation.seed,
+        val_bpb=evaluation.val_bpb,
+        mean_val_bpb=evaluation.val_bpb,
         repeats=1,
         sigma=0.01,
         freedom=2,
         gain=0.0,
         test_bpb=None,
-        limits=replace(road.limits, wall_clock_s=road.told_wall_clock_s or wall_clock),
-        preset=road.preset,
-        conditions=rooms.conditions,
-        params_sha256=trip.params_sha256,
+        limits=replace(pipeline.limits, wall_clock_s=pipeline.told_wall_clock_s or wall_clock),
+        preset=pipeline.preset,
+        conditions=environment.conditions,
+        params_sha256=evaluation.params_sha256,
         judge_version=JUDGE_VERSION,
         kept_at=0.0,
     )
-    image = freeze(rooms.engine, rooms.images.candidate, kept, trip.folder, rooms.data / "manifest.json")
+    image = build_snapshot(
+        environment.engine,
+        environment.images.candidate,
+        kept,
+        evaluation.folder,
+        environment.data / "manifest.json",
+    )
 
-    def road_for(name: str, wall_clock_s: float) -> Road:
-        return replace(rooms.road, image=name, limits=replace(rooms.road.limits, wall_clock_s=wall_clock_s))
+    def road_for(name: str, wall_clock_s: float) -> Pipeline:
+        return replace(
+            environment.pipeline,
+            image=name,
+            limits=replace(environment.pipeline.limits, wall_clock_s=wall_clock_s),
+        )
 
     try:
         with hogs():
-            facts = facts_of(rooms.engine, tag_of(run, number))
-            cpu = rooms.conditions.cpu_model
-            found = reproduce(rooms.engine, facts, road_for, folder / "again", exact=True, cpu_model=cpu)
+            facts = read_labels(environment.engine, snapshot_tag(run, number))
+            cpu = environment.conditions.cpu_model
+            found = reproduce(
+                environment.engine, facts, road_for, folder / "again", exact=True, cpu_model=cpu
+            )
     finally:
-        rooms.engine.remove_image(image.id)
-    return trip.timed_out, trip.seconds, found
+        environment.engine.remove_image(image.id)
+    return evaluation.timed_out, evaluation.seconds, found
 
 
 @contextmanager

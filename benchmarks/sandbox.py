@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from runner.build import find_images
+from runner.images.build import find_images
 from sandbox.docker_engine import DockerEngine
 from sandbox.outcome import Ending, Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Output, Role

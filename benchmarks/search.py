@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import search_table
-from runner.build import cache_folder
+from runner.cache import cache_folder
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing, RunnerError, UsageError
 
@@ -91,8 +91,8 @@ def preset(source: str) -> str:
 
 def prepare_data(folder: Path) -> None:
     """The default text, once. Raises DataError or PrerequisiteMissing."""
-    from runner.build import fill_text_wheels
-    from runner.data import prepare
+    from runner.data.prepare import prepare
+    from runner.images.wheelhouse import fill_text_wheels
 
     prepare(
         "default",

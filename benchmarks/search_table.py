@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.decide import pooled
 from runner.durations import format_duration, parse_duration
-from runner.ledger import Experiment, Ledger
+from runner.scoring.noise import pooled
+from runner.store.ledger import Ledger
+from runner.store.records import Experiment
 
 LEDGER = Path(".autoresearch", "ledger.db")
 NO_CHANGE = "repeat"

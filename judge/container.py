@@ -18,7 +18,7 @@ from judge.heldout import HeldOut
 from judge.limits import JudgeLimits
 from judge.verdict import Reason, Verdict
 from sandbox.engine import Engine
-from sandbox.inputs import make_folder, write_file
+from sandbox.mounts import make_folder, write_file
 from sandbox.outcome import Ending, Fault, Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Mount, Output, Role
 

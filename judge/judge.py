@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from judge import probe
+from judge import blind_probe
 from judge.container import Case, JudgeContainer
 from judge.heldout import HeldOut
 from judge.limits import JudgeLimits, ProgramLimits
@@ -74,7 +74,7 @@ class Judge:
 
     def _verdict(self, case: Case, data: HeldOut, reference: NDArray[np.float32] | None) -> Verdict:
         rng, batch, limits = self._rng(), self._container.batch, self._limits
-        plan = probe.plan(data.rows, limits.probes, batch, rng)
+        plan = blind_probe.plan(data.rows, limits.probes, batch, rng)
         blind = self._blind(case, data, plan, "blind")
         if isinstance(blind, Verdict):
             return blind
@@ -83,8 +83,8 @@ class Judge:
             return nats
         if not _agree(plan, blind, nats):
             return Verdict(reason=Reason.NOT_CAUSAL)
-        suspicious = probe.suspicious(data.rows, nats, limits.suspects, reference)
-        plan = probe.again(data.rows, suspicious, limits.fresh, batch, rng)
+        suspicious = blind_probe.suspicious(data.rows, nats, limits.suspects, reference)
+        plan = blind_probe.again(data.rows, suspicious, limits.fresh, batch, rng)
         blind = self._blind(case, data, plan, "suspects")
         if isinstance(blind, Verdict):
             return blind
@@ -93,18 +93,18 @@ class Judge:
         return _scored(data, nats)
 
     def _blind(
-        self, case: Case, data: HeldOut, plan: probe.Plan, question: str
+        self, case: Case, data: HeldOut, plan: blind_probe.Plan, question: str
     ) -> NDArray[np.float64] | Verdict:
         """The loss (nats) at every probe of `plan`, or why there is none."""
         logits = self._container.blind(case, data, plan.inputs, plan.cut, question)
         if isinstance(logits, Verdict):
             return logits
-        return probe.blind_nats(logits[plan.probed], plan.target[plan.probed])
+        return blind_probe.blind_nats(logits[plan.probed], plan.target[plan.probed])
 
 
-def _agree(plan: probe.Plan, blind: NDArray[np.float64], nats: NDArray[np.float32]) -> bool:
+def _agree(plan: blind_probe.Plan, blind: NDArray[np.float64], nats: NDArray[np.float32]) -> bool:
     at = plan.probed
-    return probe.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64))
+    return blind_probe.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64))
 
 
 def _scored(data: HeldOut, nats: NDArray[np.float32]) -> Verdict:

@@ -1,6 +1,6 @@
-"""The few values and protocols that cross between the runner's rooms.
+"""The few values and protocols that cross between the runner's packages.
 
-A `Proposer` makes a `Proposal`; the `Road` turns its source into a `Trip`; `decide` turns measured trips
+A `Proposer` makes a `Proposal`; the `Pipeline` turns its source into an `Evaluation`; `decide` turns evaluations
 into a `Decision`; the ledger records all of it. Everything is frozen and every enum is closed.
 """
 
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Protocol
 from sandbox.outcome import Fault
 
 if TYPE_CHECKING:  # facts are made of what is defined here
-    from runner.reader.facts import Constant
+    from runner.parsing.facts import Constant
 
 
-class TripOutcome(StrEnum):
-    """What became of one script on the road check -> train -> collect -> judge (`try`'s `outcome`)."""
+class EvaluationOutcome(StrEnum):
+    """What became of one script in the pipeline check -> train -> collect -> judge (`try`'s `outcome`)."""
 
     OK = "ok"
     CRASH = "crash"
@@ -34,9 +34,9 @@ class TripOutcome(StrEnum):
 
     @property
     def fault(self) -> Fault:
-        if self is TripOutcome.OK:
+        if self is EvaluationOutcome.OK:
             return Fault.NONE
-        return Fault.INFRASTRUCTURE if self is TripOutcome.INFRASTRUCTURE else Fault.CANDIDATE
+        return Fault.INFRASTRUCTURE if self is EvaluationOutcome.INFRASTRUCTURE else Fault.CANDIDATE
 
 
 class State(StrEnum):
@@ -129,7 +129,7 @@ class PastExperiment:
     title: str
     category: str
     status: str
-    """keep, discard, retest, or a TripOutcome other than ok, or "proposer_failed"."""
+    """keep, discard, retest, or a EvaluationOutcome other than ok, or "proposer_failed"."""
     val_bpb: float | None
     delta: float | None
     source: str
@@ -174,11 +174,11 @@ class Proposer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Trip:
-    """One script's way down the road, once. `folder` holds what was collected (host-owned copies):
+class Evaluation:
+    """One script, evaluated once. `folder` holds what was collected (host-owned copies):
     model.stablehlo, params.safetensors, telemetry.jsonl, document_nats.npy, log.txt, as far as it got."""
 
-    outcome: TripOutcome
+    outcome: EvaluationOutcome
     reason: str | None
     val_bpb: float | None
     seconds: float
@@ -198,7 +198,7 @@ class Trip:
 
 
 Progress = Callable[[State], None]
-"""Called by the road at every state, before the next step begins."""
+"""Called by the pipeline at every state, before the next step begins."""
 
 
 @dataclass(frozen=True, slots=True)

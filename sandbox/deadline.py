@@ -4,7 +4,7 @@ A timer inside the container is no deadline (a process of the same user can stop
 of the engine leaves the container running. So the host waits, kills, and asks until it is dead: not running as
 the engine sees it, and no process left in its cgroup as the kernel sees it.
 
-The keeper (`sandbox.keeper`) does the same beside the runner, on time even when the runner is stopped or busy. When it was
+The watchdog (`sandbox.watchdog`) does the same beside the runner, on time even when the runner is stopped or busy. When it was
 killed and when it died is what the first of the two saw; a runner that wakes up later says nothing about it.
 
 An engine that goes away meanwhile is given a while to come back. A container that is found dead then was killed
@@ -21,7 +21,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from sandbox import cgroup
-from sandbox.keeper.client import Record
+from sandbox.watchdog.client import Record
 
 _FIRST_LOOK_S = 0.25
 _LONGEST_LOOK_S = 5.0
@@ -49,7 +49,7 @@ class Death:
     died_at: float | None = None
 
     def with_record(self, record: Record) -> Death:
-        """The same death as the keeper and the runner know it together."""
+        """The same death as the watchdog and the runner know it together."""
         return replace(
             self,
             killed=self.killed or record.killed_at is not None,

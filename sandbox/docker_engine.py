@@ -18,24 +18,24 @@ from typing import IO, Any
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, image_files, images, launcher, podman, reaper, user
-from sandbox.client import Client
+from sandbox import collect, image_files, images, job_user, launcher, podman, reaper
+from sandbox.api_client import Client
+from sandbox.configuration_check import differences
 from sandbox.deadline import Death, Watch
 from sandbox.dialect import Dialect, detect
-from sandbox.ending import ending
 from sandbox.endpoint import Endpoint, find
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
-from sandbox.execute import output_of
+from sandbox.exec_stream import output_of
+from sandbox.exit_cause import ending
 from sandbox.host_config import OUT, container_config, holder_config, labels, volumes
-from sandbox.inputs import unreadable
-from sandbox.keeper.client import Clock, NoKeeper, Record, clock_of
-from sandbox.keeper.endpoint import NoEndpoint, endpoint_of
+from sandbox.job_validation import refuse_malformed
+from sandbox.mounts import unreadable
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, this_process
-from sandbox.posture import differences
+from sandbox.sanitise import one_line
 from sandbox.spec import Job, Output, Role
-from sandbox.text import one_line
-from sandbox.validity import refuse_malformed
+from sandbox.watchdog.client import Clock, NoWatchdog, Record, clock_of
+from sandbox.watchdog.endpoint import NoEndpoint, endpoint_of
 
 ENGINE_ERRORS = (DockerException, requests.exceptions.RequestException, OSError, collect.BrokenStream)
 _REQUEST_TIMEOUT_S = 60
@@ -44,7 +44,7 @@ _LABEL_GRACE_S = 300.0
 _COLLECT_S = 60.0
 _COLLECT_BYTES_PER_S = 20e6
 _RECORD_LOOKS, _RECORD_PAUSE_S = 40, 0.05
-"""How long the keeper may take to see a death that the runner has seen."""
+"""How long the watchdog may take to see a death that the runner has seen."""
 
 
 class DockerEngine:
@@ -72,7 +72,7 @@ class DockerEngine:
         self._owner = owner or this_process()
         self._not_removed: deque[tuple[Callable[[Any, str], bool], str]] = deque()
         """What could not be removed because the engine was away; tried again before the next job."""
-        self._keeper: Clock | None = None
+        self._watchdog: Clock | None = None
         self._reaper = reaper.Reaper(client, self._owner.uid, self.dialect.local)
         self._monotonic, self._now, self._sleep = monotonic, now, sleep
 
@@ -111,7 +111,7 @@ class DockerEngine:
         try:
             self._clock().ensure()  # first, so that whatever is made has somebody who removes it
             with (
-                user.claimed(user.NARROW if few else user.WIDE, remapped=few) as uid,
+                job_user.claimed(job_user.NARROW if few else job_user.WIDE, remapped=few) as uid,
                 self._volume(job, uid) as volume,
                 self._container(job, volume, uid, Role.HOLDER) as holder,
             ):
@@ -122,20 +122,20 @@ class DockerEngine:
                     if found := self._differences(*container):
                         return _failed(Ending.REFUSED, found)
                     return self._live(job, container[0], holder[0])
-        except user.NoUser as error:
+        except job_user.NoUser as error:
             return _failed(Ending.REFUSED, str(error))
         except ImageNotFound:
             return _failed(Ending.REFUSED, f"there is no image {job.image}; run `autoresearch build`")
-        except (NoKeeper, NoEndpoint) as error:
+        except (NoWatchdog, NoEndpoint) as error:
             return _failed(Ending.REFUSED, str(error))
         except ENGINE_ERRORS as error:
             return _failed(Ending.ENGINE_FAILED, str(error), self._monotonic() - asked_at)
 
     def _clock(self) -> Clock:
-        """The keeper of the wall clock of this process and engine. Raises NoEndpoint."""
-        if self._keeper is None:
-            self._keeper = clock_of(endpoint_of(self.client), str(self._owner))
-        return self._keeper
+        """The watchdog of the wall clock of this process and engine. Raises NoEndpoint."""
+        if self._watchdog is None:
+            self._watchdog = clock_of(endpoint_of(self.client), str(self._owner))
+        return self._watchdog
 
     def _live(self, job: Job, container: str, holder: str) -> Outcome:
         clock = self._clock()
@@ -160,7 +160,7 @@ class DockerEngine:
             return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
 
     def _record(self, container: str) -> Record:
-        """The keeper's, which learns of a death a moment before or after us."""
+        """The watchdog's, which learns of a death a moment before or after us."""
         record = None
         for _ in range(_RECORD_LOOKS):
             record = self._clock().record(container)

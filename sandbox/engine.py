@@ -69,7 +69,7 @@ class Remnant:
 
 
 class Engine(Protocol):
-    """A container engine. `sandbox.docker_engine.DockerEngine` is the real one, `sandbox.fake.FakeEngine`
+    """A container engine. `sandbox.docker_engine.DockerEngine` is the real one, `sandbox.fake_engine.FakeEngine`
     the one for tests; both must pass tests/conformance."""
 
     def run(self, job: Job) -> Outcome:

@@ -1,7 +1,7 @@
 """A job as the Engine API's container configuration: every limit in one place.
 
 Field names are those of the Docker Engine API (https://docs.docker.com/reference/api/engine/). The same mapping is
-what `sandbox.posture` compares with the engine's own report before anything starts.
+what `sandbox.configuration_check` compares with the engine's own report before anything starts.
 """
 
 from __future__ import annotations

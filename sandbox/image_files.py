@@ -13,7 +13,7 @@ from docker.errors import DockerException, ImageNotFound
 
 from sandbox.engine import LABEL, ImageMissing, SandboxError
 from sandbox.reaper import remove_container
-from sandbox.text import one_line
+from sandbox.sanitise import one_line
 
 _LONGEST_S = 1800.0
 """After so long a reaper may take the container away."""

@@ -12,9 +12,9 @@ from typing import Any
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from sandbox.client import user_credentials
+from sandbox.api_client import user_credentials
 from sandbox.engine import BuildContext, Image, ImageMissing, SandboxError
-from sandbox.text import one_line
+from sandbox.sanitise import one_line
 
 _BLOCK_BYTES = 1 << 20
 

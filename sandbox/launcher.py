@@ -8,7 +8,7 @@ for both streams, and keeps the first and the last bytes in /log, a small tmpfs 
 The file is up to date after each read, so a SIGKILL of everything loses at most what was in the pipe.
 
 It ends, and with it everything in the container, where nobody has ended that GRACE_S after the wall clock: when runner and
-keeper were both killed. This is no deadline (the command may take over process 1), but a night of honest scripts leaves nothing behind.
+watchdog were both killed. This is no deadline (the command may take over process 1), but a night of honest scripts leaves nothing behind.
 
 As process 1 it reaps orphans and ends with the command's own exit code, 128 + n for signal n. The command sees itself as
 it would without it: arguments, environment, folder, signal dispositions, a process group of its own. It has the job's
@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.outcome import MAX_LOG_CHARS
-from sandbox.text import sanitise
+from sandbox.sanitise import sanitise
 
 FOLDER, NAME = "/log", "log"
 GRACE_S = 30.0

@@ -2,7 +2,7 @@
 
 It takes most of Docker's configuration as it is. The rest is said here in the words of podman 4 (`podman create`,
 `podman volume create`), and what it reports is compared word by word: `in_dockers_words` replaces only the exact
-report that was expected, so that `sandbox.posture` refuses every other one. Two things it does not have: a limit of
+report that was expected, so that `sandbox.configuration_check` refuses every other one. Two things it does not have: a limit of
 the inodes of /tmp (each counts as memory all the same), and private cgroup names on cgroup v1.
 """
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.build import Images, find_images
+from runner.images.build import Images, find_images
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import Engine, SandboxError
 
@@ -56,7 +56,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dataset(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared data set of that text: vocabulary 512, rows of 64 tokens."""
-    from runner.data import prepare
+    from runner.data.prepare import prepare
 
     folder = tmp_path_factory.mktemp("data") / "generated"
     prepare(

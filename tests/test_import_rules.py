@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HOST = ("runner", "sandbox", "judge")
 CONTAINER = ROOT / "judge" / "inside"
-LLM_MODULE = ROOT / "runner" / "proposers" / "llm_client.py"
+LLM_MODULE = ROOT / "runner" / "llm" / "client.py"
 
 
 def modules(room: str) -> list[Path]:
@@ -30,8 +30,8 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def importers(name: str, rooms: tuple[str, ...] = HOST) -> set[Path]:
-    return {path for room in rooms for path in modules(room) if name in imported(path)}
+def importers(name: str, environment: tuple[str, ...] = HOST) -> set[Path]:
+    return {path for room in environment for path in modules(room) if name in imported(path)}
 
 
 def test_only_the_sandbox_imports_docker() -> None:
@@ -105,11 +105,11 @@ def test_modules_stay_short() -> None:
             assert len(path.read_text().splitlines()) <= limit, path
 
 
-READER = ROOT / "runner" / "reader"
-CHILD_ONLY = {READER / f"{name}.py" for name in ("child", "syntax", "answers", "edits", "differences")}
+PARSING = ROOT / "runner" / "parsing"
+CHILD_ONLY = {PARSING / f"{name}.py" for name in ("worker", "syntax", "answers", "edits", "diffs")}
 
 
-NAMES_OF_MODELS = {ROOT / "runner" / "proposers" / name for name in ("llm_client.py", "price_table.py")}
+NAMES_OF_MODELS = {ROOT / "runner" / "llm" / name for name in ("client.py", "prices.py")}
 """These compare the name of a model that the user gave with those of a table."""
 
 
@@ -119,7 +119,7 @@ def test_only_the_readers_child_parses(name: str) -> None:
 
 
 def test_nobody_but_the_child_imports_what_reads_texts() -> None:
-    inside = {f"runner.reader.{path.stem}" for path in CHILD_ONLY}
+    inside = {f"runner.parsing.{path.stem}" for path in CHILD_ONLY}
     for room in HOST:
         for path in set(modules(room)) - CHILD_ONLY:
             found = {
@@ -133,3 +133,87 @@ def test_nobody_but_the_child_imports_what_reads_texts() -> None:
                 ast.unparse(n.func) for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)
             }
             assert not calls & {"compile", "eval", "exec", "ast.parse"}, path
+
+
+BELOW = {"errors", "clock", "durations", "protocols", "cache"}
+"""Modules of the runner that every package may import."""
+MAY_IMPORT = {
+    "parsing": set(),
+    "data": set(),
+    "images": set(),
+    "store": {"parsing"},
+    "scoring": {"data", "images", "store"},
+    "evaluation": {"data", "images", "parsing", "scoring", "store"},
+    "results": {"data", "evaluation", "scoring", "store"},
+    "proposers": {"parsing", "store"},
+    "llm": {"parsing", "proposers", "store"},
+    "report": {"parsing", "scoring", "store"},
+    "display": {"scoring", "store"},
+    "search": {
+        "display",
+        "evaluation",
+        "llm",
+        "parsing",
+        "proposers",
+        "report",
+        "results",
+        "scoring",
+        "store",
+    },
+    "cli": {
+        "data",
+        "display",
+        "evaluation",
+        "images",
+        "llm",
+        "proposers",
+        "report",
+        "results",
+        "scoring",
+        "search",
+        "store",
+    },
+}
+"""The packages of the runner and what each may import beside itself. docs/architecture.md draws it."""
+
+
+def imported_packages(path: Path) -> set[str]:
+    """The parts of the runner that a file imports anywhere, by the name that follows `runner.`."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "runner":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner."):
+            found.add(str(node.module).split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("runner.")}
+    return found
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_only_what_lies_below_it(package: str) -> None:
+    paths = sorted((ROOT / "runner" / package).rglob("*.py"))
+    assert paths, "the rule looks at nothing"
+    for path in paths:
+        assert imported_packages(path) <= MAY_IMPORT[package] | BELOW | {package}, path
+
+
+def test_every_package_of_the_runner_is_in_the_table_and_says_what_it_is_for() -> None:
+    folders = {path.parent.name for path in (ROOT / "runner").glob("*/__init__.py")}
+    assert folders == set(MAY_IMPORT)
+    for name in folders:
+        text = (ROOT / "runner" / name / "__init__.py").read_text()
+        assert len((ast.get_docstring(ast.parse(text)) or "").split()) > 20, name
+
+
+def test_the_arrows_go_one_way() -> None:
+    done: set[str] = set()
+    while left := {name for name in MAY_IMPORT if name not in done}:
+        free = {name for name in left if MAY_IMPORT[name] <= done}
+        assert free, f"these import each other: {sorted(left)}"
+        done |= free
+
+
+def test_what_lies_below_everything_imports_no_package() -> None:
+    for name in BELOW - {"protocols"}:  # its types name one of parsing's, for the type checker alone
+        assert imported_packages(ROOT / "runner" / f"{name}.py") <= BELOW, name

@@ -30,7 +30,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from trainer_jax import preflight, preflight_program
+from trainer_jax import artifact_check, program_check
 from trainer_jax.packing import Rows
 from trainer_jax.wallclock import EXPORTED, SAVED, SAVING, WallClock
 
@@ -118,11 +118,11 @@ def export_model(forward: Callable[..., Any], params: Any) -> None:
     floating[B, T, V]; in params, what is no array, a random key, a 64-bit or complex dtype, together more than 2 GiB.
     """
     names, leaves, treedef = _named(params)
-    preflight.check_leaves(names, leaves, OUT)
+    artifact_check.check_leaves(names, leaves, OUT)
 
     def flat_forward(flat: dict[str, Any], tokens: Any) -> Any:
         out = forward(jax.tree_util.tree_unflatten(treedef, [flat[name] for name in names]), tokens)
-        preflight_program.check_logits(out, (*tokens.shape, _meta()["vocab_size"]))
+        program_check.check_logits(out, (*tokens.shape, _meta()["vocab_size"]))
         return out
 
     shapes = {
@@ -132,10 +132,10 @@ def export_model(forward: Callable[..., Any], params: Any) -> None:
     try:
         exported = jax.export.export(jax.jit(flat_forward))(shapes, tokens)
     except NotImplementedError as error:
-        raise preflight_program.not_exportable(error) from error
-    preflight_program.check_program(exported, forward)
+        raise program_check.not_exportable(error) from error
+    program_check.check_program(exported, forward)
     _write("model.stablehlo", exported.serialize())
-    _handed_over["export"] = preflight.described(names, leaves)
+    _handed_over["export"] = artifact_check.described(names, leaves)
     if _handed_over.get("save", _handed_over["export"]) != _handed_over["export"]:
         print("harness: the weights saved before do not fit the program exported now; save again", flush=True)
     stage("export")
@@ -152,11 +152,11 @@ def save_params(params: Any) -> None:
 
     started = time.monotonic()
     names, leaves, _ = _named(params)
-    preflight.check_leaves(names, leaves)
-    found = preflight.described(names, leaves)
-    preflight.check_same(_handed_over.get("export", found), found)
+    artifact_check.check_leaves(names, leaves)
+    found = artifact_check.described(names, leaves)
+    artifact_check.check_same(_handed_over.get("export", found), found)
     host = [np.asarray(leaf, order="C") for leaf in jax.device_get(leaves)]
-    preflight.check_values(names, host)
+    artifact_check.check_values(names, host)
     content = save(dict(zip(names, host, strict=True)))
     _write("params.safetensors", content, before_it_counts=lambda: clock.mark(SAVING))
     _handed_over["save"] = found

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from judge.inside import program, score, weights
+from judge.inside import exported_program, forward, safetensors_reader
 from judge.inside.refusal import Refused
 
 
@@ -44,16 +44,16 @@ def serve(request: Path, rows: Path, artifact: Path, out: Path) -> str | None:
 def _answer(question: dict[str, object], rows: Path, artifact: Path, out: Path) -> None:
     limits = question["limits"]
     count, length = question["rows"], question["seq_len"]
-    params = weights.load(artifact / "params.safetensors", limits["params_bytes"])
-    exported = program.load(artifact / "model.stablehlo", params, question)
+    params = safetensors_reader.load(artifact / "params.safetensors", limits["params_bytes"])
+    exported = exported_program.load(artifact / "model.stablehlo", params, question)
     given = np.fromfile(rows, "<i4")
     if question["mode"] == "blind":
         name = "logits.f32"
         inputs, cuts = given[: count * length].reshape(count, length), given[count * length :]
-        blocks = score.blind(exported, params, inputs, cuts, question["batch"])
+        blocks = forward.blind(exported, params, inputs, cuts, question["batch"])
     else:
         name = "nats.f32"
-        blocks = score.full(exported, params, given.reshape(count, length + 1), question["batch"])
+        blocks = forward.full(exported, params, given.reshape(count, length + 1), question["batch"])
     temporary = out / f".{name}.tmp"
     with temporary.open("wb") as file:
         for block in blocks:

@@ -1,4 +1,8 @@
-"""The command line. `main` is the entry point; every verb lives in the module of its noun."""
+"""The command line. `main` is the entry point; `app` lists the verbs, each in a module of its name.
+
+A verb reads its options, calls one function of the packages below, and prints: data on stdout, progress on stderr. It decides
+nothing and holds no state. What several verbs share is in `options`, `output`, `failures` and `experiment_rows`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from collections.abc import Sequence
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a verb and exit with a documented code (docs/exit-codes.md). Never shows a traceback."""
-    from runner.cli.process import settle
+    from runner.cli.startup import settle
 
     if arguments is None:
         settle()

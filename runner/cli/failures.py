@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.errors import RunnerError
 from sandbox.engine import SandboxError
-from sandbox.text import one_line
+from sandbox.sanitise import one_line
 
 
 class Stopped(BaseException):

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from runner.data import cutting, formats, sources
+from runner.data import chunking, formats, sources
 from runner.data.errors import DataError
-from runner.data.skipped import Skipped
+from runner.data.skipped_records import Skipped
 from runner.errors import UsageError
 
 REPOSITORY = "karpathy/climbmix-400b-shuffle"
@@ -44,7 +44,7 @@ def corpus(folder: Path, shards: int, progress: Callable[[str], None]) -> source
             last = name == names[-1]
             for chunks in formats.documents(folder / name, name, None, skipped):
                 number += 1
-                for text in cutting.pieces(chunks):
+                for text in chunking.pieces(chunks):
                     # of the pinned shard every second document is for testing
                     yield sources.Piece(number, text, ("val", "test")[number % 2] if last else "train")
 

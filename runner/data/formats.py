@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from runner.data.compression import Damaged, blocks, format_of, members
 from runner.data.decoding import NotText, decoded, lines, well_formed
-from runner.data.opening import Damaged, blocks, format_of, members
 from runner.data.records import column_of, rendered, text_of
-from runner.data.skipped import Skipped, Why
+from runner.data.skipped_records import Skipped, Why
 
 LONGEST_RECORD = 64 << 20
 _ROWS = 64

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, cast
 
-from runner.data import packed
+from runner.data import archives
 from runner.data.errors import DataError
 
 Content = tuple[str, Iterator[bytes]]
@@ -37,7 +37,7 @@ class _Unpacked:
 
 def contents(archive: IO[bytes]) -> Iterator[Content]:
     """Of every regular file in a tar stream, at any path, whatever its name: as it is, and unpacked where it begins like
-    something packed (runner/data/packed.py). Packed files in packed files are unpacked, too, four deep: a Debian package is
+    something packed (runner/data/archives.py). Packed files in packed files are unpacked, too, four deep: a Debian package is
     three. Raises DataError where that never ends."""
     unpacked = _Unpacked()
     with tarfile.open(fileobj=archive, mode="r|") as tar:
@@ -51,7 +51,7 @@ def _content(name: str, stream: IO[bytes], depth: int, unpacked: _Unpacked) -> I
     head = b""
     while len(head) < _HEAD and (block := stream.read(_BLOCK)):
         head += block
-    opener = packed.opener(name, head) if depth else None
+    opener = archives.opener(name, head) if depth else None
     if opener is None:
         yield name, _blocks(head, stream)
         return
@@ -64,7 +64,7 @@ def _content(name: str, stream: IO[bytes], depth: int, unpacked: _Unpacked) -> I
         try:
             for inner, content in opener(cast("IO[bytes]", copy)):
                 yield from _content(f"{name}{inner}", _Counted(content, name, unpacked), depth - 1, unpacked)  # type: ignore[arg-type]
-        except packed.BROKEN:
+        except archives.BROKEN:
             return  # what cannot be unpacked is not what it looks like; its bytes were searched
 
 
@@ -79,7 +79,7 @@ class _Counted:
         read = getattr(self._stream, "read1", self._stream.read)
         try:
             block: bytes = read(size)
-        except packed.BROKEN:
+        except archives.BROKEN:
             return b""
         self._unpacked.spend(self._name, len(block))
         return block

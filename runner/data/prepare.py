@@ -11,15 +11,15 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from runner.data import climbmix, croissant, destination, sources, text_wheels, tokenizer
-from runner.data.apart import LONGEST, hold_apart
+from runner.data import climbmix, croissant, default_text, output_folder, sources, tokenizer
+from runner.data.decontamination import LONGEST, hold_apart
+from runner.data.document_store import Spill
 from runner.data.errors import DataError
+from runner.data.leak_check import Searched
 from runner.data.manifest import Manifest, file_entry, load_manifest, verify
-from runner.data.reach import Searched
-from runner.data.skipped import Why
-from runner.data.spill import Spill
-from runner.data.splitting import split
-from runner.data.writing import write_split, write_tables
+from runner.data.shards import write_split, write_tables
+from runner.data.skipped_records import Why
+from runner.data.splits import split
 
 _FORMAT = 2
 _TOKENIZER_BYTES = 20_000_000
@@ -48,9 +48,11 @@ def prepare(
     """
     local = source not in {"default", "climbmix"}
     folder = folder.resolve()
-    destination.refuse_what_is_not_ours(folder, Path(source) if local else None)
-    with destination.turn(folder, progress):
-        destination.refuse_what_is_not_ours(folder, None)  # another one may have been at work while we waited
+    output_folder.refuse_what_is_not_ours(folder, Path(source) if local else None)
+    with output_folder.turn(folder, progress):
+        output_folder.refuse_what_is_not_ours(
+            folder, None
+        )  # another one may have been at work while we waited
         corpus = _corpus(source, wheels, shards, column, folder, progress)
         settings = [
             corpus.name,
@@ -65,7 +67,7 @@ def prepare(
         if (manifest := _ready(folder, recipe, image)) is not None:
             progress(f"{folder} is up to date")
             return manifest
-        with destination.partial(folder) as made:
+        with output_folder.partial(folder) as made:
             _make(
                 made,
                 corpus,
@@ -79,7 +81,7 @@ def prepare(
             )
             if image is not None:
                 image.require_unseen(made)
-            destination.put(made, folder)
+            output_folder.put(made, folder)
     return load_manifest(folder)
 
 
@@ -180,7 +182,7 @@ def _corpus(
     if source == "default":
         if wheels is None:
             raise DataError("the default data is made from pinned wheels; run `autoresearch data prepare`")
-        return text_wheels.corpus(wheels)
+        return default_text.corpus(wheels)
     if source == "climbmix":
         return climbmix.corpus(folder.parent / "climbmix-shards", shards, progress)
     return sources.local(Path(source), column)

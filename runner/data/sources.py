@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from runner.data import cutting, formats
+from runner.data import chunking, formats
+from runner.data.compression import format_of
 from runner.data.errors import DataError
-from runner.data.opening import format_of
-from runner.data.skipped import Skipped, Why
+from runner.data.skipped_records import Skipped, Why
 
 KINDS = ".txt, .md, .json, .jsonl, .csv or .parquet"
 
@@ -54,7 +54,7 @@ def local(path: Path, column: str | None = None) -> Corpus:
             for chunks in formats.documents(file, str(file.relative_to(root)), column, skipped):
                 number += 1
                 seen = found = False
-                for text in cutting.pieces(chunks):
+                for text in chunking.pieces(chunks):
                     seen = True
                     if text.strip():
                         found = True

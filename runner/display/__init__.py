@@ -1,33 +1,5 @@
 """Displays subscribe to events. A terminal gets a live table, everything else one line per event: rich's live display
-prints only its last frame when stdout is no terminal, which would be eight silent hours in a log file."""
+prints only its last frame when stdout is no terminal, which would be eight silent hours in a log file.
 
-from __future__ import annotations
-
-import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
-from runner.errors import UsageError
-from runner.ledger import Ledger
-from runner.protocols import Event
-from runner.workspace import Workspace
-
-NAMES = ("auto", "live", "plain", "json", "none")
-Display = AbstractContextManager[Callable[[Event], None]]
-
-
-def make(name: str, workspace: Workspace, ledger: Ledger, run: str, budget_s: float) -> Display:
-    """A context manager whose value takes events. Raises UsageError for an unknown name."""
-    if name == "auto":
-        name = "live" if sys.stderr.isatty() else "plain"
-    if name == "live":
-        from runner.display.live import LiveDisplay
-
-        return LiveDisplay(ledger, run, budget_s)
-    if name in {"plain", "json", "none"}:
-        from runner.display.lines import LineDisplay
-
-        return LineDisplay(name)
-    raise UsageError(
-        f"there is no display {name!r}; choose one of {', '.join(NAMES)} ({workspace.folder} is untouched)"
-    )
+Called by the session and by the verb `watch`. A display changes nothing and decides nothing.
+"""

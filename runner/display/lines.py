@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from runner.protocols import Event
-from sandbox.text import one_line
+from sandbox.sanitise import one_line
 
 _QUIET = frozenset({"trained", "collected"})
 _OF_A_MODEL = {

@@ -13,10 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.display.lines import sentence
-from runner.ledger import Experiment, Ledger
-from runner.measured import noise_floor
 from runner.protocols import Event
-from sandbox.text import one_line
+from runner.scoring.scores import noise_floor
+from runner.store.ledger import Ledger
+from runner.store.records import Experiment
+from sandbox.sanitise import one_line
 
 _ROWS = 15
 _STYLE = {"keep": "green", "discard": "dim", "open": "yellow"}

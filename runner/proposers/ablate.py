@@ -6,9 +6,9 @@ Each kept change is turned round and applied to the best script, oldest first, i
 from __future__ import annotations
 
 from runner import protocols
+from runner.parsing.client import Parser, shared
+from runner.parsing.facts import BadEdit
 from runner.protocols import Context, Proposal
-from runner.reader.facts import BadEdit
-from runner.reader.process import Reader, shared
 
 
 class AblateProposer:
@@ -16,8 +16,8 @@ class AblateProposer:
 
     name = "ablate"
 
-    def __init__(self, reader: Reader | None = None) -> None:
-        self._reader = reader or shared()
+    def __init__(self, parser: Parser | None = None) -> None:
+        self._parser = parser or shared()
 
     def propose(self, context: Context) -> Proposal:
         by_number = {past.number: past for past in context.history}
@@ -26,10 +26,10 @@ class AblateProposer:
             if past.status != "keep" or past.parent not in by_number:
                 continue
             try:
-                source = self._reader.undone(context.best_source, past.source, by_number[past.parent].source)
+                source = self._parser.undone(context.best_source, past.source, by_number[past.parent].source)
             except BadEdit:
                 continue
-            if self._reader.facts(source).fingerprint not in {"", *seen}:
+            if self._parser.facts(source).fingerprint not in {"", *seen}:
                 return Proposal(
                     source,
                     f"without #{past.number} ({past.title})"[:120],

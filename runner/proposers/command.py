@@ -1,7 +1,7 @@
 """Any program as the researcher: the context as JSON on its stdin, the new train.py on its stdout.
 
 Whatever agent one likes can stand behind it. It runs on the host with the user's rights, as the user's own choice; what it
-prints goes the same road as everything else. The title is what follows `# title:` on a line of its answer.
+prints is checked and evaluated like everything else. The title is what follows `# title:` on a line of its answer.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import time
 from dataclasses import asdict
 
 from runner.errors import UsageError
+from runner.parsing.facts import MAX_SOURCE_BYTES
 from runner.proposers.titles import title_after
 from runner.protocols import Context, Proposal
-from runner.reader.facts import MAX_SOURCE_BYTES
-from sandbox.text import one_line
+from sandbox.sanitise import one_line
 
 SCHEMA = "autoresearch/context/2"
 _PIPE_BYTES, _SAID_BYTES = 1 << 16, 500

@@ -15,7 +15,7 @@ class HybridProposer:
     is the model's own affair: it has a stand-in."""
 
     name = "hybrid"
-    thinks_ahead = True
+    can_be_prefetched = True
 
     def __init__(self, model: Proposer, optimiser: Proposer) -> None:
         self._model, self._optimiser = model, optimiser

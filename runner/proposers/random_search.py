@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 
-from runner.proposers.space import ALL_TRIED, ATTEMPTS, NOTHING_TO_TUNE, choose, draw, proposal
+from runner.parsing.client import Parser, shared
+from runner.proposers.search_space import ALL_TRIED, ATTEMPTS, NOTHING_TO_TUNE, choose, draw, proposal
 from runner.protocols import Context, Proposal
-from runner.reader.process import Reader, shared
 
 
 class RandomProposer:
@@ -14,8 +14,8 @@ class RandomProposer:
 
     name = "random"
 
-    def __init__(self, seed: int, reader: Reader | None = None) -> None:
-        self._seed, self._reader = seed, reader or shared()
+    def __init__(self, seed: int, parser: Parser | None = None) -> None:
+        self._seed, self._parser = seed, parser or shared()
 
     def propose(self, context: Context) -> Proposal:
         constants = context.best_constants
@@ -24,6 +24,6 @@ class RandomProposer:
         rng = random.Random(f"{self._seed}/{context.number}")
         for _ in range(ATTEMPTS):
             values = {constant.name: draw(constant, rng) for constant in choose(constants, rng)}
-            if (found := proposal(context, values, self._reader)) is not None:
+            if (found := proposal(context, values, self._parser)) is not None:
                 return found
         return ALL_TRIED

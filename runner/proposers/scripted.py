@@ -10,10 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.errors import UsageError
+from runner.parsing.client import Parser, shared
+from runner.parsing.facts import MAX_ANSWER_CHARS, BadAnswer
 from runner.proposers.titles import brief, title_after
 from runner.protocols import USED_UP, Context, Proposal
-from runner.reader.facts import MAX_ANSWER_CHARS, BadAnswer
-from runner.reader.process import Reader, shared
 
 EDIT = ".edit.md"
 
@@ -23,8 +23,8 @@ class ScriptedProposer:
 
     name = "scripted"
 
-    def __init__(self, folder: Path, reader: Reader | None = None) -> None:
-        self._reader = reader or shared()
+    def __init__(self, folder: Path, parser: Parser | None = None) -> None:
+        self._parser = parser or shared()
         self._files = sorted([*folder.glob("*.py"), *folder.glob(f"*{EDIT}")])
         if not self._files:
             raise UsageError(f"scripted:{folder} holds neither a .py nor a {EDIT} file")
@@ -40,14 +40,14 @@ class ScriptedProposer:
         except OSError as error:
             return Proposal(None, path.name, failure=f"{path.name} cannot be read: {error.strerror}")
         if path.name.endswith(EDIT):
-            return edited(text, context.best_source, path.name, self._reader)
+            return edited(text, context.best_source, path.name, self._parser)
         return Proposal(text, title_after("# title:", text) or path.stem, category="scripted")
 
 
-def edited(text: str, parent: str, name: str, reader: Reader) -> Proposal:
+def edited(text: str, parent: str, name: str, parser: Parser) -> Proposal:
     """The change that `text`, the content of the file `name`, makes to the script `parent`."""
     try:
-        found = reader.answer(text, parent)
+        found = parser.answer(text, parent)
     except BadAnswer as error:
         return Proposal(
             None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.text import one_line
+from sandbox.sanitise import one_line
 
 _MAX_CHARS = 1000
 

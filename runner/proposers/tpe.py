@@ -20,10 +20,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
-from runner.proposers.space import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, place, proposal
+from runner.parsing.client import Parser, shared
+from runner.parsing.facts import Constant, Value
+from runner.proposers.search_space import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, place, proposal
 from runner.protocols import Context, Proposal
-from runner.reader.facts import Constant, Value
-from runner.reader.process import Reader, shared
 
 _WARM_UP = 8
 _CANDIDATES = 400
@@ -40,8 +40,8 @@ class TpeProposer:
 
     name = "tpe"
 
-    def __init__(self, seed: int, reader: Reader | None = None) -> None:
-        self._seed, self._reader = seed, reader or shared()
+    def __init__(self, seed: int, parser: Parser | None = None) -> None:
+        self._seed, self._parser = seed, parser or shared()
 
     def propose(self, context: Context) -> Proposal:
         constants = context.best_constants
@@ -60,7 +60,7 @@ class TpeProposer:
             change = tuple((constant.name, draw(constant, rng)) for constant in chosen)
             candidates[change] = sum(estimates[name].gain(value) for name, value in change) if warm else 0.0
         for change in sorted(candidates, key=lambda change: -candidates[change]):
-            if (found := proposal(context, dict(change), self._reader)) is not None:
+            if (found := proposal(context, dict(change), self._parser)) is not None:
                 return found
         return ALL_TRIED
 

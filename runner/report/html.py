@@ -7,11 +7,11 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.ledger import Experiment, Run
-from runner.measured import noise_floor
-from runner.reader.process import shared
-from runner.report.command import reproduce_command
-from sandbox.text import one_line, sanitise
+from runner.parsing.client import shared
+from runner.report.reproduce_command import reproduce_command
+from runner.scoring.scores import noise_floor
+from runner.store.records import Experiment, Run
+from sandbox.sanitise import one_line, sanitise
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>autoresearch {{ run.id }}</title>
 <style>body{font:15px/1.5 system-ui;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.ledger import Experiment
-from runner.measured import noise_floor
-from sandbox.text import one_line
+from runner.scoring.scores import noise_floor
+from runner.store.records import Experiment
+from sandbox.sanitise import one_line
 
 _LABEL = 45
 

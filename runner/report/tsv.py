@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.ledger import Experiment
-from sandbox.text import one_line
+from runner.store.records import Experiment
+from sandbox.sanitise import one_line
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """The last four are their full-width forms, which some spreadsheets read alike."""

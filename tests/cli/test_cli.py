@@ -105,3 +105,17 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
         for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_it_says_which_version_it_is(tmp_path: Path) -> None:
+    result = autoresearch("--version", cwd=tmp_path)
+    assert result.returncode == 0
+    assert re.fullmatch(r"autoresearch \d+\.\d+\.\d+\S*\n", result.stdout)
+
+
+def test_the_shell_completes_verbs(tmp_path: Path) -> None:
+    # the name of the variable follows from the program's; `python -m` has the same one
+    asked = {"_AUTORESEARCH_COMPLETE": "complete_bash", "COMP_WORDS": "autoresearch st", "COMP_CWORD": "1"}
+    result = autoresearch(cwd=tmp_path, **asked)
+    assert result.returncode == 0
+    assert set(result.stdout.split()) == {"status", "stop"}

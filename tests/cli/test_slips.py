@@ -16,8 +16,9 @@ import pytest
 from runner.cli import main
 from runner.cli.failures import Stopped, guarded
 from runner.errors import UsageError
-from runner.ledger import Ledger
-from runner.workspace import Config, Workspace, create, read_script
+from runner.store.config import Config
+from runner.store.ledger import Ledger
+from runner.store.workspace import Workspace, create, read_script
 from sandbox.owner import this_process
 
 BOM = b"\xef\xbb\xbf"
@@ -196,7 +197,7 @@ def test_a_ledger_that_is_none_is_named(
     elif kind == "folder":
         workspace.ledger.mkdir()
     else:
-        from runner.schema import MIGRATIONS
+        from runner.store.schema import MIGRATIONS
 
         version = {"foreign": len(MIGRATIONS), "newer": 999, "negative": -5}[kind]
         database = sqlite3.connect(workspace.ledger)

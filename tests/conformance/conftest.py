@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import Bench
+from behaviours import Bench
 from private_engine import PrivateDockerd, PrivatePodman, base_image, why_no_podman, why_not
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import SandboxError
-from sandbox.fake import FakeEngine, Script
+from sandbox.fake_engine import FakeEngine, Script
 from sandbox.spec import Job
 
 DOCKERFILE = "FROM scratch\nCOPY note /note\n"

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from bench import Bench, Candidate
+from behaviours import Bench, Candidate
 
 from sandbox.engine import ImageMissing, SandboxError
-from sandbox.fake import Script
+from sandbox.fake_engine import Script
 from sandbox.outcome import Ending, Fault, Refusal
 from sandbox.spec import Limits, Output
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.canary import trials
 from sandbox.docker_engine import DockerEngine
+from sandbox.enforcement_check import trials
 from sandbox.spec import MIB, Job, Lease, Limits, Role
 
 pytestmark = pytest.mark.engine
@@ -28,7 +28,7 @@ def test_gvisor_holds_what_the_page_says(runsc: tuple[DockerEngine, str, str]) -
 
 
 def test_a_run_is_not_left_alone_on_what_does_not_hold(runsc: tuple[DockerEngine, str, str]) -> None:
-    from sandbox.prereqs import unheld
+    from sandbox.prerequisites import unheld
 
     engine, image, _ = runsc
     assert "memory" in unheld(engine, image)

@@ -14,8 +14,10 @@ from generated_text import LANGUAGE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.data import DataError, load_manifest, prepare, verify
 from runner.data.climbmix import fetch
+from runner.data.errors import DataError
+from runner.data.manifest import load_manifest, verify
+from runner.data.prepare import prepare
 from runner.data.tokenizer import Tokenizer, load_tokenizer, train
 
 

@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 from generated_text import LANGUAGE
 
-from runner.data import prepare
 from runner.data.decoding import lines
+from runner.data.prepare import prepare
 from runner.data.sources import local
 
 TEXTS = [LANGUAGE.document(800, seed) for seed in range(20)]

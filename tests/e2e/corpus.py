@@ -1,6 +1,6 @@
-"""The attack corpus: what each script says must come of it, and the one road that all of them travel.
+"""The attack corpus: what each script says must come of it, and the one pipeline that evaluates all of them.
 
-The road is the one of `autoresearch try` (check, sandbox, collect, judge), driven in this process over one connection:
+The pipeline is the one of `autoresearch try` (check, sandbox, collect, judge), driven in this process over one connection:
 a command for each script would spend most of its time on imports. The limits are a small machine's.
 """
 
@@ -22,18 +22,18 @@ from typing import Any
 
 import numpy as np
 from docker.errors import NotFound
-from engine_use import Meter
+from engine_resources import Meter
 
 from judge.heldout import load
 from judge.judge import Judge, JudgeLimits
-from runner.assemble import Rooms, assemble
-from runner.check import check
 from runner.data.tokenizer import load_tokenizer
-from runner.protocols import Trip, TripOutcome
-from runner.reader import process as reader
-from runner.road import OUTPUTS, Ids
-from runner.workspace import Config
-from sandbox import user
+from runner.evaluation.pipeline import OUTPUTS, Ids
+from runner.evaluation.setup import Environment, set_up
+from runner.parsing import client as parser
+from runner.parsing.static_check import check
+from runner.protocols import Evaluation, EvaluationOutcome
+from runner.store.config import Config
+from sandbox import job_user
 from sandbox.docker_engine import DockerEngine
 from sandbox.spec import MIB, Limits
 
@@ -51,7 +51,7 @@ KEPT = {
     "position_nats.npy",
     *(output.name for output in OUTPUTS),
 }
-CANDIDATE = user.WIDE[0]
+CANDIDATE = job_user.WIDE[0]
 """One of the users that attacks run as."""
 ENGINE_PROCESSES = ("dockerd", "containerd")
 _DISK_BYTES, _PROCESSES = 256 * MIB, 60
@@ -99,7 +99,7 @@ def expected(script: Path) -> Expected:
         at_most=float(words.pop("at_most", math.inf)),
     )
     assert not words, f"{script.name} says what nobody reads: {words}"
-    assert found.outcomes <= {str(outcome) for outcome in TripOutcome}, found
+    assert found.outcomes <= {str(outcome) for outcome in EvaluationOutcome}, found
     return found
 
 
@@ -112,9 +112,9 @@ def uniform_bpb(dataset: Path) -> float:
 
 @dataclass
 class Arena:
-    """One road, and the names of everything that the engine made for it."""
+    """One pipeline, and the names of everything that the engine made for it."""
 
-    rooms: Rooms
+    environment: Environment
     dataset: Path
     containers: list[str] = field(default_factory=list)
     volumes: list[str] = field(default_factory=list)
@@ -124,8 +124,8 @@ class Arena:
     @classmethod
     def open(cls, dataset: Path) -> Arena:
         config = Config(cpus=1)
-        arena = cls(assemble(config, data=dataset, wall_clock_s=WALL_CLOCK_S), dataset)
-        engine = arena.rooms.engine
+        arena = cls(set_up(config, data=dataset, wall_clock_s=WALL_CLOCK_S), dataset)
+        engine = arena.environment.engine
         assert isinstance(engine, DockerEngine)
         create_container, create_volume = (
             engine.client.create_container_from_config,
@@ -149,12 +149,14 @@ class Arena:
 
     @property
     def client(self) -> Any:
-        return self.rooms.engine.client  # type: ignore[attr-defined]
+        return self.environment.engine.client  # type: ignore[attr-defined]
 
-    def travel(self, source: bytes, expectation: Expected, folder: Path) -> Trip:
-        checked = check(source, reader.shared())
+    def evaluate(self, source: bytes, expectation: Expected, folder: Path) -> Evaluation:
+        checked = check(source, parser.shared())
         if checked.rejection is not None:
-            return Trip(TripOutcome.REJECTED, str(checked.rejection), None, 0.0, 0, "", None, "", folder)
+            return Evaluation(
+                EvaluationOutcome.REJECTED, str(checked.rejection), None, 0.0, 0, "", None, "", folder
+            )
         limits = Limits(
             wall_clock_s=expectation.wall or WALL_CLOCK_S,
             memory_bytes=MEMORY,
@@ -164,13 +166,13 @@ class Arena:
             shm_bytes=64 * MIB,
         )
         judge = Judge(
-            self.rooms.engine,
-            self.rooms.images.judge.id,
+            self.environment.engine,
+            self.environment.images.judge.id,
             {"val": load(self.dataset, "val")},
             limits=JudgeLimits(wall_clock_s=expectation.judge, memory_bytes=MEMORY),
         )
-        road = replace(self.rooms.road, limits=limits, judge=judge)
-        return road.travel(source, Ids(f"attack-{secrets.token_hex(4)}", "0", 1), seed=0, folder=folder)
+        pipeline = replace(self.environment.pipeline, limits=limits, judge=judge)
+        return pipeline.evaluate(source, Ids(f"attack-{secrets.token_hex(4)}", "0", 1), seed=0, folder=folder)
 
     def passages(self) -> list[str]:
         """Hexadecimal: one of the training tokens, then hidden ones as tokens and as text, and the hidden documents' own list."""
@@ -190,7 +192,7 @@ class Arena:
     @property
     def socket_path(self) -> str:
         """Of an engine on this machine; there is no other way to see its processes."""
-        endpoint = self.rooms.engine.endpoint  # type: ignore[attr-defined]
+        endpoint = self.environment.engine.endpoint  # type: ignore[attr-defined]
         return str(endpoint.url.removeprefix("unix://"))
 
     @contextlib.contextmanager
@@ -258,7 +260,10 @@ def layers_of(report: dict[str, Any]) -> list[str]:
 
 def _may_be_an_attacks(path: Path) -> bool:
     with contextlib.suppress(OSError):
-        return path.name.startswith("autoresearch-") or path.lstat().st_uid in (*user.WIDE, *user.NARROW)
+        return path.name.startswith("autoresearch-") or path.lstat().st_uid in (
+            *job_user.WIDE,
+            *job_user.NARROW,
+        )
     return False
 
 

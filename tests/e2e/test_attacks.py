@@ -1,4 +1,4 @@
-"""Every script in tests/attacks goes down the same road as any candidate, and leaves nothing.
+"""Every script in tests/attacks is evaluated like any candidate, and leaves nothing.
 
 The first line of each file says what must come of it; docs/attacks.md says which attack of the catalogue it is. After each
 group an honest candidate finds no trace and scores what it must.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from corpus import ATTACKS, CANDIDATE, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts, uniform_bpb
-from engine_use import Meter
+from engine_resources import Meter
 
 pytestmark = pytest.mark.engine
 
@@ -43,27 +43,32 @@ def test_an_attack_gets_its_outcome_and_leaves_nothing(
         monkeypatch.setenv(name, CANARY)
     expectation = expected(script)
     source = script.read_bytes().replace(b"NEEDLES = []", f"NEEDLES = {arena.passages()}".encode())
-    folder = tmp_path / "trip"
+    folder = tmp_path / "evaluation"
 
     with arena.nothing_left():
-        trip = arena.travel(source, expectation, folder)
+        evaluation = arena.evaluate(source, expectation, folder)
 
-    log = trip.log_tail
-    assert str(trip.outcome) in expectation.outcomes, (trip.outcome, trip.reason, trip.detail, log[-2000:])
+    log = evaluation.log_tail
+    assert str(evaluation.outcome) in expectation.outcomes, (
+        evaluation.outcome,
+        evaluation.reason,
+        evaluation.detail,
+        log[-2000:],
+    )
     assert "ESCAPED" not in log, log
     assert [word for word in expectation.says if word not in log] == [], log
     assert not CONTROLS.search(log)
-    assert CANARY not in log + trip.detail
+    assert CANARY not in log + evaluation.detail
     if expectation.reason:
-        assert trip.reason == expectation.reason
+        assert evaluation.reason == expectation.reason
     if expectation.exact:
-        assert trip.val_bpb == pytest.approx(uniform_bpb(arena.dataset), abs=1e-6)
-    assert (trip.val_bpb is not None) == (trip.outcome == "ok")
-    if trip.outcome == "timeout_no_artifact":
+        assert evaluation.val_bpb == pytest.approx(uniform_bpb(arena.dataset), abs=1e-6)
+    assert (evaluation.val_bpb is not None) == (evaluation.outcome == "ok")
+    if evaluation.outcome == "timeout_no_artifact":
         assert expectation.wall is not None
-        assert expectation.wall <= trip.seconds < expectation.wall + 3.0
-    assert trip.seconds <= expectation.at_most
-    if trip.outcome != "rejected":
+        assert expectation.wall <= evaluation.seconds < expectation.wall + 3.0
+    assert evaluation.seconds <= expectation.at_most
+    if evaluation.outcome != "rejected":
         assert (folder / "train.py").read_bytes() == source
         left = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
         assert set(left) <= KEPT
@@ -82,7 +87,7 @@ def test_it_is_noticed_when_something_is_left(arena: Arena) -> None:
     with pytest.raises(AssertionError, match="a volume is left"), arena.nothing_left():
         arena.client.create_volume("attack-test-left-over", labels=marks)
     arena.client.remove_volume("attack-test-left-over")
-    image = arena.rooms.images.candidate.id
+    image = arena.environment.images.candidate.id
     config = {
         "Image": image,
         "Entrypoint": ["/opt/venv/bin/python"],
@@ -99,7 +104,7 @@ def test_it_is_noticed_when_something_is_left(arena: Arena) -> None:
 def test_it_is_noticed_when_the_engine_is_made_to_work(arena: Arena) -> None:
     """24 MiB of short lines through a log driver: what no attack may do."""
     config = {
-        "Image": arena.rooms.images.candidate.id,
+        "Image": arena.environment.images.candidate.id,
         "Entrypoint": ["/opt/venv/bin/python"],
         "Cmd": ["-c", "import os\nfor _ in range(384): os.write(1, b'12345678901234\\n' * 4369)"],
         "HostConfig": {

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runner import build
-from runner.assemble import assemble
-from runner.build import Images
-from runner.data import DataError
+from runner.data.errors import DataError
 from runner.data.tokenizer import load_tokenizer
-from runner.workspace import Config
+from runner.evaluation.setup import set_up
+from runner.images import build
+from runner.images.build import Images
+from runner.store.config import Config
 from sandbox.engine import BuildContext, Engine
 
 pytestmark = pytest.mark.engine
@@ -38,6 +38,6 @@ def test_text_baked_into_a_base_image_is_refused_before_anything_trains(
         with pytest.raises(
             DataError, match=r"/opt/venv/lib/python3.11/site-packages/notes.txt holds at least 128 bytes"
         ):
-            assemble(Config(), data=dataset)
+            set_up(Config(), data=dataset)
     finally:
         engine.remove_image(leaky.id)

@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from runner import report
-from runner.compile_check import checked
-from runner.ledger import Ledger
-from runner.proposers.llm import LlmProposer
-from runner.proposers.llm_client import LitellmClient
-from runner.proposers.model import Message
-from runner.proposers.terms import llm_proposer
+from runner.evaluation.compile_check import checked
+from runner.llm.client import LitellmClient
+from runner.llm.configuration import llm_proposer
+from runner.llm.messages import Message
+from runner.llm.proposer import LlmProposer
 from runner.protocols import MONEY_GONE
-from runner.spending import Caps
-from runner.workspace import Config
-from tests.proposers.provider import IN, OUT, Error, Provider, Say, Silence, Step, Unless, edit, serving
-from tests.runner.night import Night
+from runner.report import write_report
+from runner.store.config import Config
+from runner.store.ledger import Ledger
+from runner.store.llm_calls import Caps
+from tests.llm.provider import IN, OUT, Error, Provider, Say, Silence, Step, Unless, edit, serving
+from tests.search.simulated_run import Night
 
 NO_LIMIT = Caps()
 CANARY = "sk-canary-5f2d0c9e7b1a4863"
@@ -72,7 +72,7 @@ def researcher(
         seed=1,
         rng=random.Random(1),
     )
-    made.thinks_ahead = ahead
+    made.can_be_prefetched = ahead
     return made
 
 
@@ -198,7 +198,7 @@ def test_a_crash_in_the_compile_check_is_given_back_to_be_mended(night: Night) -
     with serving(steps) as provider:
         night.proposals = researcher(night, provider)  # type: ignore[assignment]
         loop = night.loop(max_experiments=2)
-        loop.road = checked(loop.road, 10.0)
+        loop.attempts.pipeline = checked(loop.attempts.pipeline, 10.0)
         loop.go()
         assert "| Traceback: it broke" in provider.prompts()[1]
     broken, mended = night.ledger.experiments("night")[1:]
@@ -324,7 +324,7 @@ def test_the_key_is_sent_to_the_provider_and_is_nowhere_else(
     with serving(steps) as provider:
         go(night, provider, 3, fallback_models="openai/other")
         assert provider.headers[0]["Authorization"] == f"Bearer {CANARY}"
-    report.write(night.workspace, night.ledger, "night")
+    write_report.write(night.workspace, night.ledger, "night")
     night.ledger.close()
     files = [path for path in night.workspace.folder.rglob("*") if path.is_file()]
     assert len(files) > 10

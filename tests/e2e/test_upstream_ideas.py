@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.ledger import Experiment, Ledger
+from runner.store.ledger import Ledger
+from runner.store.records import Experiment
 from sandbox.engine import Engine
 
 IDEAS = Path(__file__).parents[2] / "benchmarks" / "upstream_ideas"

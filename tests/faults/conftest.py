@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from night_on_disk import BASELINE, BETTER, Runner, Search, write_workspace
+from real_run import BASELINE, BETTER, Runner, Search, write_workspace
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import SandboxError

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from night_on_disk import Runner, Search
+from real_run import Runner, Search
 
-from runner.loop import ASKED
+from runner.search.loop import ASKED
 
 pytestmark = pytest.mark.engine
 Start = Callable[..., Runner]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
-from night import Night, source
+sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
+from simulated_run import Night, source
 
 from runner.protocols import Event
 from sandbox.reaper import Reaper

@@ -7,23 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from runner.road import Ids, Road
-from sandbox.fake import FakeEngine, Point, Script
+from runner.evaluation.pipeline import Ids, Pipeline
+from sandbox.fake_engine import FakeEngine, Point, Script
 from sandbox.gpu import FakeGpuProbe
 from sandbox.lease import CpuLeases, GpuLeases, LeaseUnavailable
 from sandbox.outcome import Ending
 from sandbox.spec import Job, Limits
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "runner"))
-from night import Night, WrittenScore, source
+sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
+from simulated_run import Night, WrittenScore, source
 
 GPU = "GPU-a"
 
 
-def road(folder: Path, probe: FakeGpuProbe, engine: FakeEngine, image: str) -> Road:
+def pipeline(folder: Path, probe: FakeGpuProbe, engine: FakeEngine, image: str) -> Pipeline:
     cpus = CpuLeases(1, folder=folder, available=range(2), patience_s=0)
     leases = GpuLeases([GPU], probe, cpus, folder=folder, patience_s=0, sleep=lambda _: None)
-    return Road(engine, image, WrittenScore(), leases, folder / "data" / "train", Limits(60.0), preset="gpu")
+    return Pipeline(
+        engine, image, WrittenScore(), leases, folder / "data" / "train", Limits(60.0), preset="gpu"
+    )
 
 
 def night_with(folder: Path, probe: FakeGpuProbe, strangers: list[bool]) -> Night:
@@ -45,19 +47,19 @@ def night_with(folder: Path, probe: FakeGpuProbe, strangers: list[bool]) -> Nigh
 def test_a_measurement_beside_a_stranger_is_marked_and_does_not_count(tmp_path: Path) -> None:
     probe = FakeGpuProbe([GPU])
     night = night_with(tmp_path, probe, [True])
-    trip = road(tmp_path, probe, night.engine, night.base.id).travel(
-        source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "trip"
+    evaluation = pipeline(tmp_path, probe, night.engine, night.base.id).evaluate(
+        source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "evaluation"
     )
-    assert trip.contended
-    assert trip.val_bpb is not None
+    assert evaluation.contended
+    assert evaluation.val_bpb is not None
 
 
 def test_a_gpu_that_stays_taken_is_not_trained_on(tmp_path: Path) -> None:
     probe = FakeGpuProbe([GPU], busy={GPU: [4711]})
     night = Night(tmp_path, [])
     with pytest.raises(LeaseUnavailable, match="others are using them"):
-        road(tmp_path, probe, night.engine, night.base.id).travel(
-            source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "trip"
+        pipeline(tmp_path, probe, night.engine, night.base.id).evaluate(
+            source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "evaluation"
         )
     assert night.engine.jobs == []
 
@@ -66,9 +68,11 @@ def test_what_survived_sigkill_keeps_its_gpu_and_its_cpus_out_of_use(tmp_path: P
     probe = FakeGpuProbe([GPU])
     night = Night(tmp_path, [])
     night.engine.inject(Point.RUNNING, Ending.UNKILLABLE)
-    way = road(tmp_path, probe, night.engine, night.base.id)
-    trip = way.travel(source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "trip")
-    assert trip.outcome == "infrastructure"
+    way = pipeline(tmp_path, probe, night.engine, night.base.id)
+    evaluation = way.evaluate(
+        source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "evaluation"
+    )
+    assert evaluation.outcome == "infrastructure"
     assert sorted(note.name for note in tmp_path.glob("*.quarantined")) == [
         "cpu-0.quarantined",
         "gpu-GPU-a.quarantined",

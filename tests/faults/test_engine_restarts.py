@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from private_engine import PrivateDockerd, base_image, why_not
-from seat import Seat, processes_of_the_sandbox
+from private_jobs import Seat, processes_of_the_sandbox
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.outcome import Ending, Fault

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.build import Images
+from runner.images.build import Images
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import LABEL
 from sandbox.owner import this_process

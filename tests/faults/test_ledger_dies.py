@@ -9,22 +9,22 @@ import sys
 from pathlib import Path
 
 import pytest
-from night_on_disk import Runner, Search
+from real_run import Runner, Search
 
-from runner.ledger import Ledger
+from runner.store.ledger import Ledger
 
 WRITER = """
 import sys
 from pathlib import Path
-from runner.ledger import Ledger
-from runner.protocols import Trip, TripOutcome
+from runner.store.ledger import Ledger
+from runner.protocols import Evaluation, EvaluationOutcome
 ledger = Ledger(Path(sys.argv[1]))
-trip = Trip(TripOutcome.OK, None, 1.0, 1.0, 1, "", None, "x" * 2000, Path("."))
+evaluation = Evaluation(EvaluationOutcome.OK, None, 1.0, 1.0, 1, "", None, "x" * 2000, Path("."))
 ledger.lose_open_attempts("r", now=0.0)
 while True:
     attempt = ledger.start_attempt("r", 0, seed=1, folder=Path("."), now=0.0)
     print("started", attempt, flush=True)
-    ledger.finish_attempt("r", 0, attempt, trip, now=0.0)
+    ledger.finish_attempt("r", 0, attempt, evaluation, now=0.0)
     ledger.spend("r", 1.0)
     ledger.add_event("r", "judged", {"attempt": attempt}, now=0.0)
     print("judged", attempt, flush=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from night_on_disk import BASELINE, BETTER, Search
+from real_run import BASELINE, BETTER, Search
 
 from sandbox.docker_engine import DockerEngine
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from night_on_disk import BASELINE, Runner, Search
-from processes import gone, keeper_of
+from processes import gone, watchdog_of
+from real_run import BASELINE, Runner, Search
 
 pytestmark = pytest.mark.engine
 Start = Callable[..., Runner]
@@ -27,12 +27,12 @@ def finished(search: Search) -> list[list[str | None]]:
 
 
 def killed_with_nothing_left(search: Search, runner: Runner) -> None:
-    """kill -9: ten seconds later nothing of the run is there, and neither is the keeper of its wall clock.
+    """kill -9: ten seconds later nothing of the run is there, and neither is the watchdog of its wall clock.
     (`test_a_second_signal…` goes on at once instead.)"""
-    keeper = keeper_of(runner.process.pid)
+    watchdog = watchdog_of(runner.process.pid)
     runner.signal(signal.SIGKILL)
     runner.process.wait()
-    assert gone(keeper, within=10)
+    assert gone(watchdog, within=10)
     search.check()
 
 
@@ -49,7 +49,7 @@ def test_kill_9_in_training_and_the_run_goes_on(search: Search, in_training: Sta
 def test_a_script_tried_by_a_runner_that_was_stopped_over_its_deadline_is_judged(
     search: Search, tmp_path: Path
 ) -> None:
-    """tests/sandbox/test_keeper.py has the short form: the same without a judge."""
+    """tests/sandbox/test_watchdog.py has the short form: the same without a judge."""
     endless = tmp_path / "endless.py"
     endless.write_text(BASELINE + "time.sleep(600)\n")
     command = [sys.executable, "-m", "runner.cli", "try", str(endless), "--json", "--compile-check", "off"]

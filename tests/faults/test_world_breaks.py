@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from fault_proxy import FaultProxy
-from night_on_disk import BASELINE, BETTER, Runner, Search, write_workspace
+from real_run import BASELINE, BETTER, Runner, Search, write_workspace
 
 pytestmark = pytest.mark.engine
 Start = Callable[..., Runner]

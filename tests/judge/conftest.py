@@ -3,9 +3,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import model_zoo
 import numpy as np
 import pytest
-import zoo
 from local_engine import LocalEngine
 
 from judge.heldout import HeldOut
@@ -18,11 +18,11 @@ from sandbox.spec import Lease
 @pytest.fixture(scope="session")
 def heldout() -> HeldOut:
     """About 60 rows of 32 tokens. Token i has i % 4 + 1 bytes."""
-    tokens = zoo.text(40)
-    starts = np.flatnonzero(tokens == zoo.BOS)
-    token_bytes = np.append(np.arange(zoo.V - 1) % 4 + 1, 0)
+    tokens = model_zoo.text(40)
+    starts = np.flatnonzero(tokens == model_zoo.BOS)
+    token_bytes = np.append(np.arange(model_zoo.V - 1) % 4 + 1, 0)
     document_bytes = np.add.reduceat(token_bytes[tokens], starts)
-    return HeldOut("val", zoo.V, zoo.T, pack(tokens, zoo.BOS, zoo.T), document_bytes)
+    return HeldOut("val", model_zoo.V, model_zoo.T, pack(tokens, model_zoo.BOS, model_zoo.T), document_bytes)
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def judged(heldout: HeldOut, tmp_path: Path) -> Callable[..., Verdict]:
             engine or LocalEngine(),  # type: ignore[arg-type]
             "sha256:0",
             {"val": heldout},
-            eval_batch=zoo.B,
+            eval_batch=model_zoo.B,
             limits=JudgeLimits(**{"probes": 600, **limits}),  # type: ignore[arg-type]
             rng=lambda: np.random.default_rng(seed),
         ).score(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from programs import HEAD, LEAF, SCALAR, calling, functions, inserted, one_by_one, rewritten
+from altered_programs import HEAD, LEAF, SCALAR, calling, functions, inserted, one_by_one, rewritten
 
 ONE = HEAD.splitlines()[0]
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import model_zoo
 import pytest
-import zoo
-from programs import one_by_one, unlocated
+from altered_programs import one_by_one, unlocated
 
 from judge.verdict import Reason
 
@@ -23,9 +23,9 @@ KIB = 1 << 20
 def bases(folder: Path) -> list[Path]:
     paths = []
     for name in ("hashed_trigrams", "attention", "gated_recurrence", "token_choice"):
-        weights = {"bigram": zoo.init(0)["bigram"]} if name == "hashed_trigrams" else zoo.init(0)
+        weights = {"bigram": model_zoo.init(0)["bigram"]} if name == "hashed_trigrams" else model_zoo.init(0)
         paths.append(folder / name)
-        paths[-1].write_bytes(unlocated(zoo.HONEST[name], weights))
+        paths[-1].write_bytes(unlocated(model_zoo.HONEST[name], weights))
     return paths
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 from judge.inside.refusal import Refused
-from judge.inside.weights import load
+from judge.inside.safetensors_reader import load
 
 BASE = save({
     "w": np.arange(6, dtype=np.float32).reshape(2, 3), "half": np.ones(3, np.float16), "scalar": np.array(3, np.int32),

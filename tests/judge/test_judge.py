@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
+import model_zoo
 import numpy as np
 import pytest
-import zoo
 from jax import lax
 from local_engine import LocalEngine
 
@@ -27,7 +27,7 @@ B_ROLE, C_ROLE = Role.JUDGE_BLIND, Role.JUDGE_SCORE
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return zoo.artifact(tmp_path_factory.mktemp("art"), zoo.hashed_trigrams)
+    return model_zoo.artifact(tmp_path_factory.mktemp("art"), model_zoo.hashed_trigrams)
 
 
 # ---- what is asked -------------------------------------------------------------------------------------------
@@ -88,8 +88,8 @@ def test_the_last_container_is_also_asked_where_nothing_was_suspected(
     engine = LocalEngine()
     judged(artifact, engine, suspects=10, fresh=30)
 
-    asked = len(engine.questions[2]) // 4 // (zoo.T + 1)
-    assert 40 <= asked < 40 + 10 * zoo.B, "ten suspects, thirty others, and what completes batches"
+    asked = len(engine.questions[2]) // 4 // (model_zoo.T + 1)
+    assert 40 <= asked < 40 + 10 * model_zoo.B, "ten suspects, thirty others, and what completes batches"
 
 
 def test_a_leak_on_frequent_targets_is_found_beside_the_best_models_losses(
@@ -126,10 +126,10 @@ def test_the_blind_container_is_given_no_row_whole_and_the_second_all_of_them(
     judged(artifact, engine, probes=len(heldout.rows.tokens) // 2)
 
     given = np.frombuffer(engine.questions[0], "<i4")
-    inputs = given[: len(given) // (zoo.T + 1) * zoo.T].reshape(-1, zoo.T)
+    inputs = given[: len(given) // (model_zoo.T + 1) * model_zoo.T].reshape(-1, model_zoo.T)
     whole = {row.tobytes() for row in heldout.rows.tokens[:, :-1]}
     assert sum(row.tobytes() in whole for row in inputs) <= 2  # a cut at the very end hides the target only
-    scored = np.frombuffer(engine.questions[1], "<i4").reshape(-1, zoo.T + 1)
+    scored = np.frombuffer(engine.questions[1], "<i4").reshape(-1, model_zoo.T + 1)
     assert np.array_equal(scored[: len(heldout.rows.tokens)], heldout.rows.tokens)
 
 
@@ -144,7 +144,7 @@ def test_the_device_is_the_leased_one(
     gpu: str | None, platform: str, artifact: Path, heldout: HeldOut, tmp_path: Path
 ) -> None:
     engine = LocalEngine(endings={B_ROLE: Outcome(Ending.LOST, None, 1.0)})
-    judge = Judge(engine, "sha256:0", {"val": heldout}, eval_batch=zoo.B)  # type: ignore[arg-type]
+    judge = Judge(engine, "sha256:0", {"val": heldout}, eval_batch=model_zoo.B)  # type: ignore[arg-type]
     lease = Lease((0,), gpu)
     judge.score(artifact, "val", run="r", experiment="1", attempt=1, lease=lease, scratch=tmp_path)
 
@@ -156,9 +156,9 @@ def test_the_device_is_the_leased_one(
 def test_the_batch_size_does_not_change_the_score(heldout: HeldOut, tmp_path: Path) -> None:
     scores = []
     for batch in (3, 4, 7):
-        params = zoo.init(0)
-        program = zoo.exported(zoo.hashed_trigrams, params, batch=batch)
-        artifact = zoo.write(tmp_path / f"art{batch}", program, params)
+        params = model_zoo.init(0)
+        program = model_zoo.exported(model_zoo.hashed_trigrams, params, batch=batch)
+        artifact = model_zoo.write(tmp_path / f"art{batch}", program, params)
         scratch = tmp_path / f"scratch{batch}"
         scratch.mkdir()
         judge = Judge(LocalEngine(), "sha256:0", {"val": heldout}, eval_batch=batch)  # type: ignore[arg-type]
@@ -209,7 +209,7 @@ def test_a_failure_of_the_engine_is_not_the_candidates(
 def test_a_disk_that_fails_the_host_is_not_the_candidates(
     artifact: Path, heldout: HeldOut, tmp_path: Path
 ) -> None:
-    judge = Judge(LocalEngine(), "sha256:0", {"val": heldout}, eval_batch=zoo.B)  # type: ignore[arg-type]
+    judge = Judge(LocalEngine(), "sha256:0", {"val": heldout}, eval_batch=model_zoo.B)  # type: ignore[arg-type]
     gone = tmp_path / "gone"
     verdict = judge.score(
         artifact, "val", run="r", experiment="1", attempt=1, lease=Lease((0,)), scratch=gone
@@ -331,7 +331,7 @@ def test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container(
     """Two of about 2,000 positions, the dearest: four random probes do not meet them."""
 
     def forge(content: bytes) -> bytes:
-        nats = np.frombuffer(content, "<f4").reshape(-1, zoo.T).copy()
+        nats = np.frombuffer(content, "<f4").reshape(-1, model_zoo.T).copy()
         scored = heldout.rows.scored
         cost = np.where(scored, nats[: len(scored)], -1.0)
         nats.reshape(-1)[np.argsort(cost, axis=None)[-2:]] = 0.0
@@ -353,7 +353,7 @@ def test_the_command_gives_the_same_verdict_as_the_call(artifact: Path, judged: 
 
 def test_the_command_refuses_with_a_closed_word(judged: Judged, tmp_path: Path) -> None:
     engine = LocalEngine(subprocesses=True)
-    verdict = judged(zoo.write(tmp_path / "art", b"\0" * 99, zoo.init(0)), engine)
+    verdict = judged(model_zoo.write(tmp_path / "art", b"\0" * 99, model_zoo.init(0)), engine)
 
     assert verdict.reason is Reason.MODEL_MALFORMED
     assert len(engine.jobs) == 1
@@ -364,7 +364,7 @@ def test_a_program_that_never_ends_is_too_slow(judged: Judged, tmp_path: Path) -
         return lax.while_loop(lambda y: y[0, 0, 0] < jnp.inf, jnp.tanh, p["bigram"][x])
 
     engine = LocalEngine(subprocesses=True)
-    verdict = judged(zoo.artifact(tmp_path / "art", forward), engine, wall_clock_s=4.0)
+    verdict = judged(model_zoo.artifact(tmp_path / "art", forward), engine, wall_clock_s=4.0)
     assert verdict.reason is Reason.TOO_SLOW
 
 
@@ -382,7 +382,7 @@ def test_what_the_compiler_or_the_device_complains_of_has_a_closed_reason(
     def refuse(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("judge.inside.score._Program.__call__", refuse)
+    monkeypatch.setattr("judge.inside.forward._Program.__call__", refuse)
     assert judged(artifact).reason is reason
 
 

@@ -24,15 +24,15 @@ class Defence(NamedTuple):
 
 
 ROOT = Path(__file__).parents[2]
-HOST, POSTURE, COLLECT = "sandbox/host_config.py", "sandbox/posture.py", "sandbox/collect.py"
+HOST, POSTURE, COLLECT = "sandbox/host_config.py", "sandbox/configuration_check.py", "sandbox/collect.py"
 T_INSIDE, T_FLAGS = "tests/sandbox/test_confinement.py::", "tests/sandbox/test_host_config.py::"
 T_LIES = "tests/sandbox/test_lying_streams.py::"
-T_POSTURE, T_BORDER = "tests/sandbox/test_posture.py::", "tests/sandbox/test_border.py::"
-T_ENDINGS, T_CLOCK = "tests/sandbox/test_endings.py::", "tests/sandbox/test_wall_clock.py::"
+T_POSTURE, T_BORDER = "tests/sandbox/test_configuration_check.py::", "tests/sandbox/test_border.py::"
+T_ENDINGS, T_CLOCK = "tests/sandbox/test_exit_cause.py::", "tests/sandbox/test_wall_clock.py::"
 T_REAP, T_LEASE = "tests/sandbox/test_reaping.py::", "tests/sandbox/test_leases.py::"
 ROOT_WRITES = "test_the_root_and_the_inputs_cannot_be_written"
 TMPFS = "test_what_can_be_written_is_a_small_tmpfs_without_programs"
-CANARY = "tests/sandbox/test_prereqs.py::test_the_canaries_do_not_get_out_of_the_real_engine"
+CANARY = "tests/sandbox/test_prerequisites.py::test_the_canaries_do_not_get_out_of_the_real_engine"
 FLAG = T_FLAGS + "test_the_flag_is_asked_for"
 
 FLAGS = [
@@ -118,29 +118,29 @@ COLLECTED = [
 
 ENGINE = "sandbox/docker_engine.py"
 LIFE = [
-    ("charged before it is written down", "runner/loop.py", "        self.budget.charge(spent)\n        self.budget.learn(spent)\n        self.ledger.finish_attempt(self.run_id, number, attempt, trip, now=self.clock.time())\n", "        self.ledger.finish_attempt(self.run_id, number, attempt, trip, now=self.clock.time())\n        self.budget.charge(spent)\n        self.budget.learn(spent)\n", "tests/runner/test_spending_of_wall_clock.py::test_what_was_run_is_charged_whatever_was_written_last"),
+    ("charged before it is written down", "runner/search/attempts.py", "        self.budget.charge(spent)\n        self.budget.learn(spent)\n        ledger.finish_attempt(run, number, attempt, evaluation, now=clock.time())\n", "        ledger.finish_attempt(run, number, attempt, evaluation, now=clock.time())\n        self.budget.charge(spent)\n        self.budget.learn(spent)\n", "tests/search/test_time_budget.py::test_what_was_run_is_charged_whatever_was_written_last"),
     ("a GPU's lock is the kernel's", "sandbox/lease.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", "tests/sandbox/test_leases.py::test_two_processes_never_share_a_gpu_and_a_killed_one_leaves_it_free"),
-    ("the bomb was killed, not ended", "sandbox/canary.py", " and bomb.exit_code == _KILLED", "", "tests/sandbox/test_prereqs.py::test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended"),
-    ("the bomb is bounded", "sandbox/canary.py", "in range(64)]", "in range(128)]", "tests/sandbox/test_prereqs.py::test_the_memory_bomb_ends_by_itself"),
+    ("the bomb was killed, not ended", "sandbox/enforcement_check.py", " and bomb.exit_code == _KILLED", "", "tests/sandbox/test_prerequisites.py::test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended"),
+    ("the bomb is bounded", "sandbox/enforcement_check.py", "in range(64)]", "in range(128)]", "tests/sandbox/test_prerequisites.py::test_the_memory_bomb_ends_by_itself"),
     ("killed at the deadline", "sandbox/deadline.py", "if self._sent_kill() and killed_at is None", "if False", T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
     ("with SIGKILL", "sandbox/deadline.py", 'signal="SIGKILL"', 'signal="SIGTERM"', T_CLOCK + "test_a_container_is_killed_at_the_deadline_and_not_before_or_after"),
     ("killed again while it lives", "sandbox/deadline.py", "if self.monotonic() >= end", "if True", T_CLOCK + "test_a_container_that_survives_sigkill_is_reported_and_was_killed_again_and_again"),
     ("dead only when the engine says so", "sandbox/deadline.py", "if self._running():", "if False:", T_CLOCK + "test_processes_left_in_the_cgroup_count_as_alive"),
     ("dead only when its cgroup is empty", "sandbox/deadline.py", "return self.local and cgroup.processes(self.container) > 0", "return False", T_CLOCK + "test_processes_left_in_the_cgroup_count_as_alive"),
     ("an engine that is away is waited for", "sandbox/deadline.py", "while self.monotonic() < end:\n            self.sleep", "while False:\n            self.sleep", T_CLOCK + "test_a_container_that_lives_through_an_engine_restart_keeps_its_deadline"),
-    ("death while the engine was away is a loss", "sandbox/ending.py", "if death.interrupted", "if False", T_CLOCK + "test_a_death_while_the_engine_was_away_is_nobodys_fault"),
-    ("a stranger's kill is not the candidate's fault", "sandbox/ending.py", 'if happened & {"kill", "stop", "restart"}', "if False", T_ENDINGS + "test_a_container_that_somebody_kills_is_lost_and_not_the_candidates_fault"),
-    ("out of memory is told apart", "sandbox/ending.py", 'if state.get("OOMKilled"):\n        if code != 0', "if False:\n        if code != 0", T_ENDINGS + "test_a_child_that_ran_out_of_memory_is_noted_and_the_parents_answer_counts"),
+    ("death while the engine was away is a loss", "sandbox/exit_cause.py", "if death.interrupted", "if False", T_CLOCK + "test_a_death_while_the_engine_was_away_is_nobodys_fault"),
+    ("a stranger's kill is not the candidate's fault", "sandbox/exit_cause.py", 'if happened & {"kill", "stop", "restart"}', "if False", T_ENDINGS + "test_a_container_that_somebody_kills_is_lost_and_not_the_candidates_fault"),
+    ("out of memory is told apart", "sandbox/exit_cause.py", 'if state.get("OOMKilled"):\n        if code != 0', "if False:\n        if code != 0", T_ENDINGS + "test_a_child_that_ran_out_of_memory_is_noted_and_the_parents_answer_counts"),
     ("refusal starts nothing (candidate)", ENGINE, "if found := self._differences(*container)", "if found := ''", T_POSTURE + "test_a_real_engine_that_drops_a_limit_of_the_candidate_alone_starts_it_not"),
     ("refusal starts nothing (holder)", ENGINE, "if found := self._differences(*holder)", "if found := ''", T_POSTURE + "test_a_real_engine_that_drops_a_limit_starts_nothing"),
     ("containers are removed", ENGINE, "self._remove(reaper.remove_container, name)", "pass", T_ENDINGS + "test_a_script_that_ends_well_is_collected"),
     ("volumes are removed", ENGINE, "self._remove(reaper.remove_volume, name)", "pass", T_ENDINGS + "test_a_script_that_ends_well_is_collected"),
     ("leftovers go before the next job", ENGINE, "        self._remove_what_is_left()\n        asked_at", "        asked_at", "tests/sandbox/test_outages.py::test_what_could_not_be_removed_is_removed_before_the_next_job"),
     ("malformed jobs are refused", ENGINE, "refuse_malformed(job)\n", "pass\n", "tests/conformance/test_engines.py::test_a_tag_is_refused"),
-    ("tags are refused", "sandbox/validity.py", "if not _IMAGE_ID.fullmatch(job.image)", "if False", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
-    ("no mount over the container's own folders", "sandbox/validity.py", "or str(target) in _TAKEN", "", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
-    ("outputs are plain names", "sandbox/validity.py", 'and "/" not in name', "", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
-    ("no limit is zero", "sandbox/validity.py", "if not getattr(limits, name) > 0", "if False", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("tags are refused", "sandbox/job_validation.py", "if not _IMAGE_ID.fullmatch(job.image)", "if False", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("no mount over the container's own folders", "sandbox/job_validation.py", "or str(target) in _TAKEN", "", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("outputs are plain names", "sandbox/job_validation.py", 'and "/" not in name', "", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
+    ("no limit is zero", "sandbox/job_validation.py", "if not getattr(limits, name) > 0", "if False", T_POSTURE + "test_a_malformed_job_is_refused_with_a_sentence"),
     ("only our user's containers", "sandbox/reaper.py", "and owner.uid == self.uid", "", T_REAP + "test_another_users_containers_are_never_touched"),
     ("only containers with an owner", "sandbox/owner.py", "if len(parts) != 4 or not all(", "if len(parts) != 4 and not all(", T_REAP + "test_a_label_that_names_no_owner_is_not_ours"),
     ("a living owner's container stays", "sandbox/reaper.py", "owner.dead(engine_is_local=self.local)", "True", T_REAP + "test_a_living_owner_before_the_deadline_is_left_alone"),
@@ -153,12 +153,12 @@ LIFE = [
     ("locks are no links", "sandbox/lease.py", "| os.O_NOFOLLOW", "", T_LEASE + "test_a_symlink_in_the_lock_folder_is_not_followed"),
     ("a stranger's GPU is waited for", "sandbox/lease.py", "if not self._probe.processes(uuid)", "if True", T_LEASE + "test_a_gpu_with_a_strangers_process_is_waited_for"),
     ("a stranger beside us is seen", "sandbox/lease.py", "return replace(lease, contended=True)", "return lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
-    ("and is asked about", "runner/road.py", "self.leases.look(lease)", "lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
+    ("and is asked about", "runner/evaluation/pipeline.py", "self.leases.look(lease)", "lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
     ("quarantine holds", "sandbox/lease.py", 'if path.with_suffix(".quarantined").exists()', "if False", T_LEASE + "test_what_a_container_would_not_let_go_of_is_not_leased_again"),
-    ("what survives SIGKILL is quarantined", "runner/road.py", "if outcome.ending is Ending.UNKILLABLE", "if False", "tests/faults/test_contention.py::test_what_survived_sigkill_keeps_its_gpu_and_its_cpus_out_of_use"),
+    ("what survives SIGKILL is quarantined", "runner/evaluation/pipeline.py", "if outcome.ending is Ending.UNKILLABLE", "if False", "tests/faults/test_contention.py::test_what_survived_sigkill_keeps_its_gpu_and_its_cpus_out_of_use"),
 ]  # fmt: skip
 
-WALK, T_PROGRAM = "judge/inside/walk.py", "tests/judge/test_program.py::"
+WALK, T_PROGRAM = "judge/inside/op_allowlist.py", "tests/judge/test_exported_program.py::"
 JUDGE = [
     ("only data-flow", WALK, "if op.name not in ALLOWED_OPS", "if False", T_PROGRAM + "test_an_op_that_is_no_data_flow_is_refused"),
     ("no custom call", WALK, "if op.name not in ALLOWED_OPS", 'if op.name not in ALLOWED_OPS | {"stablehlo.custom_call"}', T_PROGRAM + "test_a_custom_call_is_refused_whatever_its_name"),
@@ -168,26 +168,26 @@ JUDGE = [
     ("depth capped", WALK, ' or depth > limits["depth"]', "", T_PROGRAM + "test_regions_in_regions_are_counted"),
     ("tensors capped", WALK, 'if size > limits["tensor_bytes"]', "if False", T_PROGRAM + "test_a_program_beyond_a_cap_is_refused"),
     ("constants capped", WALK, 'if constants > limits["constant_bytes"]', "if False", T_PROGRAM + "test_a_program_beyond_a_cap_is_refused"),
-    ("a reader that never ends is ended", "judge/inside/program.py", "signal.setitimer(signal.ITIMER_PROF, READ_CPU_S)", "signal.setitimer(signal.ITIMER_PROF, 0)", "tests/judge/test_fuzz_program.py::test_a_reader_that_never_ends_is_ended"),
+    ("a reader that never ends is ended", "judge/inside/exported_program.py", "signal.setitimer(signal.ITIMER_PROF, READ_CPU_S)", "signal.setitimer(signal.ITIMER_PROF, 0)", "tests/judge/test_fuzz_program.py::test_a_reader_that_never_ends_is_ended"),
     ("what is empty is capped too", WALK, "math.prod(max(length, 1) for length in shape)", "math.prod(shape)", "tests/judge/test_bombs.py::test_a_bomb_is_refused_at_little_cost"),
     ("calls written out are capped", WALK, 'if ops[name] > limits["ops"] or', "if", T_PROGRAM + "test_calls_that_double_at_every_level_are_counted_written_out"),
     ("chains of calls are capped", WALK, 'or height[name] > limits["depth"]', "", T_PROGRAM + "test_a_long_chain_of_calls_is_refused"),
     ("fixed shapes only", WALK, "if not kind.has_static_shape or", "if", T_PROGRAM + "test_what_is_no_tensor_of_a_fixed_shape_is_refused"),
-    ("the judge's own shapes", "judge/inside/program.py", "if logits.shape != (*shape, question[\"vocab_size\"]) or", "if", T_PROGRAM + "test_another_signature_is_refused"),
-    ("weights are the program's", "judge/inside/program.py", "if aval.shape != weights[name].shape or", "if", T_PROGRAM + "test_weights_that_are_not_the_programs_are_refused"),
-    ("no derivative, effect or device", "judge/inside/program.py", "or program.has_vjp()", "", T_PROGRAM + "test_a_program_that_brings_its_derivative_is_refused"),
-    ("the module is what its frame says", "judge/inside/program.py", "if inputs != [_tensor(aval) for aval in kept] or", "if", T_PROGRAM + "test_a_module_that_takes_other_weights_than_its_frame_says_is_refused"),
-    ("finite weights", "judge/inside/weights.py", "if dtype.kind not in \"iub\" and not np.isfinite(array).all()", "if False", "tests/judge/test_weights.py::test_weights_that_are_not_finite_are_refused"),
-    ("no duplicate names", "judge/inside/weights.py", "if len(dict(pairs)) != len(pairs)", "if False", "tests/judge/test_weights.py::test_a_malformed_file_is_refused"),
-    ("no hole or overlap", "judge/inside/weights.py", "if begin != at or", "if", "tests/judge/test_weights.py::test_a_malformed_file_is_refused"),
-    ("the same answer twice", "judge/inside/score.py", "if not np.array_equal(first, nats)", "if False", "tests/judge/test_score.py::test_a_program_that_answers_twice_differently_is_refused"),
-    ("no single position may differ", "judge/probe.py", "difference.max() <= MAX_NATS and", "", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
-    ("nor the mean", "judge/probe.py", "and difference.mean() <= MEAN_NATS", "", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
-    ("tolerance of one position", "judge/probe.py", "MAX_NATS = 0.01", "MAX_NATS = 10.0", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
-    ("tolerance of the mean", "judge/probe.py", "MEAN_NATS = 0.0005", "MEAN_NATS = 0.5", "tests/judge/test_probe.py::test_the_two_scores_agree_or_do_not"),
-    ("what follows a cut is hidden", "judge/probe.py", "(np.arange(length) <= cut[:, None])", "(np.arange(length) <= length)", "tests/judge/test_probe.py::test_what_follows_a_cut_is_not_in_its_batch"),
-    ("what looks too good is asked again", "judge/probe.py", "np.argsort(-gain, kind", "np.argsort(gain, kind", "tests/judge/test_judge.py::test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container"),
-    ("the two containers are compared", "judge/judge.py", "return probe.agrees(", "return True or probe.agrees(", "tests/judge/test_judge.py::test_losses_that_were_forged_in_the_second_container_are_found"),
+    ("the judge's own shapes", "judge/inside/exported_program.py", "if logits.shape != (*shape, question[\"vocab_size\"]) or", "if", T_PROGRAM + "test_another_signature_is_refused"),
+    ("weights are the program's", "judge/inside/exported_program.py", "if aval.shape != weights[name].shape or", "if", T_PROGRAM + "test_weights_that_are_not_the_programs_are_refused"),
+    ("no derivative, effect or device", "judge/inside/exported_program.py", "or program.has_vjp()", "", T_PROGRAM + "test_a_program_that_brings_its_derivative_is_refused"),
+    ("the module is what its frame says", "judge/inside/exported_program.py", "if inputs != [_tensor(aval) for aval in kept] or", "if", T_PROGRAM + "test_a_module_that_takes_other_weights_than_its_frame_says_is_refused"),
+    ("finite weights", "judge/inside/safetensors_reader.py", "if dtype.kind not in \"iub\" and not np.isfinite(array).all()", "if False", "tests/judge/test_safetensors_reader.py::test_weights_that_are_not_finite_are_refused"),
+    ("no duplicate names", "judge/inside/safetensors_reader.py", "if len(dict(pairs)) != len(pairs)", "if False", "tests/judge/test_safetensors_reader.py::test_a_malformed_file_is_refused"),
+    ("no hole or overlap", "judge/inside/safetensors_reader.py", "if begin != at or", "if", "tests/judge/test_safetensors_reader.py::test_a_malformed_file_is_refused"),
+    ("the same answer twice", "judge/inside/forward.py", "if not np.array_equal(first, nats)", "if False", "tests/judge/test_forward.py::test_a_program_that_answers_twice_differently_is_refused"),
+    ("no single position may differ", "judge/blind_probe.py", "difference.max() <= MAX_NATS and", "", "tests/judge/test_blind_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("nor the mean", "judge/blind_probe.py", "and difference.mean() <= MEAN_NATS", "", "tests/judge/test_blind_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("tolerance of one position", "judge/blind_probe.py", "MAX_NATS = 0.01", "MAX_NATS = 10.0", "tests/judge/test_blind_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("tolerance of the mean", "judge/blind_probe.py", "MEAN_NATS = 0.0005", "MEAN_NATS = 0.5", "tests/judge/test_blind_probe.py::test_the_two_scores_agree_or_do_not"),
+    ("what follows a cut is hidden", "judge/blind_probe.py", "(np.arange(length) <= cut[:, None])", "(np.arange(length) <= length)", "tests/judge/test_blind_probe.py::test_what_follows_a_cut_is_not_in_its_batch"),
+    ("what looks too good is asked again", "judge/blind_probe.py", "np.argsort(-gain, kind", "np.argsort(gain, kind", "tests/judge/test_judge.py::test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container"),
+    ("the two containers are compared", "judge/judge.py", "return blind_probe.agrees(", "return True or blind_probe.agrees(", "tests/judge/test_judge.py::test_losses_that_were_forged_in_the_second_container_are_found"),
     ("no negative loss", "judge/container.py", "if (nats < 0).any()", "if False", "tests/judge/test_judge.py::test_a_negative_loss_is_not_scored"),
     ("exact size of the answer", "judge/container.py", "found.bytes != shape[0] * shape[1] * 4", "False", "tests/judge/test_judge.py::test_an_array_of_another_size_is_a_crash"),
     ("finite answers", "judge/container.py", "return array if np.isfinite(array).all() else Verdict(reason=Reason.NOT_FINITE)", "return array", "tests/judge/test_judge.py::test_a_number_that_is_not_finite_is_not_scored"),
@@ -243,40 +243,40 @@ IN_PODMAN = [
 ]  # fmt: skip
 
 T_KEPT, T_STOP, T_CLEAR = (
-    "tests/runner/test_kept.py::",
-    "tests/runner/test_stopping.py::",
-    "tests/runner/test_clearing.py::",
+    "tests/results/test_export.py::",
+    "tests/search/test_stop_request.py::",
+    "tests/results/test_garbage_collection.py::",
 )
-T_SESSION, T_DECIDE = "tests/runner/test_session.py::", "tests/runner/test_decide.py::"
+T_SESSION, T_DECIDE = "tests/search/test_session.py::", "tests/scoring/test_acceptance.py::"
 ALIKE = T_SESSION + "test_a_run_does_not_go_on_with_another_data_set_and_says_when_the_images_are_others"
 RUNS = [
-    ("kept only when it won twice", "runner/decide.py", " and (runs > 1 or retests_left == 0)", "", T_DECIDE + "test_a_clear_winner_is_kept_when_it_won_twice"),
-    ("beyond the noise", "runner/decide.py", "if delta < -margin and", "if promising and", T_DECIDE + "test_repeating_the_same_script_is_almost_never_kept"),
-    ("little known, wide margin", "runner/decide.py", "return _tabled(_KEEP, self.freedom)", "return 3.291", T_DECIDE + "test_what_is_known_of_the_noise_widens_every_interval"),
-    ("better than the best as it scores now", "runner/loop.py", "return not self.settings.retests or beside(self.best(), experiment)", "return True", "tests/runner/test_loop.py::test_a_machine_that_grew_quieter_is_no_gain"),
-    ("measured alike before and after", "runner/yardstick.py", "if name in _NAMES]:", "if not name]:", ALIKE),
-    ("other images are told", "runner/session.py", "    if other_images:\n", "    if False:\n", ALIKE),
-    ("a resumed run has its count", "runner/session.py", 'settings.get("max_experiments") if most is None else most', "most", T_SESSION + "test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with"),
-    ("one at work in a workspace", "runner/lock.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/runner/test_lock.py::test_two_at_work_in_one_workspace_is_refused_and_kill_nine_frees_it"),
-    ("no stranger is signalled", "runner/stopping.py", "if self._descriptor is not None and self._owner.dead(", "if False and self._owner.dead(", T_STOP + "test_whoever_has_the_number_now_is_never_signalled"),
-    ("one signal and no second", "runner/stopping.py", "if not _ends_cleanly(self._owner.pid):", "if False:", T_STOP + "test_a_runner_that_is_clearing_up_is_left_to_it"),
-    ("a request is for one process", "runner/stopping.py", "return self._path.read_text().strip() == str(self._owner)", "return bool(self._path.read_text())", T_STOP + "test_what_was_asked_of_another_process_is_not_obeyed"),
-    ("an old request is cleared", "runner/stopping.py", "        self._path.unlink(missing_ok=True)\n        return self", "        return self", T_STOP + "test_an_old_request_is_cleared_before_a_runner_begins"),
+    ("kept only when it won twice", "runner/scoring/acceptance.py", " and (runs > 1 or retests_left == 0)", "", T_DECIDE + "test_a_clear_winner_is_kept_when_it_won_twice"),
+    ("beyond the noise", "runner/scoring/acceptance.py", "if delta < -margin and", "if promising and", T_DECIDE + "test_repeating_the_same_script_is_almost_never_kept"),
+    ("little known, wide margin", "runner/scoring/noise.py", "return tabled(KEEP_QUANTILES, self.freedom)", "return 3.291", T_DECIDE + "test_what_is_known_of_the_noise_widens_every_interval"),
+    ("better than the best as it scores now", "runner/search/decider.py", "return not self.retests or retested_since(incumbent, experiment)", "return True", "tests/search/test_loop.py::test_a_machine_that_grew_quieter_is_no_gain"),
+    ("measured alike before and after", "runner/scoring/comparability.py", "if name in _NAMES]:", "if not name]:", ALIKE),
+    ("other images are told", "runner/search/session.py", "    if other_images:\n", "    if False:\n", ALIKE),
+    ("a resumed run has its count", "runner/search/session.py", 'settings.get("max_experiments") if most is None else most', "most", T_SESSION + "test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with"),
+    ("one at work in a workspace", "runner/store/workspace_lock.py", "fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/store/test_workspace_lock.py::test_two_at_work_in_one_workspace_is_refused_and_kill_nine_frees_it"),
+    ("no stranger is signalled", "runner/search/stop_request.py", "if self._descriptor is not None and self._owner.dead(", "if False and self._owner.dead(", T_STOP + "test_whoever_has_the_number_now_is_never_signalled"),
+    ("one signal and no second", "runner/search/stop_request.py", "if not _ends_cleanly(self._owner.pid):", "if False:", T_STOP + "test_a_runner_that_is_clearing_up_is_left_to_it"),
+    ("a request is for one process", "runner/search/stop_request.py", "return self._path.read_text().strip() == str(self._owner)", "return bool(self._path.read_text())", T_STOP + "test_what_was_asked_of_another_process_is_not_obeyed"),
+    ("an old request is cleared", "runner/search/stop_request.py", "        self._path.unlink(missing_ok=True)\n        return self", "        return self", T_STOP + "test_an_old_request_is_cleared_before_a_runner_begins"),
     ("nohup is heard", "runner/cli/signals.py", "if name is not signal.SIGHUP or before[name] is not signal.SIG_IGN:", "if True:", "tests/cli/test_signals.py::test_under_nohup_the_end_of_the_terminal_ends_nothing"),
-    ("watch says that the runner died", "runner/watch.py", 'raise NotRunning("the runner is gone', 'return print("the runner is gone', "tests/faults/test_another_terminal.py::test_watch_says_when_the_runner_died_and_when_there_is_none"),
-    ("watch knows its runner", "runner/watch.py", 'event.data.get("owner") == str(runner.owner)', "True", "tests/runner/test_watch.py::test_an_earlier_runners_launch_is_not_taken_for_this_ones"),
-    ("an engine's failure is not the script's noise", "runner/calibration.py", "if trip.outcome is TripOutcome.INFRASTRUCTURE:", "if False:", "tests/runner/test_calibration.py::test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart"),
-    ("a run beside a stranger does not count", "runner/calibration.py", "if not trip.contended:", "if True:", "tests/runner/test_calibration.py::test_a_run_beside_a_stranger_does_not_count"),
-    ("exported as judged", "runner/kept.py", "if known is not None and hashes[name] != known:", "if False:", T_KEPT + "test_a_file_that_is_not_the_one_that_was_judged_is_not_exported"),
-    ("exported with its data's manifest", "runner/kept.py", "if data_sha256 is not None and hashes[MANIFEST] != data_sha256:", "if False:", T_KEPT + "test_the_manifest_of_another_data_set_is_not_exported"),
-    ("an export overwrites nothing", "runner/kept.py", "if folder.exists() or folder.is_symlink():", "if False:", T_KEPT + "test_an_export_never_overwrites"),
-    ("unsaved changes stay", "runner/kept.py", "if not force:", "if False:", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
-    ("what is overwritten has a copy", "runner/kept.py", "return content in known or lineage.committed(file, content)", "return True", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
-    ("a kept row keeps its weights", "runner/clearing.py", " and attempt not in needed:", ":", T_CLEAR + "test_a_kept_row_keeps_all_it_needs_and_the_run_goes_on_after_it"),
-    ("an open experiment keeps everything", "runner/clearing.py", 'experiment.status != "open" and ', "", T_CLEAR + "test_an_open_experiment_keeps_everything"),
-    ("no image of somebody else's goes", "runner/clearing.py", "and all(tag.startswith(", "and any(tag.startswith(", T_CLEAR + "test_an_image_that_may_be_somebody_elses_stays"),
-    ("no image goes while one is awaited", "runner/clearing.py", "not e.image for e in kept", "False for e in kept", T_CLEAR + "test_while_a_kept_row_waits_for_its_image_none_goes"),
-    ("unused options are named", "runner/cli/search.py", "if given := [", "if not [", "tests/cli/test_cli.py::test_bad_input_is_one_sentence_and_a_documented_code"),
+    ("watch says that the runner died", "runner/display/follow.py", 'raise NotRunning("the runner is gone', 'return print("the runner is gone', "tests/faults/test_another_terminal.py::test_watch_says_when_the_runner_died_and_when_there_is_none"),
+    ("watch knows its runner", "runner/display/follow.py", 'event.data.get("owner") == str(runner.owner)', "True", "tests/display/test_follow.py::test_an_earlier_runners_launch_is_not_taken_for_this_ones"),
+    ("an engine's failure is not the script's noise", "runner/evaluation/calibration.py", "if evaluation.outcome is EvaluationOutcome.INFRASTRUCTURE:", "if False:", "tests/evaluation/test_calibration.py::test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart"),
+    ("a run beside a stranger does not count", "runner/evaluation/calibration.py", "if not evaluation.contended:", "if True:", "tests/evaluation/test_calibration.py::test_a_run_beside_a_stranger_does_not_count"),
+    ("exported as judged", "runner/results/export.py", "if known is not None and hashes[name] != known:", "if False:", T_KEPT + "test_a_file_that_is_not_the_one_that_was_judged_is_not_exported"),
+    ("exported with its data's manifest", "runner/results/export.py", "if data_sha256 is not None and hashes[MANIFEST] != data_sha256:", "if False:", T_KEPT + "test_the_manifest_of_another_data_set_is_not_exported"),
+    ("an export overwrites nothing", "runner/results/export.py", "if folder.exists() or folder.is_symlink():", "if False:", T_KEPT + "test_an_export_never_overwrites"),
+    ("unsaved changes stay", "runner/results/apply.py", "if not force:", "if False:", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
+    ("what is overwritten has a copy", "runner/results/apply.py", "return content in known or git_lineage.committed(file, content)", "return True", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
+    ("a kept row keeps its weights", "runner/results/garbage_collection.py", " and attempt not in needed:", ":", T_CLEAR + "test_a_kept_row_keeps_all_it_needs_and_the_run_goes_on_after_it"),
+    ("an open experiment keeps everything", "runner/results/garbage_collection.py", 'experiment.status != "open" and ', "", T_CLEAR + "test_an_open_experiment_keeps_everything"),
+    ("no image of somebody else's goes", "runner/results/garbage_collection.py", "and all(tag.startswith(", "and any(tag.startswith(", T_CLEAR + "test_an_image_that_may_be_somebody_elses_stays"),
+    ("no image goes while one is awaited", "runner/results/garbage_collection.py", "not e.image for e in kept", "False for e in kept", T_CLEAR + "test_while_a_kept_row_waits_for_its_image_none_goes"),
+    ("unused options are named", "runner/cli/run.py", "if given := [", "if not [", "tests/cli/test_cli.py::test_bad_input_is_one_sentence_and_a_documented_code"),
 ]  # fmt: skip
 
 GROUPS: dict[str, list[Defence]] = {

@@ -26,7 +26,9 @@ def problems() -> list[str]:
     """Rows of the table that name a text or a test that is not there."""
     found = []
     for defence in (row for rows in GROUPS.values() for row in rows):
-        if defence.text not in (ROOT / defence.file).read_text():
+        if not (ROOT / defence.file).is_file():
+            found.append(f"{defence.what}: there is no {defence.file}")
+        elif defence.text not in (ROOT / defence.file).read_text():
             found.append(f"{defence.what}: the text {defence.text!r} is not in {defence.file}")
         path, _, name = defence.test.partition("::")
         if not (ROOT / path).is_file() or (name and not _has(ROOT / path, name)):

@@ -1,68 +1,68 @@
 """Disk as a budget."""
 
-T = "tests/runner/test_disk_budget.py::"
+T = "tests/search/test_disk_budget.py::"
 KEEPS = T + "test_of_a_kept_script_one_set_of_weights_stays_and_of_any_other_none"
 
 ROWS = [
     (
         "weights of what was decided go",
-        "runner/loop.py",
+        "runner/search/recorder.py",
         '        if "status" in columns:\n',
         "        if False:\n",
         KEEPS,
     ),
     (
         "weights of further runs go",
-        "runner/clearing.py",
+        "runner/results/garbage_collection.py",
         "experiment.measured[:1] if experiment.status in",
         "experiment.attempts if experiment.status in",
         KEEPS,
     ),
     (
         "weights of what failed go",
-        "runner/clearing.py",
+        "runner/results/garbage_collection.py",
         'if experiment.status in {"open", "keep"} else ()',
         "",
         T + "test_of_a_kept_script_one_set_of_weights_stays_and_of_any_other_none",
     ),
     (
         "an attempt the engine lost leaves nothing",
-        "runner/loop.py",
+        "runner/search/attempts.py",
         "            clear_lost(folder)\n        clear_attempts",
         "            pass\n        clear_attempts",
         T + "test_an_attempt_that_is_lost_to_the_engine_leaves_its_script_and_its_log",
     ),
     (
         "what a killed runner left goes on resume",
-        "runner/loop.py",
-        "            clear_attempts(experiment)\n",
-        "            pass\n",
+        "runner/search/recovery.py",
+        "        clear_attempts(experiment)\n",
+        "        pass\n",
         T + "test_what_a_killed_runner_had_no_time_to_remove_goes_on_resume",
     ),
     (
         "nothing begins below the floor",
-        "runner/disk_budget.py",
+        "runner/store/free_space.py",
         "if free < floor_gb * GB:",
         "if False:",
         T + "test_below_the_floor_nothing_begins_and_with_room_it_goes_on",
     ),
     (
         "nothing begins above the cap",
-        "runner/disk_budget.py",
+        "runner/search/disk_budget.py",
         "if held >= self.cap_gb * GB:",
         "if False:",
         T + "test_a_run_that_holds_its_share_asks_for_no_proposal",
     ),
     (
         "asked before a proposal",
-        "runner/loop.py",
+        "runner/search/loop.py",
         "            self.room()\n",
         "",
         T + "test_a_run_that_holds_its_share_asks_for_no_proposal",
     ),
     (
         "snapshots count",
-        "runner/disk_budget.py",
+        "runner/search/disk_budget.py",
         "max(image.bytes - self.base, 0)",
         "0",
         T + "test_snapshots_count_by_what_they_add_to_their_base",

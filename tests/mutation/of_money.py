@@ -1,30 +1,30 @@
 """What keeps a language model's bill right, and its silence from ending a night."""
 
 TABLE, BILL, WIRE = (
-    "runner/proposers/price_table.py",
-    "runner/proposers/billing.py",
-    "runner/proposers/transport.py",
+    "runner/llm/prices.py",
+    "runner/llm/usage.py",
+    "runner/llm/transport.py",
 )
 CALLS, CLIENT, LLM = (
-    "runner/proposers/calling.py",
-    "runner/proposers/llm_client.py",
-    "runner/proposers/llm.py",
+    "runner/llm/calls.py",
+    "runner/llm/client.py",
+    "runner/llm/proposer.py",
 )
-T_PRICES, T_BILL = "tests/proposers/test_prices.py::", "tests/proposers/test_billing.py::"
-T_WIRE, T_RESEARCHER = "tests/proposers/test_transport.py::", "tests/proposers/test_researcher.py::"
-T_SESSION, T_REFUSALS = "tests/runner/test_session.py::", "tests/proposers/test_refusals.py::"
+T_PRICES, T_BILL = "tests/llm/test_prices.py::", "tests/llm/test_usage.py::"
+T_WIRE, T_RESEARCHER = "tests/llm/test_transport.py::", "tests/llm/test_llm_proposer.py::"
+T_SESSION, T_REFUSALS = "tests/search/test_session.py::", "tests/llm/test_request_fixes.py::"
 UNCERTAIN = T_PRICES + "test_what_the_table_does_not_say_for_certain_is_no_price"
 ROWS = [
     ("only that model's provider", TABLE, "if owner == provider or", "if True or", UNCERTAIN),
     ("zero is no price", TABLE, "if read <= 0 or write <= 0:", "if False:", T_PRICES + "test_no_model_is_priced_like_its_family_nor_at_zero"),
-    ("the dearest tier is reserved", "runner/proposers/model.py", "dearer += [] if self.priority is None else [self.priority]", "pass", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
-    ("a long prompt has its tier", "runner/proposers/model.py", "for threshold, price in self.above if usage.prompt > threshold", "for threshold, price in self.above if False", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
+    ("the dearest tier is reserved", "runner/llm/messages.py", "dearer += [] if self.priority is None else [self.priority]", "pass", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
+    ("a long prompt has its tier", "runner/llm/messages.py", "for threshold, price in self.above if usage.prompt > threshold", "for threshold, price in self.above if False", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
     ("thinking beside the completion", BILL, "readings = [completion, total - prompt]", "readings = [completion]", T_BILL + "test_thinking_is_billed_wherever_it_is_listed"),
     ("thinking that the total forgets", BILL, "readings.append(beside)", "pass", T_BILL + "test_thinking_is_billed_wherever_it_is_listed"),
     ("cached tokens beside the prompt", BILL, "if cached + written > prompt:", "if False:", T_BILL + "test_cached_tokens_beside_the_prompt_are_billed_too"),
     ("a count that is none", BILL, "type(value) is int and 0 <= value <= _MOST_TOKENS", "True", T_BILL + "test_a_count_that_is_none_makes_the_whole_bill_unknown"),
     ("an estimate is no count", CLIENT, "if said else None", "if True else None", T_WIRE + "test_a_streamed_answer_is_put_together_and_its_count_is_the_providers"),
-    ("a byte a token", "runner/proposers/model.py", "len(m.text.encode(errors=\"replace\"))", "len(m.text.split())", T_RESEARCHER + "test_what_is_reserved_is_more_than_what_any_tokenizer_counts"),
+    ("a byte a token", "runner/llm/messages.py", "len(m.text.encode(errors=\"replace\"))", "len(m.text.split())", T_RESEARCHER + "test_what_is_reserved_is_more_than_what_any_tokenizer_counts"),
     ("sent is what was written", WIRE, "            self._sent = self._sent or name.endswith(body)", "            pass", T_WIRE + "test_what_was_sent_and_not_answered_may_cost"),
     ("a tunnel is not the request", WIRE, "or info[\"request\"].method == b\"CONNECT\"", "", T_WIRE + "test_a_tunnel_that_the_proxy_refuses_costs_nothing"),
     ("nothing is sent after the end", WIRE, "if self._ended:", "if False:", T_WIRE + "test_a_call_that_has_ended_sends_nothing_later"),
@@ -41,12 +41,12 @@ ROWS = [
     ("a refusal repeated is final", CALLS, "if cured < _CURES and", "if cured < 9 and", T_RESEARCHER + "test_a_refusal_that_is_repeated_is_final_and_the_fallback_is_asked"),
     ("a dearer bill is told", CALLS, "if usage.prompt + usage.completion > reserved or dearer_usd > 0:", "if False:", T_RESEARCHER + "test_a_bill_above_the_reservation_is_booked_and_told"),
     ("a cut prompt is told", CALLS, "usage.prompt < _CUT_BELOW * counted", "False", T_RESEARCHER + "test_a_prompt_that_was_cut_is_told_once"),
-    ("no secret in the URL", "runner/proposers/terms.py", "if parts.username or parts.password or parts.query or parts.fragment:", "if False:", T_RESEARCHER + "test_what_could_not_be_paid_for_is_refused_before_the_night"),
-    ("a window that is too small", "runner/proposers/preflight.py", "if window is not None and", "if False and", T_RESEARCHER + "test_a_model_whose_window_is_too_small_is_refused"),
-    ("asked before the baseline", "runner/session.py", "call=options.call)", "call=False)", T_SESSION + "test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_resume"),
-    ("no baseline without money", "runner/proposers/preflight.py", "        raise NoMoney\n", "        pass\n", T_SESSION + "test_a_limit_that_no_answer_fits_into_ends_before_the_baseline"),
+    ("no secret in the URL", "runner/llm/configuration.py", "if parts.username or parts.password or parts.query or parts.fragment:", "if False:", T_RESEARCHER + "test_what_could_not_be_paid_for_is_refused_before_the_night"),
+    ("a window that is too small", "runner/llm/preflight.py", "if window is not None and", "if False and", T_RESEARCHER + "test_a_model_whose_window_is_too_small_is_refused"),
+    ("asked before the baseline", "runner/search/session.py", "call=options.call)", "call=False)", T_SESSION + "test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_resume"),
+    ("no baseline without money", "runner/llm/preflight.py", "        raise NoMoney\n", "        pass\n", T_SESSION + "test_a_limit_that_no_answer_fits_into_ends_before_the_baseline"),
     ("silence is told first", LLM, "return replace(proposal, failure=SILENT) if proposal.failure in EXHAUSTED else proposal", "self._waited_for(context)\n        return replace(proposal, failure=SILENT) if proposal.failure in EXHAUSTED else proposal", T_RESEARCHER + "test_silence_is_told_before_anything_is_waited_for"),
     ("a wait ends when asked", LLM, "            if self._to_end():\n                return False\n", "", T_RESEARCHER + "test_a_wait_ends_with_the_search_and_when_the_run_is_asked_to_end"),
-    ("a limit of trainings", "runner/loop.py", "sum(bool(e.attempts) for e in proposals) >= most", "len(proposals) >= most", T_SESSION + "test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn"),
-    ("nothing trained is no success", "runner/session.py", "raise NothingEvaluated(why)", "pass", T_SESSION + "test_a_night_of_answers_that_cannot_be_used_has_an_end_and_a_code_of_its_own"),
+    ("a limit of trainings", "runner/search/loop.py", "sum(bool(e.attempts) for e in proposals) >= most", "len(proposals) >= most", T_SESSION + "test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn"),
+    ("nothing trained is no success", "runner/search/session.py", "raise NothingEvaluated(why)", "pass", T_SESSION + "test_a_night_of_answers_that_cannot_be_used_has_an_end_and_a_code_of_its_own"),
 ]  # fmt: skip

@@ -1,11 +1,11 @@
 """What a candidate prints, whose user it is, and what it may ask the kernel for."""
 
-HOST, LAUNCHER, POSTURE = "sandbox/host_config.py", "sandbox/launcher.py", "sandbox/posture.py"
+HOST, LAUNCHER, POSTURE = "sandbox/host_config.py", "sandbox/launcher.py", "sandbox/configuration_check.py"
 FLAGS = "tests/sandbox/test_host_config.py::test_the_engine_reads_nothing_of_what_is_printed"
 T_LAUNCHER = "tests/sandbox/test_launcher.py::"
-OTHER = "tests/sandbox/test_posture.py::test_any_other_difference_refuses"
+OTHER = "tests/sandbox/test_configuration_check.py::test_any_other_difference_refuses"
 
-T_USER, T_INSIDE = "tests/sandbox/test_user.py::", "tests/sandbox/test_confinement.py::"
+T_USER, T_INSIDE = "tests/sandbox/test_job_user.py::", "tests/sandbox/test_confinement.py::"
 ATTACK = "tests/e2e/test_attacks.py::test_an_attack_gets_its_outcome_and_leaves_nothing"
 REMAPPED = (
     "tests/sandbox/test_administrators_settings.py::test_how_many_users_an_engine_has_and_where_they_begin"
@@ -25,18 +25,18 @@ ROWS = [
     ("log driver compared", POSTURE, 'if log.get("Type") != want["LogConfig"]["Type"]:', "if False:", OTHER),
     ("log compared (podman)", "sandbox/podman.py", 'log.get("Type") == want["LogConfig"]["Type"]', "True", "tests/sandbox/test_podman.py::test_any_other_report_refuses"),
     ("output is kept from the engine, measured", HOST, "launcher.command(python, job.command, job.limits.log_bytes, job.limits.wall_clock_s)", "job.command", ATTACK + "[resources-empty_lines]"),
-    ("a user per job", "sandbox/user.py", 'lock.bind(f"\\0autoresearch-uid-{number}")', "pass", T_USER + "test_no_two_at_once_have_the_same"),
-    ("nobody else's user", "sandbox/user.py", "(not remapped and _known(number))", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),
-    ("nobody else's subordinate user", "sandbox/user.py", "any(number in span for span in taken)", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),
+    ("a user per job", "sandbox/job_user.py", 'lock.bind(f"\\0autoresearch-uid-{number}")', "pass", T_USER + "test_no_two_at_once_have_the_same"),
+    ("nobody else's user", "sandbox/job_user.py", "(not remapped and _known(number))", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),
+    ("nobody else's subordinate user", "sandbox/job_user.py", "any(number in span for span in taken)", "False", T_USER + "test_a_number_that_means_somebody_here_is_left_alone"),
     ("volumes belong to the remapped user", HOST, "dialect.first_user + uid", "uid", REMAPPED),
-    ("extra log options are no loosening", POSTURE, 'if log.get("Type") != want["LogConfig"]["Type"]:', 'if log != want["LogConfig"]:', "tests/sandbox/test_posture.py::test_what_an_administrators_defaults_add_is_no_loosening"),
-    ("extra ulimits are no loosening", POSTURE, 'if not _limits(want["Ulimits"]) <= _limits(', 'if _limits(want["Ulimits"]) != _limits(', "tests/sandbox/test_posture.py::test_what_an_administrators_defaults_add_is_no_loosening"),
+    ("extra log options are no loosening", POSTURE, 'if log.get("Type") != want["LogConfig"]["Type"]:', 'if log != want["LogConfig"]:', "tests/sandbox/test_configuration_check.py::test_what_an_administrators_defaults_add_is_no_loosening"),
+    ("extra ulimits are no loosening", POSTURE, 'if not _limits(want["Ulimits"]) <= _limits(', 'if _limits(want["Ulimits"]) != _limits(', "tests/sandbox/test_configuration_check.py::test_what_an_administrators_defaults_add_is_no_loosening"),
     *((f"limit of {name}", HOST, text, text.replace("8 * MIB", "16 * MIB") if "MIB" in text else "", T_INSIDE + "test_the_process_limits_are_set") for name, text in (("locked memory", '"memlock": 8 * MIB, '), ("message queues", '"msgqueue": 0, '), ("pending signals", ', "sigpending": 1024'))),
     *((f"seccomp: no {name}", "sandbox/seccomp.json", '"accept",', f'"accept", "{name}",', T_INSIDE + f"test_the_system_call_is_refused[{name}]") for name in ("sync", "syncfs", "inotify_init1", "mq_open")),
     ("seccomp: no MAP_HUGETLB", "sandbox/seccomp.json", '"value": 262144, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"', '"value": 262144, "valueTwo": 0, "op": "SCMP_CMP_NE"', T_INSIDE + "test_no_huge_page_of_the_machines_pool_can_be_taken"),
     ("seccomp: no MFD_HUGETLB", "sandbox/seccomp.json", '"index": 1, "value": 4, "valueTwo": 0', '"index": 1, "value": 8, "valueTwo": 0', T_INSIDE + "test_no_huge_page_of_the_machines_pool_can_be_taken"),
     ("seccomp: no merging of pages", "sandbox/seccomp.json", '"value": 12, "valueTwo": 0, "op": "SCMP_CMP_NE"', '"value": 13, "valueTwo": 0, "op": "SCMP_CMP_NE"', T_INSIDE + "test_its_pages_are_not_merged_with_others"),
     ("seccomp: nothing is written out", "sandbox/seccomp.json", '"errnoRet": 0', '"errnoRet": 1', T_INSIDE + "test_nothing_is_written_out_on_its_word"),
-    ("the judge's profile is the narrower", "sandbox/seccomp.py", "profile(JUDGE_FILE if role in _JUDGES else FILE)", "profile(FILE)", "tests/sandbox/test_posture.py::test_whoever_runs_a_strangers_program_on_hidden_text_has_the_judges_profile"),
-    *((f"seccomp: no {name} for the judge", "sandbox/seccomp_judge.json", '"access",', f'"access", "{name}",', "tests/sandbox/test_posture.py::test_the_judges_profile_allows_less_and_no_talk_through_shared_files") for name in ("fadvise64", "mincore", "preadv2", "flock")),
+    ("the judge's profile is the narrower", "sandbox/seccomp.py", "profile(JUDGE_FILE if role in _JUDGES else FILE)", "profile(FILE)", "tests/sandbox/test_configuration_check.py::test_whoever_runs_a_strangers_program_on_hidden_text_has_the_judges_profile"),
+    *((f"seccomp: no {name} for the judge", "sandbox/seccomp_judge.json", '"access",', f'"access", "{name}",', "tests/sandbox/test_configuration_check.py::test_the_judges_profile_allows_less_and_no_talk_through_shared_files") for name in ("fadvise64", "mincore", "preadv2", "flock")),
 ]  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 CHILD, PROCESS, ANSWERS, SYNTAX = (
-    f"runner/reader/{name}.py" for name in ("child", "process", "answers", "syntax")
+    f"runner/parsing/{name}.py" for name in ("worker", "client", "answers", "syntax")
 )
 LIMITS, THINKING, TEXTS = (
-    f"tests/reader/test_{name}.py::" for name in ("limits", "thinking", "hostile_texts")
+    f"tests/parsing/test_{name}.py::" for name in ("limits", "thinking", "hostile_texts")
 )
 WORD = LIMITS + "test_whatever_a_text_does_is_a_word_and_the_next_is_read"
 LOOK = LIMITS + "test_a_reading_sees_no_environment_no_descriptor_and_can_make_nothing"
@@ -30,9 +30,9 @@ ROWS = [
     ("thinking that is never closed", ANSWERS, "    if not thinking:\n        kept.append(text[at:])", "    kept.append(text[at:])", OUTSIDE),
     ("text counts towards complexity", SYNTAX, "nodes=nodes + max(0, len(_BLANKS.sub(b\"  \", lines)) - BYTES_A_NODE * nodes)", "nodes=nodes", TEXTS + "test_a_script_hidden_in_text_is_not_a_simple_script"),
     ("only UTF-8 is read", SYNTAX, "if encoding not in {\"utf-8\", \"utf-8-sig\"}:", "if False:", TEXTS + "test_a_script_in_another_encoding_is_refused"),
-    ("what a proposer raises is a failed proposal", "runner/bounded.py", "    except Exception as error:\n        notice", "    except ZeroDivisionError as error:\n        notice", NIGHT),
-    ("what a proposer returns is bounded", "runner/bounded.py", "return bounded(proposer.propose(context))", "return proposer.propose(context)", NIGHT),
-    ("facts are read once", "runner/proposing.py", "if experiment.facts == UNREAD and experiment.source:", "if False:", TEXTS + "test_the_facts_of_an_older_ledger_are_read_once"),
-    ("an answer is marked before it is read", "runner/ledger.py", "self._set_reading(call, \"begun\")", "pass", "tests/proposers/test_researcher.py::test_an_answer_whose_reading_ended_the_runner_is_not_read_again"),
-    ("patterns are linear", ANSWERS, "_FENCE = re.compile(r\"(`{3,}|~{3,})[ \\t]*([\\w+-]*)\")", "_FENCE = re.compile(r\"\\s*(`{3,}|~{3,})\\s*([\\w+-]*)\\s*\")", "tests/reader/test_patterns.py::test_a_pattern_takes_time_in_proportion_to_the_text"),
+    ("what a proposer raises is a failed proposal", "runner/proposers/validation.py", "    except Exception as error:\n        notice", "    except ZeroDivisionError as error:\n        notice", NIGHT),
+    ("what a proposer returns is bounded", "runner/proposers/validation.py", "return bounded(proposer.propose(context))", "return proposer.propose(context)", NIGHT),
+    ("facts are read once", "runner/search/proposal_stage.py", "if experiment.facts == UNREAD and experiment.source:", "if False:", TEXTS + "test_the_facts_of_an_older_ledger_are_read_once"),
+    ("an answer is marked before it is read", "runner/store/ledger.py", "self._set_reading(call, \"begun\")", "pass", "tests/llm/test_llm_proposer.py::test_an_answer_whose_reading_ended_the_runner_is_not_read_again"),
+    ("patterns are linear", ANSWERS, "_FENCE = re.compile(r\"(`{3,}|~{3,})[ \\t]*([\\w+-]*)\")", "_FENCE = re.compile(r\"\\s*(`{3,}|~{3,})\\s*([\\w+-]*)\\s*\")", "tests/parsing/test_patterns.py::test_a_pattern_takes_time_in_proportion_to_the_text"),
 ]  # fmt: skip

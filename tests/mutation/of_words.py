@@ -1,14 +1,14 @@
 """Reproduction that means something, and words that help."""
 
-REPRODUCE, T_REPRODUCE = "runner/reproduce.py", "tests/runner/test_reproduce.py::"
-REPLAY, CLOCK = "runner/replay.py", "trainer_jax/wallclock.py"
+REPRODUCE, T_REPRODUCE = "runner/results/reproduction.py", "tests/results/test_reproduction.py::"
+REPLAY, CLOCK = "runner/results/clock_replay.py", "trainer_jax/wallclock.py"
 T_BAND = T_REPRODUCE + "test_a_score_counts_only_where_the_band_is_narrower_than_the_gain"
 T_WHOLE = T_REPRODUCE + "test_only_a_whole_replay_says_that_weights_differ"
-PROGRAM = "trainer_jax/preflight_program.py"
+PROGRAM = "trainer_jax/program_check.py"
 T_SENTENCE = (
-    "tests/trainer/test_preflight.py::test_every_case_is_told_in_one_sentence_with_name_size_and_limit"
+    "tests/trainer/test_artifact_check.py::test_every_case_is_told_in_one_sentence_with_name_size_and_limit"
 )
-T_REFUSED = "tests/runner/test_session.py::test_a_run_that_is_refused_hides_none_that_was_at_work"
+T_REFUSED = "tests/search/test_session.py::test_a_run_that_is_refused_hides_none_that_was_at_work"
 T_SLIPS = "tests/cli/test_slips.py::"
 T_HARNESS = "tests/trainer/test_harness.py::"
 
@@ -21,33 +21,33 @@ ROWS = [
     ("a replay has the time its tape needs", REPRODUCE, "REPLAY_TIMES * wall_clock_s, REPLAY_LEAST_S", "wall_clock_s, 0.0", T_REPRODUCE + "test_a_replay_has_time_but_is_told_the_recorded_wall_clock"),
     ("a replay is told the recorded wall clock", REPRODUCE, "told_wall_clock_s=facts.wall_clock_s", "told_wall_clock_s=None", T_REPRODUCE + "test_a_replay_has_time_but_is_told_the_recorded_wall_clock"),
     ("a replay ends at the weights that counted", CLOCK, "os._exit(0)", "pass", T_HARNESS + "test_a_replay_gives_the_weights_that_counted_when_the_recorded_run_was_killed"),
-    ("another processor is not blamed on the script", REPRODUCE, "elif _other_device(facts, trip, cpu_model):", "elif False:", T_REPRODUCE + "test_other_weights_from_another_processor_prove_nothing"),
+    ("another processor is not blamed on the script", REPRODUCE, "elif _other_device(facts, evaluation, cpu_model):", "elif False:", T_REPRODUCE + "test_other_weights_from_another_processor_prove_nothing"),
     ("a kill between two names of the weights is known", REPLAY, "saving > saved)", "False)", T_REPRODUCE + "test_a_run_that_was_killed_while_it_replaced_its_weights_is_not_blamed"),
     ("scores of another judge are not compared", REPRODUCE, "if not exact and facts.judge_version not in {None, JUDGE_VERSION}:", "if False:", T_REPRODUCE + "test_scores_of_another_judge_are_not_compared_but_weights_are"),
-    ("data sets are known by their manifest", "runner/locate.py", "return manifest_sha256(folder / _MANIFEST) == sha256", "return (folder / _MANIFEST).exists()", T_REPRODUCE + "test_the_data_set_is_found_wherever_it_was_moved"),
-    ("the printed command is quoted", "runner/report/command.py", "shlex.join(words)", '" ".join(words)', T_REPRODUCE + "test_the_printed_command_names_what_the_run_was_told"),
+    ("data sets are known by their manifest", "runner/results/data_lookup.py", "return manifest_sha256(folder / _MANIFEST) == sha256", "return (folder / _MANIFEST).exists()", T_REPRODUCE + "test_the_data_set_is_found_wherever_it_was_moved"),
+    ("the printed command is quoted", "runner/report/reproduce_command.py", "shlex.join(words)", '" ".join(words)', T_REPRODUCE + "test_the_printed_command_names_what_the_run_was_told"),
     ("constants are weighed at the export", PROGRAM, "if constants > CONSTANT_BYTES:", "if False:", T_SENTENCE),
     ("a program for several devices is told at the export", PROGRAM, "if exported.nr_devices != 1:", "if False:", T_SENTENCE),
     ("calls of calls are counted at the export", PROGRAM, "if total > OPS or height > DEPTH:", "if False:", T_SENTENCE),
     ("ops and custom calls are looked at at the export", PROGRAM, "        _check_op(op)\n", "", T_SENTENCE),
-    ("the shape of the logits is told at the export", "trainer_jax/harness.py", "        preflight_program.check_logits(out, (*tokens.shape, _meta()[\"vocab_size\"]))\n", "", T_SENTENCE),
-    ("leaves are looked at at the export", "trainer_jax/harness.py", "    preflight.check_leaves(names, leaves, OUT)\n", "", T_SENTENCE),
-    ("NaN is told at the save", "trainer_jax/harness.py", "    preflight.check_values(names, host)\n", "", T_SENTENCE),
-    ("other params than the exported are told at the save", "trainer_jax/harness.py", "    preflight.check_same(_handed_over.get(\"export\", found), found)\n", "", T_SENTENCE),
-    ("what is said beforehand is what the judge holds to", "trainer_jax/preflight_program.py", "OPS, DEPTH = 200_000, 64", "OPS, DEPTH = 200_000, 63", "tests/trainer/test_preflight.py::test_its_limits_and_its_list_are_the_judges_own"),
+    ("the shape of the logits is told at the export", "trainer_jax/harness.py", "        program_check.check_logits(out, (*tokens.shape, _meta()[\"vocab_size\"]))\n", "", T_SENTENCE),
+    ("leaves are looked at at the export", "trainer_jax/harness.py", "    artifact_check.check_leaves(names, leaves, OUT)\n", "", T_SENTENCE),
+    ("NaN is told at the save", "trainer_jax/harness.py", "    artifact_check.check_values(names, host)\n", "", T_SENTENCE),
+    ("other params than the exported are told at the save", "trainer_jax/harness.py", "    artifact_check.check_same(_handed_over.get(\"export\", found), found)\n", "", T_SENTENCE),
+    ("what is said beforehand is what the judge holds to", "trainer_jax/program_check.py", "OPS, DEPTH = 200_000, 64", "OPS, DEPTH = 200_000, 63", "tests/trainer/test_artifact_check.py::test_its_limits_and_its_list_are_the_judges_own"),
     ("a path that is wrong is a sentence", "runner/cli/failures.py", "if isinstance(error, OSError) and error.errno in _SLIPS:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a budget has an end", "runner/durations.py", "if seconds > LONGEST_S:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
-    ("what is no tag is told before the engine is asked", "runner/snapshot.py", "if not re.fullmatch(", "if not re.match(r'', tag) and re.match(", T_SLIPS + "test_what_is_no_tag_is_told_before_the_engine_is_asked"),
-    ("numbers of the configuration are numbers", "runner/workspace.py", "not 0 < self.memory_gb < LARGEST_NUMBER", "self.memory_gb <= 0", T_SLIPS + "test_a_configuration_that_makes_no_sense_is_refused_by_name"),
-    ("a byte order mark is no part of a script", "runner/workspace.py", ".removeprefix(_BOM)", "", T_SLIPS + "test_a_byte_order_mark_is_no_part_of_a_file"),
-    ("another program's database is no ledger", "runner/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
-    ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/runner/test_exports.py::test_no_title_is_a_formula"),
-    ("the last words of a script are marked as data", "runner/proposers/digest.py", 'return f"\\n| {one_line', 'return f" {one_line', "tests/runner/test_exports.py::test_the_last_words_of_a_failed_script_are_marked_as_data"),
-    ("a run that was refused is not the newest", "runner/ledger.py", "if item.finished_at is None or item.id in begun] or found", "] or found", T_REFUSED),
-    ("a run that was refused is over", "runner/session.py", "ledger.finish_run(run.id, now=clock.time(), reason=why)", "pass", T_REFUSED),
-    ("below a sentence about data there is no traceback", "runner/data/in_use.py", "self._descriptor = -1  # until there is one: what fails to be made is closed, too", "pass", "tests/data/test_in_use.py::test_where_there_is_no_data_nothing_but_the_sentence_is_said"),
+    ("what is no tag is told before the engine is asked", "runner/results/snapshot.py", "if not re.fullmatch(", "if not re.match(r'', tag) and re.match(", T_SLIPS + "test_what_is_no_tag_is_told_before_the_engine_is_asked"),
+    ("numbers of the configuration are numbers", "runner/store/config.py", "not 0 < self.memory_gb < LARGEST_NUMBER", "self.memory_gb <= 0", T_SLIPS + "test_a_configuration_that_makes_no_sense_is_refused_by_name"),
+    ("a byte order mark is no part of a script", "runner/store/workspace.py", ".removeprefix(_BOM)", "", T_SLIPS + "test_a_byte_order_mark_is_no_part_of_a_file"),
+    ("another program's database is no ledger", "runner/store/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
+    ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/report/test_exports.py::test_no_title_is_a_formula"),
+    ("the last words of a script are marked as data", "runner/llm/digest.py", 'return f"\\n| {one_line', 'return f" {one_line', "tests/report/test_exports.py::test_the_last_words_of_a_failed_script_are_marked_as_data"),
+    ("a run that was refused is not the newest", "runner/store/ledger.py", "if item.finished_at is None or item.id in begun] or found", "] or found", T_REFUSED),
+    ("a run that was refused is over", "runner/search/session.py", "ledger.finish_run(run.id, now=clock.time(), reason=why)", "pass", T_REFUSED),
+    ("below a sentence about data there is no traceback", "runner/data/dataset_lock.py", "self._descriptor = -1  # until there is one: what fails to be made is closed, too", "pass", "tests/data/test_dataset_lock.py::test_where_there_is_no_data_nothing_but_the_sentence_is_said"),
     ("who waits for CPUs says so", "sandbox/lease.py", "                self._waiting(\n                    f\"waiting for {self._count}", "                str(\n                    f\"waiting for {self._count}", "tests/sandbox/test_leases.py::test_we_wait_as_long_as_we_were_told_and_say_so_once"),
-    ("zero is a length that was said", "runner/cli/prepare.py", "length if seq_len is None else seq_len", "seq_len or length", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
-    ("a model that would not be asked is refused", "runner/cli/search.py", "if proposer not in MODELS and names:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
-    ("a model in the configuration is asked", "runner/workspace.py", 'if content.get("model") and "proposer" not in content:', "if False:", T_SLIPS + "test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is"),
+    ("zero is a length that was said", "runner/cli/data.py", "length if seq_len is None else seq_len", "seq_len or length", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("a model that would not be asked is refused", "runner/cli/run.py", "if proposer not in MODELS and names:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("a model in the configuration is asked", "runner/store/config.py", 'if content.get("model") and "proposer" not in content:', "if False:", T_SLIPS + "test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is"),
 ]  # fmt: skip

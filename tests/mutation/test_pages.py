@@ -31,7 +31,9 @@ def test_every_defence_in_the_table_is_where_it_is_said_to_be() -> None:
 
 
 def test_a_stale_row_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    row = mutate.Defence("x", "sandbox/posture.py", "no such text", "", "tests/nowhere.py::test_x")
+    row = mutate.Defence(
+        "x", "sandbox/configuration_check.py", "no such text", "", "tests/nowhere.py::test_x"
+    )
     monkeypatch.setattr(mutate, "GROUPS", {"x": [row]})
     assert len(mutate.problems()) == 2
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import UsageError
-from runner.proposers import make_proposer
 from runner.proposers.ablate import AblateProposer
+from runner.proposers.registry import make_proposer
 from runner.protocols import ALL_TRIED, Context, PastExperiment, Proposal
 
 CONTEXT = Context("memo", "x = 1\n", 2.0, 0.01, (), 100.0, 3)

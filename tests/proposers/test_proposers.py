@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from runner.errors import UsageError
-from runner.proposers import absolute, make_proposer
-from runner.proposers.constants import replace as replaced
+from runner.parsing.client import shared
+from runner.parsing.facts import Constant, Value
+from runner.proposers.registry import absolute, make_proposer
+from runner.proposers.tunable_constants import replace as replaced
 from runner.protocols import Context, PastExperiment
-from runner.reader.facts import Constant, Value
-from runner.reader.process import shared
 
 SCRIPT = """\
 # the learning rate

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.check import check
 from runner.errors import UsageError
+from runner.parsing.client import shared
+from runner.parsing.facts import Rejection
+from runner.parsing.static_check import check
 from runner.proposers.scripted import EDIT, ScriptedProposer, edited
 from runner.protocols import USED_UP, Context, Proposal
-from runner.reader.facts import Rejection
-from runner.reader.process import shared
-from tests.runner.night import Night, source
+from tests.search.simulated_run import Night, source
 
 ROOT = Path(__file__).parents[2]
 TRAIN = (ROOT / "trainer_jax" / "train.py").read_text()

@@ -21,18 +21,18 @@ def living_with(marker: str) -> list[int]:
     return found
 
 
-def keeper_of(runner: int) -> int:
+def watchdog_of(runner: int) -> int:
     """The number of the process that keeps the wall clock of process `runner`."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"sandbox/keeper/__main__.py" not in (folder / "cmdline").read_bytes():
+            if b"sandbox/watchdog/__main__.py" not in (folder / "cmdline").read_bytes():
                 continue
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
         if parent == runner:
             return int(folder.name)
-    raise AssertionError(f"process {runner} has no keeper")
+    raise AssertionError(f"process {runner} has no watchdog")
 
 
 def gone(pid: int, *, within: float) -> bool:

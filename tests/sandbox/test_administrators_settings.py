@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from private_engine import PrivateDockerd, base_image, why_not
 
-from sandbox import user
+from sandbox import job_user
 from sandbox.dialect import detect
 from sandbox.docker_engine import DockerEngine
 from sandbox.host_config import volumes
@@ -94,7 +94,7 @@ def test_an_engine_that_remaps_users_and_has_defaults_of_its_own_runs_jobs_as_as
         seen = json.loads(outcome.files["b"].path.read_text())
         assert seen["map"] == ["0", str(PrivateDockerd.FIRST_USER), "65536"]
         assert seen["uid"] == seen["owner"]
-        assert seen["uid"] in user.NARROW
+        assert seen["uid"] in job_user.NARROW
         assert seen["limits"] == {"MEMLOCK": [8 * MIB] * 2, "CORE": [0, 0], "SIGPENDING": [1024, 1024]}
         assert seen["shm"] == MIB
     assert engine.remnants("settings") == []

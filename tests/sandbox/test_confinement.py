@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox import user
+from sandbox import job_user
 from sandbox.docker_engine import DockerEngine
 from sandbox.outcome import Ending
 from sandbox.spec import Job, Lease, Limits, Mount, Output, Role
@@ -160,7 +160,7 @@ def test_it_has_no_capability_and_cannot_gain_one(inside: dict[str, Any]) -> Non
 
 def test_it_is_nobody(inside: dict[str, Any]) -> None:
     (uid,) = set(inside["status"]["Uid"].split())
-    assert int(uid) in user.WIDE or int(uid) in user.NARROW
+    assert int(uid) in job_user.WIDE or int(uid) in job_user.NARROW
     assert set(inside["status"]["Gid"].split()) == {uid}
     assert inside["status"].get("Groups", "").split() in ([], [uid])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli import main
-from sandbox.client import Client, user_credentials
+from sandbox.api_client import Client, user_credentials
 from sandbox.docker_engine import DockerEngine
 from sandbox.endpoint import Endpoint, Tls, find
 from sandbox.engine import BuildContext, EngineUnavailable, SandboxError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.engine import BuildContext, Remnant, SandboxError
-from sandbox.fake import Crash, FakeEngine, Point, Script
+from sandbox.fake_engine import Crash, FakeEngine, Point, Script
 from sandbox.outcome import Ending, Fault, Outcome
 from sandbox.owner import this_process
 from sandbox.spec import Job, Lease, Limits, Output, Role

@@ -46,7 +46,7 @@ def test_it_ends_itself_where_nobody_has_ended_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.engine
-def test_a_container_whose_runner_and_keeper_are_gone_ends_itself(
+def test_a_container_whose_runner_and_watchdog_are_gone_ends_itself(
     sandboxed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if nobody had been there at its deadline: it is over before that comes."""

@@ -101,7 +101,7 @@ def test_an_engine_that_goes_away_is_not_the_candidates_fault_and_is_cleared_up_
     assert outcome.seconds < 10
     assert len(engine.remnants(sandboxed.name)) == 4
     engine.reap(now=time.time(), everything_of_run=sandboxed.name)
-    proxy.listen()  # so that the keeper sees that there is nothing left to keep
+    proxy.listen()  # so that the watchdog sees that there is nothing left to keep
 
 
 @pytest.mark.engine

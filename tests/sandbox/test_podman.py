@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from sandbox import podman
+from sandbox.configuration_check import differences
 from sandbox.dialect import Dialect
 from sandbox.host_config import container_config, volumes
-from sandbox.posture import differences
 from sandbox.seccomp import FILE
 from sandbox.spec import Job, Lease, Limits, Mount, Role
 

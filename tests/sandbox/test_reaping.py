@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import keeper_of, living_with
+from processes import living_with, watchdog_of
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import LABEL
@@ -137,7 +137,7 @@ def foreign(engine: DockerEngine, candidate_image: str) -> Iterator[list[str]]:
 
 
 @pytest.mark.engine
-def test_after_kill_9_of_the_runner_and_its_keeper_the_reaper_clears_up_and_touches_nothing_else(
+def test_after_kill_9_of_the_runner_and_its_watchdog_the_reaper_clears_up_and_touches_nothing_else(
     engine: DockerEngine, sandboxed: Any, candidate_image: str, foreign: list[str], tmp_path: Any
 ) -> None:
     destination = tmp_path / "copies"
@@ -148,7 +148,7 @@ def test_after_kill_9_of_the_runner_and_its_keeper_the_reaper_clears_up_and_touc
         _until(lambda: any(_trains(pid) for pid in living_with(sandboxed.name)))
         engine.reap(now=time.time())
         assert len(engine.remnants(sandboxed.name)) == 4, "a living runner's containers were taken away"
-        os.kill(keeper_of(runner.pid), signal.SIGKILL)
+        os.kill(watchdog_of(runner.pid), signal.SIGKILL)
     finally:
         os.kill(runner.pid, signal.SIGKILL)
         runner.wait()

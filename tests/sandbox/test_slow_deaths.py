@@ -14,11 +14,11 @@ from test_wall_clock import Engine
 
 from sandbox import cgroup
 from sandbox.deadline import Death, Watch
-from sandbox.keeper.api import Api, Seen
-from sandbox.keeper.container import Container
-from sandbox.keeper.endpoint import Endpoint
 from sandbox.outcome import Ending
 from sandbox.spec import GIB
+from sandbox.watchdog.api import Api, Seen
+from sandbox.watchdog.container import Container
+from sandbox.watchdog.endpoint import Endpoint
 
 FORKS = (
     "import ctypes, mmap, os, time\n"

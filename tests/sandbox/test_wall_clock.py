@@ -12,12 +12,12 @@ import requests
 from docker.errors import APIError, NotFound
 
 from sandbox.deadline import Death, Watch
-from sandbox.ending import ending
-from sandbox.keeper.api import Api, Seen
-from sandbox.keeper.client import Record
-from sandbox.keeper.container import Container
-from sandbox.keeper.endpoint import Endpoint
+from sandbox.exit_cause import ending
 from sandbox.outcome import Ending
+from sandbox.watchdog.api import Api, Seen
+from sandbox.watchdog.client import Record
+from sandbox.watchdog.container import Container
+from sandbox.watchdog.endpoint import Endpoint
 
 
 class Engine:
@@ -193,8 +193,8 @@ SLEPT = Death(dead=True, died_at=900.0)
 STATE = {"ExitCode": 137, "OOMKilled": False}
 
 
-def test_when_it_was_killed_and_died_is_what_keeper_or_runner_saw_first() -> None:
-    """The runner slept over the deadline; the keeper did not."""
+def test_when_it_was_killed_and_died_is_what_watchdog_or_runner_saw_first() -> None:
+    """The runner slept over the deadline; the watchdog did not."""
     known = SLEPT.with_record(Record(killed_at=300.1, died_at=303.5))
     assert ending(None, "c", STATE, known, 300.0)[0] is Ending.TIMED_OUT
     assert known.died_at == 303.5
@@ -230,7 +230,7 @@ class StartsLate(Api):
 
 
 def test_a_container_that_is_started_after_its_deadline_is_killed_all_the_same() -> None:
-    """The runner was stopped between telling the keeper of it and starting it."""
+    """The runner was stopped between telling the watchdog of it and starting it."""
     engine = StartsLate(Endpoint("1.41", unix="/nowhere"))
     kept = Container(engine, "c", time.monotonic() - 1)
     end = time.monotonic() + 20

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.replay import interrupted, read
+from runner.results.clock_replay import interrupted, read
 from trainer_jax.packing import Rows, best_fit, pieces
 
 TRAIN = Path(__file__).parents[2] / "trainer_jax" / "train.py"
@@ -113,11 +113,11 @@ def test_a_replay_gives_the_weights_that_counted_when_the_recorded_run_was_kille
 
 
 def test_the_tapes_marks_mean_the_same_on_both_sides() -> None:
-    from runner import replay
+    from runner.results import clock_replay
     from trainer_jax import wallclock
 
     names = ("SAVING", "SAVED", "EXPORTED")
-    assert [getattr(replay, name) for name in names] == [getattr(wallclock, name) for name in names]
+    assert [getattr(clock_replay, name) for name in names] == [getattr(wallclock, name) for name in names]
 
 
 def test_a_short_text_ends_before_it_is_learned_by_heart(dataset: Path, tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 # EXPECT: outcome=invalid_model reason=program_too_large
 import jax.numpy as jnp
 
-from trainer_jax import harness, preflight_program
+from trainer_jax import harness, program_check
 
-preflight_program.check_program = lambda *_: None  # its help is for the honest
+program_check.check_program = lambda *_: None  # its help is for the honest
 
 params = {"logits": jnp.zeros((harness.vocab_size,), jnp.float32)}
 

@@ -1,0 +1,79 @@
+"""The verb that measures noise: calibrate."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli.output import envelope, say
+from runner.durations import format_duration
+from runner.evaluation import setup
+from runner.store import workspace as workspaces
+
+
+def calibrate(
+    repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2, max=1000)] = 5,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """How much is noise? Run train.py several times with fresh seeds; nothing is recorded."""
+    from runner.cli.signals import signals
+    from runner.evaluation.calibration import calibrate as measure
+    from runner.store.temporary_folder import scratch
+    from runner.store.workspace import open_state, read_script
+    from runner.store.workspace_lock import lock
+
+    workspace = workspaces.find(Path.cwd())
+    config = workspace.config()
+    open_state(workspace)
+    seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
+    with (
+        signals(),
+        lock(workspace.state, "calibrate"),
+        scratch("calibrate") as home,
+    ):
+        load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
+        environment = setup.set_up(config, progress=say)
+        say(
+            f"{repeats} runs of at most {format_duration(environment.pipeline.limits.wall_clock_s)}, and as many judgements"
+        )
+        found = measure(
+            read_script(workspace.script),
+            environment.pipeline,
+            seeds,
+            home,
+            run=f"calibrate-{secrets.token_hex(4)}",
+            progress=lambda evaluation: say(
+                f"val_bpb {evaluation.val_bpb:.6f} after {evaluation.seconds:.1f} s (seed {evaluation.seed})"
+            ),
+        )
+    loaded = load + (config.cpus or cpus) > 1.25 * cpus
+    gains = {str(n): found.kept_gain(n) for n in sorted({config.baseline_repeats, 3, 5, 10})}
+    if json:
+        envelope(
+            "calibrate",
+            scores=found.scores,
+            seconds=found.seconds,
+            seeds=found.seeds,
+            contended=found.contended,
+            sigma=found.noise.sigma,
+            low=found.low,
+            high=found.high,
+            kept_gain=gains,
+            load=load,
+            loaded=loaded,
+        )
+        return
+    print(
+        f"sigma {found.noise.sigma:.6f} bits per byte (95 %: {found.low:.6f} to {found.high:.6f}, {len(found.scores)} runs)"
+    )
+    for count, gain in gains.items():
+        print(f"with {count} baseline repeats a first experiment is kept if better by more than {gain:.4f}")
+    print(
+        f"a run took {min(found.seconds):.1f} to {max(found.seconds):.1f} s; load {load:.1f} on {cpus} CPUs before the first"
+    )
+    if loaded or found.contended:
+        print("this machine looks busy: somebody else computed here, so the noise may be smaller than this")

@@ -1,0 +1,110 @@
+"""The verb doctor."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner import cache
+from runner.cli.options import Json
+from runner.cli.output import envelope, failed
+from runner.evaluation import setup
+from runner.store import workspace as workspaces
+from runner.store.config import Config, override
+
+
+def doctor(
+    runtime: Annotated[
+        str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
+    ] = None,
+    no_call: Annotated[
+        bool, typer.Option("--no-call", help="Do not ask the language model something small.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Is this machine ready to be left alone? Exit code 3 if something is missing."""
+    from runner.errors import PrerequisiteMissing, RunnerError
+
+    try:
+        config = workspaces.find(Path.cwd()).config()
+    except RunnerError:
+        config = Config()
+    findings = _findings(override(config, runtime=runtime))
+    findings.append(("llm", *_model(config, call=not no_call)))
+    ready = all(level != "fail" for _, level, _ in findings)
+    if json:
+        said = [{"name": name, "level": level, "sentence": sentence} for name, level, sentence in findings]
+        envelope("doctor", ready=ready, findings=said)
+    else:
+        for name, level, sentence in findings:
+            print(f"{level:4}  {name}: {sentence}")
+    if not ready:
+        failed(PrerequisiteMissing("this machine is not ready; see what fails"))
+
+
+def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:
+    from runner.store.filesystem import file_system
+    from runner.store.free_space import GB, least_free
+
+    free, place = least_free(folders)
+    level = "ok" if free >= config.disk_floor_gb * GB else "fail"
+    limits = f"a run may hold {config.disk_gb:g} GB (disk_gb), and nothing begins below {config.disk_floor_gb:g} GB"
+    said = f"{free / GB:.1f} GB free in {place} ({file_system(place)}); {limits} (disk_floor_gb)"
+    return ("disk", level, said)
+
+
+def _findings(config: Config) -> list[tuple[str, str, str]]:
+    from judge.heldout import DataCorrupt
+    from runner.data.manifest import load_manifest, verify
+    from runner.errors import RunnerError
+    from sandbox import prerequisites
+    from sandbox.engine import SandboxError
+
+    findings = [("git", "ok", "found") if shutil.which("git") else ("git", "fail", "install git")]
+    findings.append(_disk(config, [Path.cwd(), Path(tempfile.gettempdir())]))
+    folder = Path(config.data) if config.data else cache.default_data(config.variant)
+    try:
+        load_manifest(folder)
+        problems = verify(folder)
+        findings.append(("data", "fail" if problems else "ok", "; ".join(problems) or str(folder)))
+    except (RunnerError, DataCorrupt) as error:
+        findings.append(("data", "fail", str(error)))
+    try:
+        from runner.images.build import find_images
+        from runner.store.free_space import written_folders
+
+        engine = setup.connect(config)
+        if (found := engine.endpoint) is not None:
+            findings.append(("endpoint", "ok", f"{found.url}: {found.why}"))
+        findings[1] = _disk(config, written_folders(engine, Path.cwd()))
+        images = find_images(engine, config.variant)
+        findings.append(("images", "ok", images.candidate.id))
+        findings += [
+            (f.name, str(f.level), f.sentence) for f in prerequisites.check(engine, images.candidate.id)
+        ]
+    except (SandboxError, RunnerError) as error:
+        findings.append(("engine", "fail", str(error)))
+    return findings
+
+
+def _model(config: Config, *, call: bool) -> tuple[str, str]:
+    """Level and sentence on the language model. The small call is reserved and settled in a ledger of its own: no run's
+    limit is touched."""
+    from runner.errors import RunnerError
+    from runner.proposers.registry import MODELS
+
+    if config.proposer not in MODELS:
+        return "ok", "none is configured; the offline proposers need none"
+    from runner.llm.preflight import try_model
+    from runner.store.temporary_folder import scratch
+
+    workspace = workspaces.find(Path.cwd())
+    try:
+        with scratch("doctor") as folder:
+            return "ok", try_model(config, workspace, folder / "ledger.db", call=call)
+    except RunnerError as error:
+        return "fail", str(error)

@@ -1,0 +1,91 @@
+"""Runs and experiments as the verbs that read the ledger show them: text tables and JSON objects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runner.cli.output import number, table
+from runner.store import workspace as workspaces
+from runner.store.ledger import Ledger
+from runner.store.records import Attempt, Experiment, Run
+from sandbox.sanitise import one_line
+
+
+def open_run(run: str | None) -> tuple[workspaces.Workspace, Ledger, Run]:
+    workspace = workspaces.find(Path.cwd())
+    ledger = Ledger(workspace.ledger, read_only=True)
+    return workspace, ledger, ledger.run(run)
+
+
+def listing(experiments: list[Experiment]) -> str:
+    rows = [
+        (
+            str(e.number),
+            e.status,
+            number(e.val_bpb),
+            "" if e.delta is None else f"{e.delta:+.4f}",
+            str(len(e.attempts)),
+            one_line(e.title, max_chars=60),
+            one_line(e.reason or "", max_chars=40),
+        )
+        for e in experiments
+    ]
+    return table(rows, ("#", "status", "val_bpb", "delta", "runs", "description", "reason"))
+
+
+def command_to_reproduce(e: Experiment, run: Run) -> str | None:
+    """What reproduces it, None without an image."""
+    from runner.report.reproduce_command import reproduce_command
+
+    return reproduce_command(e.tag, run.settings) if e.tag else None
+
+
+def experiment_row(e: Experiment, run: Run) -> dict[str, Any]:
+    return {
+        "number": e.number,
+        "status": e.status,
+        "state": str(e.state),
+        "title": one_line(e.title),
+        "category": one_line(e.category),
+        "author": one_line(e.author),
+        "hypothesis": one_line(e.hypothesis, max_chars=600),
+        "expected_gain": e.expected_gain,
+        "risk": e.risk,
+        "constants_only": bool(e.constants_only),
+        "parent": e.parent,
+        "val_bpb": e.val_bpb,
+        "delta": e.delta,
+        "margin": e.margin,
+        "reason": e.reason,
+        "runs": len(e.measured),
+        "tag": e.tag,
+        "image": e.image,
+        "commit": e.git_commit,
+        "reproduce": command_to_reproduce(e, run),
+    }
+
+
+def attempt_row(a: Attempt) -> dict[str, Any]:
+    from runner.evaluation.compile_check import report_in
+
+    return {
+        "attempt": a.attempt,
+        "outcome": a.outcome,
+        "reason": a.reason,
+        "val_bpb": a.val_bpb,
+        "seconds": a.seconds,
+        "seed": a.seed,
+        "contended": a.contended,
+        "params_sha256": a.params_sha256,
+        "memory_bytes": a.memory_bytes,
+        "compile_check": report_in(a.folder),
+        "folder": str(a.folder),
+    }
+
+
+def status_counts(experiments: list[Experiment]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for experiment in experiments:
+        counts[experiment.status] = counts.get(experiment.status, 0) + 1
+    return counts

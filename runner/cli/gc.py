@@ -1,0 +1,54 @@
+"""The verb that makes room: gc."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli.output import envelope, say, table
+from runner.evaluation import setup
+from runner.store import workspace as workspaces
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+) -> None:
+    """Remove what no kept experiment needs. The ledger, scripts and logs stay; refused while a run is at work here."""
+    from runner.cli.signals import signals
+    from runner.results.garbage_collection import clear_files, clear_images, clear_scratch
+    from runner.store.ledger import Ledger
+    from runner.store.workspace_lock import lock
+    from sandbox.engine import SandboxError
+
+    workspace = workspaces.find(Path.cwd())
+    missing = ""
+    with lock(workspace.state, "gc"), signals():
+        freed = clear_scratch(dry_run=dry_run)
+        if workspace.ledger.exists():  # else nothing was ever run here
+            ledger = Ledger(workspace.ledger, read_only=True)
+            freed += clear_files(ledger, dry_run=dry_run)
+            try:
+                engine = setup.connect(workspace.config())
+                freed += clear_images(ledger, engine, dry_run=dry_run)
+            except SandboxError as error:
+                missing = str(error)
+    total = sum(item.bytes for item in freed)
+    if json:
+        envelope(
+            "gc",
+            dry_run=dry_run,
+            freed=[asdict(f) for f in freed],
+            bytes=total,
+            not_looked_at=missing or None,
+        )
+    else:
+        if freed:
+            print(table([(f.kind, f"{f.bytes / 1e6:.1f}", f.name) for f in freed], ("kind", "MB", "name")))
+        print(f"{len(freed)} things, {total / 1e6:.1f} MB {'would go' if dry_run else 'freed'}")
+    if missing:
+        say(f"autoresearch: images were not looked at: {missing}")
+        raise typer.Exit(3)

@@ -1,0 +1,22 @@
+"""The verb ls."""
+
+from __future__ import annotations
+
+from runner.cli.experiment_rows import experiment_row, listing, open_run, status_counts
+from runner.cli.options import Json, RunId
+from runner.cli.output import envelope
+
+
+def ls(run: RunId = None, json: Json = False) -> None:
+    """All experiments of a run."""
+    _, ledger, found = open_run(run)
+    experiments = ledger.experiments(found.id)
+    if json:
+        envelope(
+            "ls",
+            run=found.id,
+            counts=status_counts(experiments),
+            experiments=[experiment_row(e, found) for e in experiments],
+        )
+    else:
+        print(listing(experiments))

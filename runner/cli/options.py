@@ -1,0 +1,16 @@
+"""Options and arguments that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+RunId = Annotated[str | None, typer.Option("--run", help="Which run; the newest if not said.")]
+Number = Annotated[int, typer.Argument(help="The experiment's number, as `ls` shows it.")]
+Kept = Annotated[str, typer.Argument(help="A kept experiment: its number, its tag, or best.")]
+WorkspaceFolder = Annotated[
+    Path | None, typer.Argument(metavar="[DIR]", help="The workspace; this one if not said.")
+]

@@ -1,0 +1,54 @@
+"""The verb resume."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli.options import WorkspaceFolder
+from runner.cli.output import say
+from runner.store import workspace as workspaces
+from runner.store.config import LARGEST_NUMBER
+
+
+def resume(
+    folder: WorkspaceFolder = None,
+    budget: Annotated[str | None, typer.Option(help="A new wall clock of the whole search: 12h.")] = None,
+    max_experiments: Annotated[
+        int | None, typer.Option(help="A new number of trained proposals.", min=1, max=LARGEST_NUMBER)
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(help="Dollars the model may cost in the whole run.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Tokens the model may take.", min=1, max=10**15)
+    ] = None,
+    no_call: Annotated[
+        bool, typer.Option("--no-call", help="Do not ask the model something small first.")
+    ] = False,
+    unsafe_unheld_limits: Annotated[
+        bool, typer.Option("--unsafe-unheld-limits", help="Never remembered: to be said again.")
+    ] = False,
+    display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
+) -> None:
+    """Go on with the newest run of a workspace, with the options it was started with."""
+    from runner.cli.run import extent
+    from runner.cli.signals import signals
+    from runner.search.loop import ALL_DONE, BUDGET_GONE
+    from runner.search.session import session
+    from runner.store.config import Config
+
+    options = extent(budget, max_experiments, max_cost, max_tokens)
+    workspace = workspaces.find(folder or Path.cwd())
+    os.chdir(workspace.folder)  # what the run was told may be a path from there
+    options = replace(options, unheld_limits=unsafe_unheld_limits, call=not no_call)
+    with signals():
+        reason = session(workspace, Config(), options, display="json" if json else display)
+    more = {BUDGET_GONE: "--budget", ALL_DONE: "--max-experiments"}.get(reason)
+    if more is not None:
+        say(f"it ended for its {more[2:]}; `autoresearch resume {more}` with a larger one goes on")

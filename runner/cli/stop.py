@@ -1,0 +1,59 @@
+"""The verb stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runner.cli.options import Json, WorkspaceFolder
+from runner.cli.output import envelope, say
+from runner.errors import UsageError
+from runner.store import workspace as workspaces
+
+_LOOK_S = 0.5
+
+
+def stop(
+    folder: WorkspaceFolder = None,
+    after_experiment: Annotated[
+        bool, typer.Option("--after-experiment", help="Let it finish the present experiment first.")
+    ] = False,
+    wait: Annotated[bool, typer.Option(help="Wait until it has ended.")] = True,
+    json: Json = False,
+) -> None:
+    """Ask the runner of a workspace to end, as one Ctrl-C in its terminal would, and wait until it has."""
+    from runner.search.stop_request import Asked, Process, end_after_experiment
+    from runner.store.workspace_lock import at_work
+
+    workspace = workspaces.find(folder or Path.cwd())
+    found = at_work(workspace.state)
+    asked, ended, pid = Asked.NOT_RUNNING, True, None
+    if found is not None:
+        pid = found.owner.pid
+        if after_experiment and found.verb != "run":
+            raise UsageError(
+                f"`autoresearch {found.verb}` is at work here and has no experiments; stop it without this"
+            )
+        with Process(found.owner) as process:
+            if after_experiment:
+                asked = end_after_experiment(workspace.state, found.owner)
+            else:
+                asked = process.interrupt()
+            if wait and not process.gone(0):
+                what = "to finish its experiment" if after_experiment else "to clear up"
+                say(f"process {pid} has been asked to end; waiting for it {what}")
+            try:
+                while wait and not process.gone(_LOOK_S):
+                    pass
+            except KeyboardInterrupt:
+                say("no longer waiting; it has been asked all the same")
+                raise typer.Exit(130) from None
+            ended = process.gone(0)
+    if json:
+        envelope("stop", asked=str(asked), pid=pid, ended=ended)
+    elif asked is Asked.NOT_RUNNING:
+        print(f"nothing is running in {workspace.folder}")
+    else:
+        print(f"process {pid} {'has ended' if ended else 'will end'}; `autoresearch resume` goes on")

@@ -1,0 +1,125 @@
+"""The compile check: two steps of a new script, before its minutes begin.
+
+The same container under the same limits, with a shorter wall clock; the harness is told to let the time end with the
+second batch (AUTORESEARCH_COMPILE_CHECK). So compilation, export, the first steps and the writing of weights have all
+happened, and the memory they take has been seen. A crash there is the script's crash; what the check cannot tell (it took too
+long, it wrote no weights after so few steps) is left to the real training. A script is checked once in a session.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from runner.durations import format_duration
+from runner.evaluation.pipeline import MODEL, Pipeline, artifact
+from runner.protocols import EvaluationOutcome
+from sandbox.outcome import Outcome
+from sandbox.spec import GIB, Job
+
+REPORT = "check.json"
+_TELLING = frozenset(
+    {
+        EvaluationOutcome.CRASH,
+        EvaluationOutcome.OOM,
+        EvaluationOutcome.BAD_ARTIFACT,
+        EvaluationOutcome.INFRASTRUCTURE,
+    }
+)
+"""What a check ends an attempt with. No script that could have had a score may be lost to it."""
+_MAX_TELEMETRY = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class CompileCheckedPipeline(Pipeline):
+    """A pipeline that begins with a compile check of at most `check_s` seconds. `passed` holds the scripts' hashes."""
+
+    check_s: float = 60.0
+    passed: set[str] = field(default_factory=set, compare=False)
+
+    @property
+    def longest_training_s(self) -> float:
+        return self.limits.wall_clock_s + self._limit_s
+
+    @property
+    def _limit_s(self) -> float:
+        return min(self.check_s, self.limits.wall_clock_s)
+
+    def _train(self, job: Job) -> Outcome:
+        """The outcome of the check, if that ends the attempt, else that of the training."""
+        digest = hashlib.sha256((job.destination / "train.py").read_bytes()).hexdigest()
+        if digest not in self.passed:
+            outcome = self._check(job)
+            if artifact(outcome)[0] in _TELLING:
+                return replace(outcome, files={}, detail=outcome.detail or "in the compile check")
+            self.passed.add(digest)
+        return self.engine.run(job)
+
+    def _check(self, job: Job) -> Outcome:
+        folder = job.destination / "check"
+        folder.mkdir(mode=0o755)
+        try:
+            outcome = self.engine.run(
+                replace(
+                    job,
+                    destination=folder,
+                    limits=replace(job.limits, wall_clock_s=self._limit_s),
+                    environment={**job.environment, "AUTORESEARCH_COMPILE_CHECK": "1"},
+                )
+            )
+            found = artifact(outcome)[0]
+            model = outcome.files.get(MODEL)
+            report = {
+                "outcome": str(found or EvaluationOutcome.OK),
+                "seconds": round(outcome.seconds, 2),
+                "memory_peak_bytes": outcome.memory_peak_bytes,
+                "device_memory_bytes": _device_memory(folder / "telemetry.jsonl"),
+                "model_bytes": model.bytes if model else None,
+            }
+            (job.destination / REPORT).write_text(json.dumps(report) + "\n")
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return outcome
+
+
+def checked(pipeline: Pipeline, check_s: float) -> CompileCheckedPipeline:
+    """`pipeline` with a compile check of at most `check_s` seconds."""
+    return CompileCheckedPipeline(
+        **{item.name: getattr(pipeline, item.name) for item in fields(pipeline)}, check_s=check_s
+    )
+
+
+def report_in(folder: Path) -> dict[str, Any] | None:
+    """What the check of an attempt found; None without one."""
+    try:
+        found: dict[str, Any] = json.loads((folder / REPORT).read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def sentence(report: dict[str, Any]) -> str:
+    """A report in words."""
+    memory = [
+        f"{report[key] / GIB:.2f} GiB {where}"
+        for key, where in (("memory_peak_bytes", "of memory"), ("device_memory_bytes", "on the device"))
+        if report[key] is not None
+    ]
+    words = ", ".join([f"after {format_duration(report['seconds'])}", *memory])
+    return f"compile check: {report['outcome']} {words}"
+
+
+def _device_memory(telemetry: Path) -> int | None:
+    """Peak bytes as the script's device counted them. The script wrote this: a number for people, never for decisions."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        for line in reversed(telemetry.read_bytes()[-_MAX_TELEMETRY:].splitlines()):
+            entry = json.loads(line)
+            value = entry.get("device_memory_bytes") if isinstance(entry, dict) else None
+            if isinstance(value, int) and 0 <= value < 1 << 50:
+                return value
+    return None

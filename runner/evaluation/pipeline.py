@@ -1,0 +1,275 @@
+"""The one pipeline that evaluates every script: train -> collect -> judge. `try`, `run`, `calibrate` and `reproduce` use it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from judge.verdict import Reason, Verdict
+from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
+from sandbox.engine import Engine
+from sandbox.mounts import make_folder
+from sandbox.outcome import Ending, Fault, Outcome, Refusal
+from sandbox.spec import GIB, MIB, Job, Lease, Limits, Mount, Output, Role
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+PYTHON = "/opt/venv/bin/python"
+MODEL, PARAMS = "model.stablehlo", "params.safetensors"
+POSITIONS = "position_nats.npy"
+"""float32[N, T]: what every target of the validation rows cost. Read by the host alone."""
+OUTPUTS = (
+    Output(MODEL, 8 * MIB),
+    Output(PARAMS, 2 * GIB),
+    Output("telemetry.jsonl", 4 * MIB),
+    Output("clock.f64", 16 * MIB),
+)
+
+
+class Scores(Protocol):
+    """What the pipeline needs of a judge (`judge.judge.Judge`)."""
+
+    def score(
+        self,
+        artifact: Path,
+        split: str,
+        *,
+        run: str,
+        experiment: str,
+        attempt: int,
+        lease: Lease,
+        scratch: Path,
+        reference: NDArray[np.float32] | None = None,
+    ) -> Verdict: ...
+
+
+class Leases(Protocol):
+    """What the pipeline needs of `sandbox.lease.Leases`."""
+
+    def acquire(self) -> AbstractContextManager[Lease]: ...
+
+    def look(self, lease: Lease) -> Lease: ...
+
+    def quarantine(self, lease: Lease, why: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    run: str
+    experiment: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything a script meets. `image` is the candidate image's content id, `train_data` the only data it sees."""
+
+    engine: Engine
+    image: str
+    judge: Scores
+    leases: Leases
+    train_data: Path
+    limits: Limits
+    eval_batch: int = 16
+    preset: str = "cpu"
+    told_wall_clock_s: float | None = None
+    """What a script is told its wall clock is, where that is not the limit: a replay may take longer. None: the limit."""
+    covers: tuple[Mount, ...] = ()
+    """Mounts over what a training must not find in its image."""
+    require_ready: Callable[[], None] = lambda: None
+    """Called before and after every training; raises RunnerError when what a script meets is no longer what it was."""
+
+    @property
+    def longest_training_s(self) -> float:
+        """Seconds that container A may take, all in all."""
+        return self.limits.wall_clock_s
+
+    def evaluate(
+        self,
+        source: bytes,
+        ids: Ids,
+        *,
+        seed: int,
+        folder: Path,
+        progress: Progress = lambda _: None,
+        replay: Path | None = None,
+        reference: Path | None = None,
+    ) -> Evaluation:
+        """Train `source` in container A and judge what it hands over. `folder` must be new; it keeps the copies.
+
+        `replay` is a tape of clock answers (clock.f64) to be played back, `reference` the POSITIONS file of the best script's
+        attempt. Raises nothing for what a script, the engine or the judge did: that is the outcome. What `require_ready`
+        raises is nobody's outcome.
+        """
+        self.require_ready()
+        folder.mkdir(parents=True, mode=0o755)
+        script = folder / "train.py"
+        script.write_bytes(source)
+        script.chmod(0o444)
+        with self.leases.acquire() as lease:
+            progress(State.TRAINING)
+            outcome = self._train(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
+            if outcome.ending is Ending.UNKILLABLE:
+                self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
+            afterwards = self.leases.look(lease)  # a stranger beside us took time from the training
+            self.require_ready()  # else what it met is not what it was given
+            progress(State.TRAINED)
+            (folder / "log.txt").write_text(outcome.log_tail)
+            found, reason = artifact(outcome)
+            verdict = None
+            if found is None:
+                progress(State.COLLECTED)
+                verdict = self.judged(folder, ids, lease, reference=reference)
+                progress(State.JUDGED)
+        if verdict is not None:
+            found, reason = _judged(verdict)
+        weights = outcome.files.get(PARAMS)
+        return Evaluation(
+            outcome=found or EvaluationOutcome.OK,
+            reason=reason,
+            val_bpb=_bounded(verdict) if verdict else None,
+            seconds=outcome.seconds,
+            seed=seed,
+            train_sha256=hashlib.sha256(source).hexdigest(),
+            params_sha256=weights.sha256 if weights else None,
+            log_tail=outcome.log_tail,
+            folder=folder,
+            memory_peak_bytes=outcome.memory_peak_bytes,
+            contended=afterwards.contended,
+            detail=outcome.detail or (verdict.infrastructure if verdict else ""),
+            timed_out=outcome.ending is Ending.TIMED_OUT,
+            cpus=len(lease.cpus),
+        )
+
+    def _train(self, job: Job) -> Outcome:
+        return self.engine.run(job)
+
+    def judged(
+        self, folder: Path, ids: Ids, lease: Lease, split: str = "val", reference: Path | None = None
+    ) -> Verdict:
+        """Judge the artifact in `folder`; its losses stay there (val only): per document as document_nats.npy, per position
+        as POSITIONS. `reference` is such a file of the best script so far, which need not be there."""
+        import numpy as np
+
+        scratch = folder / f"judge-{split}"
+        clear_judging(folder)  # of a runner that was killed here
+        make_folder(scratch)
+        try:
+            verdict = self.judge.score(
+                folder,
+                split,
+                run=ids.run,
+                experiment=ids.experiment,
+                attempt=ids.attempt,
+                lease=lease,
+                scratch=scratch,
+                reference=_losses(reference) if split == "val" else None,
+            )
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if verdict.document_nats is not None and verdict.document_bytes is not None and split == "val":
+            np.save(folder / "document_nats.npy", verdict.document_nats)
+            np.save(folder / "document_bytes.npy", verdict.document_bytes)
+            if verdict.position_nats is not None:
+                (folder / POSITIONS).touch(mode=0o600)
+                np.save(folder / POSITIONS, verdict.position_nats)
+        return verdict
+
+    def _job(self, ids: Ids, lease: Lease, *, seed: int, folder: Path, replay: Path | None) -> Job:
+        environment = {
+            "AUTORESEARCH_SEED": str(seed),
+            "AUTORESEARCH_WALL_CLOCK": f"{self.told_wall_clock_s or self.limits.wall_clock_s:g}",
+            "AUTORESEARCH_EVAL_BATCH": str(self.eval_batch),
+            "AUTORESEARCH_PRESET": self.preset,
+        }
+        if lease.gpu_uuid is None:
+            environment["JAX_PLATFORMS"] = "cpu"
+        mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data"), *self.covers]
+        if replay is not None:
+            environment["AUTORESEARCH_CLOCK_REPLAY"] = "/replay/clock.f64"
+            mounts.append(Mount(replay, "/replay/clock.f64"))
+        return Job(
+            run=ids.run,
+            experiment=ids.experiment,
+            attempt=ids.attempt,
+            role=Role.TRAIN,
+            image=self.image,
+            command=(PYTHON, "-I", "-B", "-u", "/work/train.py"),
+            limits=self.limits,
+            lease=lease,
+            destination=folder,
+            mounts=tuple(mounts),
+            outputs=OUTPUTS,
+            environment=environment,
+        )
+
+
+def _losses(file: Path | None) -> NDArray[np.float32] | None:
+    """What the best script lost at every position; None where the host has not kept it."""
+    import numpy as np
+
+    if file is None or not file.is_file():
+        return None
+    return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
+
+
+def clear_judging(folder: Path) -> None:
+    """Remove what judging writes into an attempt's folder and a killed runner leaves there: hidden text among it."""
+    for split in ("val", "test"):
+        for name in ("artifact", "judge"):
+            shutil.rmtree(folder / f"{name}-{split}", ignore_errors=True)
+
+
+def clear_lost(folder: Path) -> None:
+    """Remove all that an attempt nobody can finish has left, but for its script and its log."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in {"train.py", "log.txt"}:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def artifact(outcome: Outcome) -> tuple[EvaluationOutcome | None, str | None]:
+    """None when there is an artifact to judge. An exit code decides nothing while a good artifact is there, and
+    a kill at the wall clock is no failure by itself."""
+    if outcome.fault is Fault.INFRASTRUCTURE:
+        return EvaluationOutcome.INFRASTRUCTURE, str(outcome.ending)
+    wanted = (MODEL, PARAMS)
+    bad = [
+        outcome.refusals[name]
+        for name in wanted
+        if outcome.refusals.get(name, Refusal.MISSING) != Refusal.MISSING
+    ]
+    if bad:
+        return EvaluationOutcome.BAD_ARTIFACT, str(bad[0])
+    if all(name in outcome.files for name in wanted):
+        return None, None
+    missing = next(name for name in wanted if name not in outcome.files)
+    if outcome.ending is Ending.OUT_OF_MEMORY:
+        return EvaluationOutcome.OOM, None
+    if outcome.ending is Ending.TIMED_OUT:
+        return EvaluationOutcome.TIMEOUT_NO_ARTIFACT, f"no_{missing.partition('.')[0]}"
+    if outcome.exit_code != 0:
+        return EvaluationOutcome.CRASH, None
+    return EvaluationOutcome.NO_ARTIFACT, f"no_{missing.partition('.')[0]}"
+
+
+def _bounded(verdict: Verdict) -> float | None:
+    """A model that is worse than guessing evenly counts as guessing evenly: a score without an end could carry text."""
+    scores = [score for score in (verdict.val_bpb, verdict.uniform_bpb) if score is not None]
+    return None if verdict.val_bpb is None else min(scores)
+
+
+def _judged(verdict: Verdict) -> tuple[EvaluationOutcome, str | None]:
+    if verdict.infrastructure:
+        return EvaluationOutcome.INFRASTRUCTURE, "judge"
+    if verdict.reason is Reason.TOO_SLOW:
+        return EvaluationOutcome.TOO_SLOW, None
+    if verdict.reason is not None:
+        return EvaluationOutcome.INVALID_MODEL, str(verdict.reason)
+    return EvaluationOutcome.OK, None

@@ -1,0 +1,337 @@
+"""Calls that are paid for: reserved before, settled after, repeated with patience, then made elsewhere.
+
+Both halves of the bill and the answer itself are on disk before anything reads it. A call that a crash cut off stays
+reserved and counts whole, and so does one without an answer, because the provider may have worked; only what was refused
+(3xx, 4xx) or never left this machine counts nothing. A refusal that names its cure is asked once more with it, as a call of
+its own, and the cure is kept for the rest of the run. An answer that a crash kept from being read is read after --resume,
+if the same is asked for again: the same experiment, for the same purpose, of the same script.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from email.utils import parsedate_to_datetime
+
+from runner.clock import Clock
+from runner.llm.messages import (
+    PLAIN,
+    CallFailed,
+    Cause,
+    Client,
+    Completion,
+    Message,
+    Price,
+    Request,
+    Usage,
+    at_most,
+)
+from runner.llm.request_fixes import cure
+from runner.protocols import Notice
+from runner.store.ledger import Ledger
+
+TRIES = 3
+"""Of one model, for one answer."""
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
+_LONGEST_RETRY_AFTER_S = 120.0
+_CURES = 4
+"""Of refusals, for one answer of one model."""
+_ADAPTED = "request_adapted"
+_CUT_BELOW, _CUT_FROM_TOKENS = 0.5, 1000
+"""A prompt of which less than this share was counted has been cut; tokenizers do not differ by as much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What calls may take. Dollars, tokens (prompt and completion together), seconds; None is no limit."""
+
+    models: Sequence[str]
+    """The first is asked; the others stand in when it fails."""
+    prices: Mapping[str, Price]
+    max_usd: float | None = None
+    max_tokens: int | None = None
+    max_output_tokens: int = 16_000
+    timeout_s: float = 180.0
+
+
+class NoMoney(Exception):
+    """No model's worst case fits into what is left."""
+
+
+class Unavailable(Exception):
+    """No model answered. `wait_s` is the longest pause a provider asked for."""
+
+    def __init__(self, sentence: str, wait_s: float) -> None:
+        super().__init__(sentence)
+        self.wait_s = wait_s
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`call` is the ledger's number of the call that gave it."""
+
+    model: str
+    completion: Completion
+    call: int
+
+
+class Caller:
+    """One run's calls. `rng` spreads the waits. `tell` hears at once what should become an event; without it `notices`
+    collects that."""
+
+    def __init__(
+        self,
+        client: Client,
+        ledger: Ledger,
+        run: str,
+        terms: Terms,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        tell: Callable[[Notice], None] | None = None,
+    ) -> None:
+        self.client, self._ledger, self._run, self.terms = client, ledger, run, terms
+        self._clock, self._rng = clock, rng
+        self._unread = ledger.unread(run)  # of earlier sessions: within one, nothing is read twice
+        self._requests = _learnt(ledger.events(run))
+        self._cut: set[str] = set()
+        self.notices: list[Notice] = []
+        self.tell = self.notices.append if tell is None else tell
+
+    def ask(self, messages: Sequence[Message], *, number: int, purpose: str, deadline: float) -> Answer:
+        """An answer for experiment `number`, from the first model that gives one before `deadline` (monotonic
+        seconds). Raises NoMoney, Unavailable."""
+        if (saved := self._saved(messages, number, purpose)) is not None:
+            return saved
+        return self.ask_anew(messages, number=number, purpose=purpose, deadline=deadline)
+
+    def ask_anew(
+        self,
+        messages: Sequence[Message],
+        *,
+        number: int,
+        purpose: str,
+        deadline: float,
+        max_tokens: int | None = None,
+    ) -> Answer:
+        """The same, whatever an earlier session was answered. `max_tokens` is for an answer shorter than usual."""
+        failed, unaffordable, wait_s = [], 0, 0.0
+        for model in self.terms.models:
+            try:
+                return self._ask(model, messages, number, purpose, deadline, max_tokens)
+            except NoMoney:
+                unaffordable += 1
+            except CallFailed as error:
+                failed.append(f"{model}: {error.cause} ({error.sentence})")
+                wait_s = max(wait_s, self._retry_after(error) or 0.0)
+        if unaffordable == len(self.terms.models):
+            raise NoMoney
+        raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
+
+    def reading(self, answer: Answer) -> AbstractContextManager[None]:
+        """Around the reading of an answer: one that ends the runner meanwhile is not read again."""
+        return self._ledger.reading(answer.call)
+
+    def affordable(self, model: str, prompt_tokens: int) -> bool:
+        """Whether an answer of `model` to a prompt of at most so many tokens fits into what is left."""
+        spent, most = self._ledger.spent(self._run), self._longest(model)
+        usd, tokens = self.terms.prices[model].worst(prompt_tokens, most), prompt_tokens + most
+        within = self.terms.max_usd is None or spent.usd + usd <= self.terms.max_usd
+        return within and (self.terms.max_tokens is None or spent.tokens + tokens <= self.terms.max_tokens)
+
+    def left_usd(self) -> float | None:
+        """Dollars that may still be spent; None without a limit."""
+        if self.terms.max_usd is None:
+            return None
+        return max(self.terms.max_usd - self._ledger.spent(self._run).usd, 0.0)
+
+    def _saved(self, messages: Sequence[Message], number: int, purpose: str) -> Answer | None:
+        """The answer that was paid for already, once."""
+        wanted = (number, purpose, about_sha256(messages))
+        for unread in self._unread:
+            if (unread.number, unread.purpose, unread.about_sha256) == wanted:
+                self._unread.remove(unread)
+                self.tell(Notice("answer_saved", {"model": unread.model, "number": number}))
+                return Answer(unread.model, Completion(unread.answer, unread.finish, None), unread.id)
+        return None
+
+    def _ask(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        number: int,
+        purpose: str,
+        deadline: float,
+        max_tokens: int | None,
+    ) -> Answer:
+        trial = cured = 0
+        while True:
+            try:
+                return self._once(model, messages, number, purpose, deadline, max_tokens)
+            except CallFailed as error:
+                if cured < _CURES and self._adapts(model, messages, error, max_tokens):
+                    cured += 1
+                    continue
+                wait = self._wait(trial, error)
+                last = trial == TRIES - 1 or not error.cause.passing or wait is None
+                last = last or self._clock.monotonic() + (wait or 0.0) >= deadline
+                self.tell(_notice(model, error, None if last else wait))
+                if last or wait is None:
+                    raise
+                self._clock.sleep(wait)
+                trial += 1
+
+    def _adapts(
+        self, model: str, messages: Sequence[Message], error: CallFailed, max_tokens: int | None
+    ) -> bool:
+        """Whether the refusal says how to ask instead. That is kept, also for a later session of the run."""
+        if error.cause not in {Cause.REFUSED, Cause.TOO_LONG} or not error.refusal:
+            return False
+        before = self._requests.get(model, PLAIN)
+        asked = min(self._longest(model), max_tokens or self._longest(model))
+        found = cure(error.refusal, before, asked, self.client.count(model, messages))
+        if found is None or found == before:
+            return False
+        self._requests[model] = found
+        self.tell(Notice(_ADAPTED, {"model": model, "refusal": error.sentence, **asdict(found)}))
+        return True
+
+    def _longest(self, model: str) -> int:
+        """Tokens of the longest answer that `model` is asked for."""
+        known = (self.client.max_output(model), self._requests.get(model, PLAIN).max_output)
+        return min([self.terms.max_output_tokens, *(limit for limit in known if limit)])
+
+    def _once(
+        self,
+        model: str,
+        messages: Sequence[Message],
+        number: int,
+        purpose: str,
+        deadline: float,
+        max_tokens: int | None,
+    ) -> Answer:
+        price = self.terms.prices[model]
+        prompt_tokens = at_most(messages)
+        most = min(self._longest(model), max_tokens or self._longest(model))
+        reserved = price.worst(prompt_tokens, most)
+        call = self._ledger.reserve_call(
+            self._run,
+            number,
+            now=self._clock.time(),
+            max_usd=self.terms.max_usd,
+            max_tokens=self.terms.max_tokens,
+            purpose=purpose,
+            model=model,
+            prompt_sha256=prompt_sha256(messages),
+            about_sha256=about_sha256(messages),
+            reserved_tokens=prompt_tokens + most,
+            reserved_usd=reserved,
+        )
+        if call is None:
+            raise NoMoney
+        timeout = max(min(self.terms.timeout_s, deadline - self._clock.monotonic()), 1.0)
+        request = self._requests.get(model, PLAIN)
+        try:
+            completion = self.client.complete(
+                model, messages, max_tokens=most, timeout_s=timeout, request=request
+            )
+        except CallFailed as error:
+            state = "unknown" if error.sent else "refused"
+            self._ledger.settle_call(call, state, now=self._clock.time(), detail=str(error.cause))
+            raise
+        usage, now = completion.usage, self._clock.time()
+        said: dict[str, str] = {"answer": _plain(completion.text), "finish": _plain(completion.finish)}
+        if usage is None:
+            self._ledger.settle_call(call, "unknown", now=now, detail="no usage in the answer", **said)
+            return Answer(model, completion, call)
+        self._ledger.settle_call(
+            call,
+            "answered",
+            now=now,
+            prompt_tokens=usage.prompt,
+            cached_tokens=usage.cached,
+            completion_tokens=usage.completion,
+            cost_usd=price.of(usage),
+            detail=said["finish"],
+            **said,
+        )
+        self._compare(model, messages, usage, prompt_tokens + most, price.of(usage) - reserved)
+        return Answer(model, completion, call)
+
+    def _compare(
+        self, model: str, messages: Sequence[Message], usage: Usage, reserved: int, dearer_usd: float
+    ) -> None:
+        """Tell of a bill that is larger than what was set aside, and of a prompt of which the model read a part."""
+        if usage.prompt + usage.completion > reserved or dearer_usd > 0:
+            data = {"model": model, "tokens": usage.prompt + usage.completion, "reserved_tokens": reserved}
+            self.tell(
+                Notice("usage_above_reservation", {**data, "usd_above": max(round(dearer_usd, 6), 0.0)})
+            )
+        if model in self._cut:
+            return
+        counted = self.client.count(model, messages)
+        if counted >= _CUT_FROM_TOKENS and usage.prompt < _CUT_BELOW * counted:
+            self._cut.add(model)
+            advice = (
+                "give the server a larger context window (Ollama: OLLAMA_CONTEXT_LENGTH), or another model"
+            )
+            self.tell(
+                Notice(
+                    "prompt_cut", {"model": model, "read": usage.prompt, "sent": counted, "advice": advice}
+                )
+            )
+
+    def _wait(self, trial: int, error: CallFailed) -> float | None:
+        """Seconds until the next try; None when the provider asks for more patience than a night allows."""
+        asked = self._retry_after(error)
+        if asked is not None and asked > _LONGEST_RETRY_AFTER_S:
+            return None
+        backoff = self._rng.uniform(0.5, 1.0) * min(_FIRST_WAIT_S * 2.0**trial, _LONGEST_WAIT_S)
+        return max(asked or 0.0, backoff)
+
+    def _retry_after(self, error: CallFailed) -> float | None:
+        """Seconds, from either form of the header (RFC 9110, section 10.2.3)."""
+        if not error.retry_after:
+            return None
+        try:
+            seconds = float(error.retry_after)
+        except ValueError:
+            try:
+                seconds = parsedate_to_datetime(error.retry_after).timestamp() - self._clock.time()
+            except (ValueError, TypeError):
+                return None
+        return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124  NaN
+
+
+def _learnt(events: Sequence[tuple[float, str, Mapping[str, object]]]) -> dict[str, Request]:
+    """How earlier sessions of a run were told to ask each model."""
+    names = Request.__dataclass_fields__
+    return {
+        str(data["model"]): Request(**{name: data[name] for name in names if name in data})  # type: ignore[arg-type]
+        for _, kind, data in events
+        if kind == _ADAPTED
+    }
+
+
+def prompt_sha256(messages: Sequence[Message]) -> str:
+    """The hash by which the ledger knows a prompt."""
+    return hashlib.sha256(json.dumps([[m.role, m.text] for m in messages]).encode()).hexdigest()
+
+
+def about_sha256(messages: Sequence[Message]) -> str:
+    """The hash of what a prompt is about: its stable part, without the time and the money left."""
+    return prompt_sha256([message for message in messages if message.stable])
+
+
+def _plain(text: str) -> str:
+    """Without lone surrogates, which a database does not take."""
+    return text.encode("utf-8", errors="replace").decode()
+
+
+def _notice(model: str, error: CallFailed, wait: float | None) -> Notice:
+    data: dict[str, object] = {"model": model, "cause": str(error.cause), "sentence": error.sentence}
+    return Notice("call_failed", {**data, "wait_s": None if wait is None else round(wait, 1)})

@@ -1,0 +1,133 @@
+"""From configuration and command line to a researcher: models, prices, limits. Everything is refused before it costs."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from runner.clock import Clock
+from runner.durations import parse_duration
+from runner.errors import PrerequisiteMissing, UsageError
+from runner.llm.calls import Caller, Terms
+from runner.llm.messages import FREE, MILLION, Client, Price, UnknownPrice
+from runner.llm.proposer import LlmProposer
+from runner.proposers.tpe import TpeProposer
+from runner.protocols import Notice
+from runner.store.config import Config
+from runner.store.ledger import Ledger
+from runner.store.llm_calls import Caps
+
+
+def client_for(config: Config) -> Client:
+    """The real one."""
+    from runner.llm.client import LitellmClient
+
+    return LitellmClient(config.api_base, config.model)
+
+
+def terms_for(config: Config, caps: Caps, client: Client) -> Terms:
+    """Raises UsageError for what is not said or cannot be right, PrerequisiteMissing for a key or proxy that is not
+    there."""
+    models = [name.strip() for name in (config.model, *config.fallback_models.split(",")) if name.strip()]
+    if not config.model:
+        raise UsageError(
+            f"the proposer {config.proposer} needs a model: give --model provider/name, as litellm names it "
+            "(for example anthropic/claude-sonnet-4-5, openai/gpt-5, ollama/qwen3-coder)"
+        )
+    if config.cost_tracking == "off" and caps.max_usd is not None:
+        raise UsageError(
+            "--max-cost cannot hold with --cost-tracking off: leave one of them out, or use --max-tokens"
+        )
+    _refuse_url(config.api_base)
+    if why := client.unusable_proxy():
+        raise PrerequisiteMissing(f"{why}; mend the variable, or unset it")
+    for model in models:
+        if why := client.unknown_provider(model):
+            raise UsageError(why)
+        if missing := client.missing_keys(model):
+            raise PrerequisiteMissing(
+                f"{model} needs {' and '.join(missing)} in the environment; it stays with the runner, no container sees it"
+            )
+    return Terms(
+        models=models,
+        prices={model: _price(config, model, client) for model in models},
+        max_usd=caps.max_usd,
+        max_tokens=caps.max_tokens,
+        max_output_tokens=config.max_output_tokens,
+        timeout_s=parse_duration(config.llm_timeout),
+    )
+
+
+def llm_proposer(
+    config: Config,
+    caps: Caps,
+    client: Client,
+    *,
+    ledger: Ledger,
+    run: str,
+    clock: Clock,
+    seed: int,
+    rng: random.Random,
+    tell: Callable[[Notice], None] | None = None,
+    to_end: Callable[[], bool] = lambda: False,
+) -> LlmProposer:
+    """`tell` hears at once what should become an event, `to_end` says that the run is to end."""
+    terms = terms_for(config, caps, client)
+    caller = Caller(client, ledger, run, terms, clock=clock, rng=rng, tell=tell)
+    return LlmProposer(caller, TpeProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
+
+
+def _refuse_url(api_base: str) -> None:
+    """Raises UsageError for what is no address of a server, or holds a secret: the ledger keeps it."""
+    if not api_base:
+        return
+    try:
+        parts = urlsplit(api_base)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound or api_base != api_base.strip():
+        raise UsageError("--api-base is no URL: give it as http://127.0.0.1:8000/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise UsageError(
+            "--api-base must hold no name, password or ?query, because the ledger keeps it: keys go into the environment"
+        )
+
+
+def _price(config: Config, model: str, client: Client) -> Price:
+    """A price that was given is that of `model`; a stand-in has its own if litellm knows it."""
+    if config.cost_tracking == "off":
+        return FREE
+    given = _given(config)
+    if given is not None and model == config.model:
+        return given
+    try:
+        return client.price(model)
+    except UnknownPrice as error:
+        if given is not None:
+            return given
+        raise UsageError(
+            f"the price of {model} is not known ({error}), so --max-cost could not hold: give dollars per million tokens, "
+            "for example --price-in 3 --price-out 15 (0 and 0 for a server of your own), or --cost-tracking off"
+        ) from None
+
+
+def _given(config: Config) -> Price | None:
+    if not config.price_in and not config.price_out:
+        return None
+    if not (config.price_in and config.price_out):
+        raise UsageError("--price-in and --price-out belong together: dollars per million tokens of each")
+    prompt, completion = (_dollars(text) / MILLION for text in (config.price_in, config.price_out))
+    return Price(prompt, completion, cached=prompt, cache_write=2 * prompt)
+
+
+def _dollars(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < 1e6:
+        raise UsageError(f"{text!r} is no price: give dollars per million tokens, for example --price-in 3")
+    return value

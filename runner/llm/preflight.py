@@ -1,0 +1,100 @@
+"""What can be known of a language model before the night is known before it: the first prompt fits and can be paid for,
+and one small question is answered. That call is reserved and settled like any other."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from runner.clock import SystemClock
+from runner.errors import PrerequisiteMissing, UsageError
+from runner.llm import prompt
+from runner.llm.calls import Answer, Caller, NoMoney, Unavailable
+from runner.llm.messages import Message, at_most
+from runner.llm.prompt import Task
+from runner.parsing.client import shared
+from runner.protocols import Context, Notice
+from runner.store.config import Config
+from runner.store.ledger import Ledger
+from runner.store.llm_calls import Caps
+from runner.store.workspace import Workspace
+
+_QUESTION = (
+    Message("system", "This is a test of the connection."),
+    Message("user", "Answer with the one word: yes"),
+)
+_ANSWER_TOKENS = 1024
+"""Enough for a model that thinks before it says one word."""
+_SHORTEST_ANSWER = 2048
+"""Tokens that must be left of a model's window beside the first prompt."""
+
+
+def check_models(
+    caller: Caller, workspace: Workspace, *, deadline: float, call: bool = True
+) -> Answer | None:
+    """The answer to the small question, or None where `call` is false. `deadline` in monotonic seconds. Raises
+    UsageError where the prompt does not fit, NoMoney where no answer to it could be paid for, PrerequisiteMissing where no
+    model answers."""
+    first = _first_prompt(caller, workspace)
+    for model in caller.terms.models:
+        window = caller.client.context_window(model)
+        counted = caller.client.count(model, first)
+        if window is not None and counted + _SHORTEST_ANSWER > window:
+            raise UsageError(
+                f"{model} reads {window} tokens at once, and the first prompt has about {counted}: choose another model, or "
+                "shorten program.md and train.py"
+            )
+    if not any(caller.affordable(model, at_most(first)) for model in caller.terms.models):
+        raise NoMoney
+    if not call:
+        return None
+    try:
+        answer = caller.ask_anew(
+            _QUESTION, number=0, purpose="check", deadline=deadline, max_tokens=_ANSWER_TOKENS
+        )
+    except Unavailable as error:
+        raise PrerequisiteMissing(
+            f"no model answers ({error}); mend that first, or leave the question out with --no-call"
+        ) from error
+    caller.tell(Notice("model_answers", {"model": answer.model}))
+    return answer
+
+
+def try_model(config: Config, workspace: Workspace, ledger_file: Path, *, call: bool) -> str:
+    """What `doctor` says of the model of `config`: a sentence when it may be left alone. Raises as `check_models` does."""
+    from runner.llm.configuration import client_for, terms_for
+
+    clock = SystemClock()
+    terms = terms_for(config, Caps(), client_for(config))
+    ledger = Ledger(ledger_file)
+    try:
+        ledger.start_run("doctor", now=clock.time(), seed=0, settings={})
+        caller = Caller(client_for(config), ledger, "doctor", terms, clock=clock, rng=random.Random())
+        deadline = clock.monotonic() + 3 * terms.timeout_s
+        answer = check_models(caller, workspace, deadline=deadline, call=call)
+        if answer is None:
+            return (
+                f"{config.model}: its name, price, key and window are in order; it was not asked (--no-call)"
+            )
+        return f"{answer.model} answers; asking cost {ledger.spent('doctor').usd:.6f} dollars"
+    finally:
+        ledger.close()
+
+
+def _first_prompt(caller: Caller, workspace: Workspace) -> list[Message]:
+    """What the first proposal will be asked with, before there is any history."""
+    script = workspace.script.read_text(errors="replace") if workspace.script.exists() else ""
+    context = Context(
+        memo=workspace.read_memo(),
+        best_source=script,
+        best_val_bpb=None,
+        noise_sigma=None,
+        notes=workspace.read_notes(),
+    )
+    task = Task("propose", script, None, prompt.fresh_request())
+    model = caller.terms.models[0]
+
+    def count(text: str) -> int:
+        return caller.client.count(model, [Message("user", text)]) if text else 0
+
+    return prompt.messages(context, task, count, shared(), money="")

@@ -1,0 +1,77 @@
+"""Training noise: the spread of repeats of the same script, pooled over every script that ran more than once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
+# looks below, and with the incumbent run again beside what would be kept (runner/search/loop.py), a script that changes nothing is
+# kept in about 0.01 % of the cases, and a gain of three standard deviations in seven of eight (benchmarks/decisions.py).
+KEEP_QUANTILES = {
+    1: 636.6,
+    2: 31.60,
+    3: 12.92,
+    4: 8.610,
+    5: 6.869,
+    6: 5.959,
+    7: 5.408,
+    8: 5.041,
+    9: 4.781,
+    10: 4.587,
+}
+
+
+KEEP_QUANTILES |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
+
+
+# The same, 99.5 %: two-sided 99 %.
+REPEAT_QUANTILES = {
+    1: 63.66,
+    2: 9.925,
+    3: 5.841,
+    4: 4.604,
+    5: 4.032,
+    6: 3.707,
+    7: 3.499,
+    8: 3.355,
+    9: 3.250,
+    10: 3.169,
+}
+
+
+REPEAT_QUANTILES |= {12: 3.055, 15: 2.947, 20: 2.845, 30: 2.750, 60: 2.660, 120: 2.617, 241: 2.576}
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """`sigma` is the standard deviation (bits per byte) of one run of one script; `freedom` its degrees of freedom."""
+
+    sigma: float
+    freedom: int
+
+    @property
+    def quantile(self) -> float:
+        """How many standard errors a difference must exceed to be believed (99.95 %, one-sided)."""
+        return tabled(KEEP_QUANTILES, self.freedom)
+
+    @property
+    def repeat_quantile(self) -> float:
+        """Within how many standard errors a repetition lies (99 %, two-sided)."""
+        return tabled(REPEAT_QUANTILES, self.freedom)
+
+
+def pooled(groups: Sequence[Sequence[float]]) -> Noise | None:
+    """Training noise from every script that ran at least twice; None when none did."""
+    squares = freedom = 0.0
+    for scores in groups:
+        if len(scores) >= 2:
+            mean = math.fsum(scores) / len(scores)
+            squares += math.fsum((score - mean) ** 2 for score in scores)
+            freedom += len(scores) - 1
+    return Noise(math.sqrt(squares / freedom), int(freedom)) if freedom else None
+
+
+def tabled(table: dict[int, float], freedom: int) -> float:
+    return table[max((known for known in table if known <= freedom), default=1)]

@@ -1,0 +1,107 @@
+"""One more evaluation of an experiment's script, written down as an attempt before anything follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from runner.errors import PrerequisiteMissing
+from runner.evaluation.pipeline import POSITIONS, Ids, Pipeline, clear_lost
+from runner.protocols import EvaluationOutcome, State
+from runner.results.garbage_collection import clear_attempts
+from runner.search.recorder import Recorder
+from runner.search.time_budget import Budget
+from runner.store.records import Attempt, Experiment
+from runner.store.workspace import Workspace
+
+MAX_INFRASTRUCTURE_FAILURES = 3
+
+
+class AttemptRunner:
+    """Of one run. `seed` is the run's, `room` raises RunnerError where nothing may begin, `pause_s` is waited after an
+    infrastructure failure, longer after each in a row."""
+
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        pipeline: Pipeline,
+        workspace: Workspace,
+        budget: Budget,
+        seed: int,
+        room: Callable[[], None],
+        pause_s: float,
+    ) -> None:
+        self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
+        self.seed, self.room, self._pause_s = seed, room, pause_s
+        self._failures = 0
+
+    def run(self, experiment: Experiment) -> Attempt:
+        self.room()
+        run, ledger, clock = self.recorder.run_id, self.recorder.ledger, self.recorder.clock
+        number, started = experiment.number, clock.monotonic()
+        measurement = len(experiment.measured)
+        seed = _seed(self.seed, number, measurement)
+        home = self.workspace.attempts(run, number)
+        attempt = ledger.start_attempt(run, number, seed=seed, folder=home, now=clock.time())
+        folder = home / str(attempt)
+        shutil.rmtree(folder, ignore_errors=True)  # of a row that was never written
+
+        def progress(state: State) -> None:
+            if experiment.status == "open":
+                self.recorder.set(number, state=state)
+            self.recorder.emit("state", number=number, attempt=attempt, state=str(state))
+
+        evaluation = self.pipeline.evaluate(
+            experiment.source.encode("utf-8", errors="replace"),
+            Ids(run, str(number), attempt),
+            seed=seed,
+            folder=folder,
+            progress=progress,
+            reference=self._reference(),
+        )
+        spent = clock.monotonic() - started
+        # first: a runner that dies between the two is charged twice for it rather than not at all
+        self.budget.charge(spent)
+        self.budget.learn(spent)
+        ledger.finish_attempt(run, number, attempt, evaluation, now=clock.time())
+        self.recorder.emit(
+            "judged",
+            number=number,
+            attempt=attempt,
+            outcome=str(evaluation.outcome),
+            reason=evaluation.reason,
+            val_bpb=evaluation.val_bpb,
+            seconds=round(evaluation.seconds, 2),
+            detail=evaluation.detail,
+        )
+        if evaluation.outcome is EvaluationOutcome.INFRASTRUCTURE:
+            clear_lost(folder)
+        clear_attempts(self.recorder.experiment(number))
+        self._count_infrastructure(evaluation.outcome, evaluation.detail)
+        return self.recorder.experiment(number).attempts[-1]
+
+    def _reference(self) -> Path | None:
+        """What the best script lost at every position, once there is a best script."""
+        kept = [e for e in self.recorder.experiments() if e.status == "keep" and e.measured]
+        return kept[-1].measured[0].folder / POSITIONS if kept else None
+
+    def _count_infrastructure(self, outcome: EvaluationOutcome, detail: str) -> None:
+        if outcome is not EvaluationOutcome.INFRASTRUCTURE:
+            self._failures = 0
+            return
+        self._failures += 1
+        if self._failures >= MAX_INFRASTRUCTURE_FAILURES:
+            raise PrerequisiteMissing(
+                f"the engine failed {self._failures} times in a row ({detail}); mend it, then "
+                "`autoresearch run --resume` goes on"
+            )
+        self.recorder.clock.sleep(self._pause_s * self._failures)
+
+
+def _seed(run_seed: int, number: int, measurement: int) -> int:
+    """The seed is the host's to choose, never the candidate's; the nth measurement of a script has always the same."""
+    digest = hashlib.sha256(f"{run_seed}/{number}/{measurement}".encode()).digest()
+    return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF

@@ -1,0 +1,68 @@
+"""Disk as a budget: what a run may hold, and how much of a disk that others use it must leave free.
+
+Counted are the attempts' folders and what the run's snapshots add to their base image, as far as the engine says. Nothing
+begins where the run holds its share already or where a disk has less left than the floor: not a proposal, which costs money, and not a
+training. The run then ends with a sentence and exit code 3, as on a full disk, and goes on when there is room.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import PrerequisiteMissing
+from runner.results.snapshot import PREFIX
+from runner.store.free_space import GB, GO_ON, least_free, refuse_below_floor
+from sandbox.engine import LABEL, Engine, SandboxError
+
+
+@dataclass(frozen=True, slots=True)
+class DiskBudget:
+    """Of one run. `attempts` is the folder of its attempts, `base` the bytes of the image its snapshots are built on."""
+
+    engine: Engine
+    run: str
+    attempts: Path
+    base: int
+    folders: Sequence[Path]
+    cap_gb: float
+    floor_gb: float
+
+    def held(self) -> float:
+        """Bytes. What the engine cannot tell just now counts as nothing."""
+        total = float(_size(self.attempts))
+        with suppress(SandboxError):
+            labels = {f"{LABEL}.image": "snapshot", f"{PREFIX}.run": self.run}
+            total += sum(max(image.bytes - self.base, 0) for image in self.engine.images(labels))
+        return total
+
+    def check(self) -> None:
+        """Raises PrerequisiteMissing where nothing may begin."""
+        refuse_below_floor(self.floor_gb, self.folders)
+        held = self.held()
+        if held >= self.cap_gb * GB:
+            raise PrerequisiteMissing(
+                f"the run holds {held / GB:.1f} GB, which is all it may (disk_gb = {self.cap_gb:g} in autoresearch.toml): "
+                f"raise that, {GO_ON}"
+            )
+
+    def facts(self) -> dict[str, float]:
+        """For the launch: gigabytes."""
+        return {
+            "disk_gb": self.cap_gb,
+            "disk_floor_gb": self.floor_gb,
+            "disk_free_gb": round(least_free(self.folders)[0] / GB, 1),
+        }
+
+
+def _size(folder: Path) -> int:
+    """Bytes that its files take on the disk. What goes away meanwhile is not counted."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(where) / name).lstat().st_blocks * 512
+    return total

@@ -1,0 +1,235 @@
+"""The search: baseline, then propose, check, train, judge, decide, record, until the budget is gone.
+
+Everything is driven by the ledger: an experiment is advanced from whatever the ledger says has been done, so going
+on after a crash is the same code as going on. What a dead runner left open counts as an infrastructure failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from runner.clock import Clock
+from runner.errors import NothingEvaluated
+from runner.evaluation.failure_advice import unscored
+from runner.evaluation.pipeline import Pipeline
+from runner.parsing.client import Parser, shared
+from runner.parsing.static_check import check
+from runner.protocols import (
+    EXHAUSTED,
+    MONEY_GONE,
+    Decision,
+    Proposer,
+    State,
+)
+from runner.results.promotion import Promotion
+from runner.scoring.acceptance import Judgement
+from runner.scoring.noise import Noise
+from runner.scoring.scores import best, mean, noise_floor
+from runner.search.attempts import AttemptRunner
+from runner.search.decider import Decider
+from runner.search.prefetch import Start, in_thread
+from runner.search.proposal_stage import ProposalStage
+from runner.search.recorder import Recorder, Subscriber
+from runner.search.recovery import recover
+from runner.search.time_budget import Budget
+from runner.store.ledger import Ledger
+from runner.store.records import Experiment
+from runner.store.workspace import Workspace, read_script
+
+BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
+ASKED = "asked to end after the present experiment"
+NOTHING_MORE = "the proposer has nothing more to propose"
+MAX_UNTRAINED_IN_A_ROW = 10
+UNTRAINABLE = "proposals in a row could not be trained"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`max_experiments` counts proposals that were trained; the baseline is not one."""
+
+    baseline_repeats: int = 3
+    retests: int = 2
+    max_experiments: int | None = None
+    infrastructure_pause_s: float = 5.0
+
+
+class Loop:
+    """One run, from its first baseline or from wherever it was left."""
+
+    def __init__(
+        self,
+        *,
+        run: str,
+        seed: int,
+        workspace: Workspace,
+        ledger: Ledger,
+        pipeline: Pipeline,
+        proposer: Proposer,
+        promotion: Promotion,
+        budget: Budget,
+        settings: Settings,
+        clock: Clock,
+        emit: Subscriber,
+        start: Start = in_thread,
+        asked_to_end: Callable[[], bool] = lambda: False,
+        room: Callable[[], None] = lambda: None,
+        parser: Parser | None = None,
+    ) -> None:
+        self._parser = parser or shared()
+        self.recorder = Recorder(run, ledger, clock, emit)
+        self.workspace, self.promotion, self.budget = workspace, promotion, budget
+        self.settings, self._asked_to_end, self.room = settings, asked_to_end, room
+        self.attempts = AttemptRunner(
+            recorder=self.recorder,
+            pipeline=pipeline,
+            workspace=workspace,
+            budget=budget,
+            seed=seed,
+            room=room,
+            pause_s=settings.infrastructure_pause_s,
+        )
+        self._decider = Decider(settings.retests)
+        self._stage = ProposalStage(
+            recorder=self.recorder,
+            workspace=workspace,
+            proposer=proposer,
+            budget=budget,
+            wall_clock_s=pipeline.limits.wall_clock_s,
+            max_experiments=settings.max_experiments,
+            parser=self._parser,
+            start=start,
+            asked_to_end=asked_to_end,
+        )
+
+    def go(self) -> str:
+        """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
+        be scored, PrerequisiteMissing when the engine keeps failing or `room` (asked before anything begins) finds none."""
+        recover(
+            self.recorder,
+            self.workspace,
+            self.attempts.pipeline,
+            self.budget,
+            self._stage,
+            self.promotion,
+            self._keep,
+        )
+        self._baseline()
+        untrained = 0
+        while (reason := self.over()) is None:
+            self.room()
+            experiment = (
+                next((e for e in self.recorder.experiments() if e.status == "open"), None)
+                or self._stage.propose()
+            )
+            self._stage.ask_early(experiment)
+            finished = self._advance(experiment)
+            if finished.status == "open":
+                return BUDGET_GONE
+            untrained = 0 if finished.attempts else untrained + 1
+            if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
+                return finished.reason if finished.reason == MONEY_GONE else NOTHING_MORE
+            if untrained >= MAX_UNTRAINED_IN_A_ROW:
+                return f"{untrained} {UNTRAINABLE}"
+        return reason
+
+    def _baseline(self) -> None:
+        if not self.recorder.experiments():
+            source = read_script(self.workspace.script)
+            checked = check(source, self._parser)
+            if checked.rejection:
+                why = f"{checked.rejection} ({checked.detail})"
+                raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
+            self._stage.record(0, source, checked, title="baseline", category="baseline", parent=None)
+        baseline = self.recorder.experiments()[0]
+        while len(baseline.measured) < self.settings.baseline_repeats and baseline.status == "open":
+            if self.budget.left() <= 0:
+                raise NothingEvaluated(
+                    f"the budget ended before the baseline had run {self.settings.baseline_repeats} times; "
+                    "`autoresearch resume --budget` with a longer one goes on"
+                )
+            attempt = self.attempts.run(baseline)
+            if attempt.outcome not in {"ok", "infrastructure"}:
+                self.recorder.set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
+            baseline = self.recorder.experiments()[0]
+        if baseline.status == "failed":  # now, or before a resume
+            limit_s = self.attempts.pipeline.limits.wall_clock_s
+            advice = unscored(str(baseline.reason), limit_s, look="autoresearch logs 0")
+            raise NothingEvaluated(
+                f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
+            )
+        if baseline.status == "open":
+            self.recorder.set(
+                0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
+            )
+            self._keep(self.recorder.experiments()[0])
+
+    # -- one experiment ----------------------------------------------------------------------------------------
+    def _advance(self, experiment: Experiment) -> Experiment:
+        """Train and retest until it is decided, or the budget allows no more."""
+        while experiment.status == "open":
+            last = experiment.attempts[-1] if experiment.attempts else None
+            judgement = (
+                self._decider.judge(experiment, self.recorder.experiments()) if experiment.measured else None
+            )
+            if last is not None and last.outcome not in {"ok", "infrastructure"}:
+                self.recorder.set(experiment.number, status="failed", state=State.FAILED, reason=last.outcome)
+                self.recorder.emit(
+                    "failed", number=experiment.number, status=last.outcome, reason=last.reason
+                )
+            elif judgement is not None and self._decider.is_final(
+                experiment, self.best(), judgement.decision
+            ):
+                self._decide(experiment, judgement)
+            elif not self.budget.allows_another():
+                return experiment
+            else:
+                rival = judgement is not None and judgement.decision is Decision.KEEP
+                self.attempts.run(self.best() if rival else experiment)
+            experiment = self.recorder.experiment(experiment.number)
+        return experiment
+
+    def _decide(self, experiment: Experiment, judgement: Judgement) -> None:
+        number = experiment.number
+        self.recorder.set(
+            number,
+            status=str(judgement.decision),
+            state=State.DECIDED,
+            reason=judgement.reason,
+            val_bpb=mean(experiment),
+            delta=judgement.delta,
+            margin=judgement.margin,
+        )
+        self.recorder.emit(
+            "decided",
+            number=number,
+            decision=str(judgement.decision),
+            reason=judgement.reason,
+            val_bpb=mean(experiment),
+            delta=judgement.delta,
+            margin=judgement.margin,
+        )
+        if judgement.decision is Decision.KEEP:
+            self._keep(self.recorder.experiment(number))
+
+    def _keep(self, experiment: Experiment) -> None:
+        columns = self.promotion.keep(experiment, self.noise() or Noise(0.0, 1))
+        self.recorder.set(experiment.number, **columns)
+        self.recorder.emit("kept", number=experiment.number, val_bpb=experiment.val_bpb, tag=columns["tag"])
+
+    # -- what the ledger says ------------------------------------------------------------------------------------
+    def best(self) -> Experiment:
+        return best(self.recorder.experiments())
+
+    def noise(self) -> Noise | None:
+        return noise_floor(self.recorder.experiments())
+
+    def over(self) -> str | None:
+        """Why nothing more is to be tried; None while something is."""
+        proposals = [e for e in self.recorder.experiments() if e.number > 0]
+        most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
+        if most is not None and not busy and sum(bool(e.attempts) for e in proposals) >= most:
+            return ALL_DONE
+        if not busy and self._asked_to_end():
+            return ASKED
+        return None if self.budget.allows_another() else BUDGET_GONE

@@ -1,0 +1,171 @@
+"""The first stage of an experiment: ask the proposer, check what came, write it into the ledger.
+
+What a proposer made is either a row that may train, or a row that says why it may not; the parent is never run again
+in its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from runner.parsing.client import Parser
+from runner.parsing.facts import UNREAD, facts_json
+from runner.parsing.static_check import Checked, check, constants_only
+from runner.proposers.validation import ask
+from runner.protocols import INVALID_PROPOSAL, Context, Proposal, Proposer, State
+from runner.scoring.scores import best, noise_floor
+from runner.search.prefetch import Prefetch, Start, in_thread, rebased
+from runner.search.proposer_context import context_for
+from runner.search.recorder import Recorder
+from runner.search.time_budget import Budget
+from runner.store.records import Experiment
+from runner.store.workspace import Workspace
+
+
+class ProposalStage:
+    """One run's proposals. `max_experiments` counts trainings, None is no limit."""
+
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        workspace: Workspace,
+        proposer: Proposer,
+        budget: Budget,
+        wall_clock_s: float,
+        max_experiments: int | None,
+        parser: Parser,
+        start: Start = in_thread,
+        asked_to_end: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._recorder, self._workspace, self._proposer = recorder, workspace, proposer
+        self._budget, self._wall_clock_s = budget, wall_clock_s
+        self._max_experiments, self._asked_to_end = max_experiments, asked_to_end
+        self._prefetch, self._parser = Prefetch(proposer, start), parser
+
+    def read_history(self) -> None:
+        """Facts of the experiments in a ledger that was written before facts were stored: read once, and never again."""
+        for experiment in self._recorder.experiments():
+            if experiment.facts == UNREAD and experiment.source:
+                facts = check(experiment.source.encode("utf-8", errors="replace"), self._parser).facts
+                self._recorder.ledger.set_experiment(
+                    self._recorder.run_id,
+                    experiment.number,
+                    facts=facts_json(facts),
+                    fingerprint=facts.fingerprint,
+                    nodes=facts.nodes,
+                )
+
+    def propose(self) -> Experiment:
+        """The next experiment: open when it may train, else failed or rejected with a reason."""
+        number = len(self._recorder.experiments())
+        proposal = self._next_proposal(number)
+        experiments = self._recorder.experiments()
+        incumbent, known = best(experiments), {e.number: e for e in experiments}
+        parent = incumbent if proposal.parent is None else known.get(proposal.parent)
+        if parent is None:
+            parent, proposal = incumbent, Proposal(None, proposal.title, failure=INVALID_PROPOSAL)
+        # a model may write lone surrogates, a scripted file any bytes: neither may stop the run
+        source = (proposal.source or "").encode(
+            "utf-8", errors="surrogateescape" if _escaped(proposal) else "replace"
+        )
+        repeat = self._proposer.name == "repeat"
+        seen = set() if repeat else {e.fingerprint for e in experiments if e.fingerprint}
+        checked = check(source, self._parser, seen=seen, parent=parent.facts)
+        verdict: dict[str, Any] = {"state": State.CHECKED}
+        if proposal.source is None:
+            verdict = {"state": State.FAILED, "status": "proposer_failed", "reason": proposal.failure}
+        elif checked.rejection is not None:
+            verdict = {"state": State.FAILED, "status": "rejected", "reason": str(checked.rejection)}
+        else:
+            verdict["constants_only"] = int(constants_only(checked.facts, parent.facts))
+        author = proposal.author or self._proposer.name
+        self.record(  # with its verdict in one write: a crash must not leave an unchecked script open
+            number,
+            source,
+            checked,
+            title=proposal.title,
+            category=proposal.category,
+            hypothesis=proposal.hypothesis,
+            author=author,
+            expected_gain=proposal.expected_gain,
+            risk=proposal.risk,
+            parent=parent.number,
+            **verdict,
+        )
+        if proposal.notes is not None:
+            self._workspace.write_notes(proposal.notes)
+        self._recorder.emit(
+            "proposed", number=number, title=proposal.title, category=proposal.category, author=author
+        )
+        if "status" in verdict:
+            reason = f"{verdict['reason']} {checked.detail if proposal.source is not None else ''}".strip()
+            self._recorder.emit("failed", number=number, status=verdict["status"], reason=reason)
+        return self._recorder.experiment(number)
+
+    def ask_early(self, experiment: Experiment) -> None:
+        """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
+        most, experiments = self._max_experiments, self._recorder.experiments()
+        trained = sum(bool(e.attempts) for e in experiments if e.number not in {0, experiment.number})
+        room = (most is None or trained + 1 < most) and not self._asked_to_end()
+        if experiment.status == "open" and room and self._prefetch.wanted and self._budget.allows_another(2):
+            self._prefetch.ask(self._context(len(experiments)))
+
+    def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:
+        """Write experiment `number` into the ledger with what its check found."""
+        self._recorder.ledger.add_experiment(
+            self._recorder.run_id,
+            number,
+            now=self._recorder.clock.time(),
+            source=source,
+            source_sha256=hashlib.sha256(source).hexdigest(),
+            fingerprint=checked.facts.fingerprint,
+            nodes=checked.facts.nodes,
+            facts=facts_json(checked.facts),
+            **{"hypothesis": "", **columns},
+        )
+
+    def _next_proposal(self, number: int) -> Proposal:
+        """The one made while the last experiment trained, if it still fits, else a new one."""
+        if (early := self._prefetch.take()) is not None:
+            context, proposal = early
+            self._tell(proposal)
+            incumbent = best(self._recorder.experiments())
+            fitting = rebased(proposal, context, incumbent.number, incumbent.source, self._parser)
+            if fitting is not None:
+                return fitting
+            self._recorder.emit(
+                "dropped", title=proposal.title, reason="another script became the best meanwhile"
+            )
+        proposal = ask(self._proposer, self._context(number))
+        self._tell(proposal)
+        return proposal
+
+    def _context(self, number: int) -> Context:
+        experiments = self._recorder.experiments()
+        return context_for(
+            experiments,
+            best(experiments),
+            noise_floor(experiments),
+            memo=self._workspace.read_memo(),
+            trainings_left=self._budget.trainings_left(sum(len(e.attempts) for e in experiments)),
+            time_limit_s=self._budget.left(),
+            number=number,
+            notes=self._workspace.read_notes(),
+            wall_clock_s=self._wall_clock_s,
+        )
+
+    def _tell(self, proposal: Proposal) -> None:
+        for notice in proposal.notices:
+            self._recorder.emit(notice.kind, **dict(notice.data))
+
+
+def _escaped(proposal: Proposal) -> bool:
+    """Whether the source's surrogates stand for bytes that were not UTF-8 (PEP 383) and can be turned back."""
+    try:
+        (proposal.source or "").encode("utf-8", errors="surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True

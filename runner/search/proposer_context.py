@@ -1,0 +1,66 @@
+"""What a proposer may know of the past: coarse scores, closed words, sanitised text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from runner.protocols import Context, PastExperiment
+from runner.scoring.noise import Noise
+from runner.search.disclosure import MUCH_WORSE, Disclosure
+from runner.store.records import Experiment
+from sandbox.sanitise import one_line, sanitise
+
+
+def context_for(
+    experiments: Sequence[Experiment],
+    best: Experiment,
+    noise: Noise | None,
+    *,
+    memo: str,
+    trainings_left: int,
+    time_limit_s: float,
+    number: int,
+    notes: str = "",
+    wall_clock_s: float = 0.0,
+) -> Context:
+    """The context of proposal `number`. The sealed test score is not in it, nor any time that judging took."""
+    disclosure = Disclosure(
+        next((e.val_bpb for e in experiments if e.number == 0), None), noise.sigma if noise else None
+    )
+    return Context(
+        memo=memo,
+        best_source=best.source,
+        best_val_bpb=disclosure.score(best.val_bpb),
+        noise_sigma=disclosure.width(disclosure.sigma),
+        history=tuple(_past(experiment, disclosure) for experiment in experiments),
+        trainings_left=trainings_left,
+        time_limit_s=max(time_limit_s, 0.0),
+        number=number,
+        best_number=best.number,
+        notes=sanitise(notes),
+        wall_clock_s=wall_clock_s,
+        best_constants=best.facts.constants,
+    )
+
+
+def _past(experiment: Experiment, disclosure: Disclosure) -> PastExperiment:
+    last = experiment.attempts[-1] if experiment.attempts else None
+    failed = experiment.status == "failed" and last is not None
+    score = disclosure.score(experiment.val_bpb)
+    hidden = score is None and experiment.val_bpb is not None
+    return PastExperiment(
+        number=experiment.number,
+        title=one_line(experiment.title),
+        category=one_line(experiment.category),
+        status=str(last.outcome) if failed and last else experiment.status,
+        val_bpb=score,
+        delta=disclosure.delta(experiment.val_bpb, experiment.delta),
+        source=experiment.source,
+        parent=experiment.parent,
+        reason=MUCH_WORSE if hidden else experiment.reason,
+        log_tail=sanitise(last.log_tail, max_chars=4000) if failed and last else "",
+        margin=None if hidden else disclosure.width(experiment.margin),
+        author=experiment.author,
+        fingerprint=experiment.fingerprint,
+        constants=experiment.facts.constants,
+    )

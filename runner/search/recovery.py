@@ -1,0 +1,52 @@
+"""What a run does first when it goes on: nothing of an earlier runner is left running, what it had begun is written off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from runner.errors import PrerequisiteMissing
+from runner.evaluation.pipeline import Pipeline, clear_lost
+from runner.results.garbage_collection import clear_attempts
+from runner.results.promotion import Promotion
+from runner.scoring.scores import lost
+from runner.search.proposal_stage import ProposalStage
+from runner.search.recorder import Recorder
+from runner.search.time_budget import Budget
+from runner.store.records import Experiment
+from runner.store.workspace import Workspace
+
+
+def recover(
+    recorder: Recorder,
+    workspace: Workspace,
+    pipeline: Pipeline,
+    budget: Budget,
+    stage: ProposalStage,
+    promotion: Promotion,
+    keep: Callable[[Experiment], None],
+) -> None:
+    """`keep` promotes an experiment that a killed runner had no time for. Raises PrerequisiteMissing when files are gone that
+    later experiments are compared with."""
+    pipeline.engine.reap(now=recorder.clock.time(), everything_of_run=recorder.run_id)
+    for number, attempt in recorder.ledger.lose_open_attempts(recorder.run_id, now=recorder.clock.time()):
+        clear_lost(workspace.attempts(recorder.run_id, number) / str(attempt))
+        # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
+        budget.charge(pipeline.longest_training_s)
+        recorder.emit("recovered", number=number, attempt=attempt)
+    for experiment in recorder.experiments():  # what a killed runner had no time for
+        clear_attempts(experiment)
+    stage.read_history()
+    kept = [e for e in recorder.experiments() if e.status == "keep"]
+    for experiment in [*kept[-1:], *(e for e in recorder.experiments() if e.status == "open")]:
+        if gone := lost(experiment):
+            raise PrerequisiteMissing(
+                f"{gone[0]} is gone, and without it nothing can be compared with experiment {experiment.number}: put it "
+                "back, or begin a new run without --resume"
+            )
+    for experiment in kept:
+        if promotion.complete(experiment):
+            continue
+        if gone := promotion.gone(experiment):  # it can never be frozen; the run can go on
+            recorder.emit("not_frozen", number=experiment.number, missing=gone)
+        else:
+            keep(experiment)

@@ -1,0 +1,340 @@
+"""The ledger: one SQLite file that is the truth. Every change is on disk before the next step begins.
+
+WAL with synchronous=FULL survives a power cut (https://www.sqlite.org/wal.html); WAL does not work on network file
+systems, so those are refused. Readers need no lock and import nothing heavy.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from runner.errors import PrerequisiteMissing, UsageError
+from runner.parsing.facts import UNREAD, facts_from_json
+from runner.protocols import Evaluation, Event, State
+from runner.store.config import from_workspace, to_workspace
+from runner.store.filesystem import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
+from runner.store.ledger_json import loads
+from runner.store.llm_calls import Call, Spent, Unread
+from runner.store.records import Attempt, Experiment, Run
+from runner.store.schema import MIGRATIONS
+from runner.store.workspace_lock import locked
+
+
+class Ledger:
+    """Opened for writing by the one runner that holds `lock`, for reading by anyone. Raises PrerequisiteMissing
+    for a network file system or a damaged file."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        if read_only and not path.exists():
+            raise UsageError(f"there is no ledger in {path.parent}; run `autoresearch run` first")
+        if (kind := file_system(path.parent)) in NETWORK_FILE_SYSTEMS:
+            raise PrerequisiteMissing(
+                f"{path.parent} is on {kind}, where SQLite cannot keep its promises: use a local disk"
+            )
+        self.path, self._root = path, path.absolute().parent.parent
+        try:
+            # the next proposal is made on a thread of its own: one transaction at a time, guarded here
+            self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+            self._guard = threading.RLock()
+            self._db.row_factory = sqlite3.Row
+            self._db.executescript(
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;"
+            )
+            self._migrate(read_only)
+            self._db.execute("SELECT id, settings FROM runs LIMIT 0")  # a database, and not one of ours
+            if read_only:
+                self._db.execute("PRAGMA query_only=ON")
+            if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+                raise sqlite3.DatabaseError("quick_check failed")
+        except sqlite3.DatabaseError as error:
+            refuse_unopened(path, error)
+            raise PrerequisiteMissing(
+                f"the ledger {path} is damaged ({error}); put a copy of it aside and move it away to start afresh"
+            ) from error
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _migrate(self, read_only: bool) -> None:
+        """Whoever only looks does not change the tables under a runner that was begun with an older version."""
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version < 0:
+            raise sqlite3.DatabaseError("its version is negative")
+        if version > len(MIGRATIONS):
+            raise PrerequisiteMissing(
+                f"the ledger {self.path} was written by a newer autoresearch; update this one"
+            )
+        if read_only and version < len(MIGRATIONS) and locked(self.path.parent):
+            raise PrerequisiteMissing(
+                "an older autoresearch is at work here: look with that one, or wait until it has ended"
+            )
+        for number in range(version, len(MIGRATIONS)):
+            self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._guard:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _read(self, question: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        with self._guard:
+            return self._db.execute(question, tuple(values)).fetchall()
+
+    # -- writing ---------------------------------------------------------------------------------------------
+    def start_run(self, run: str, *, now: float, seed: int, settings: Mapping[str, Any]) -> None:
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO runs (id, created_at, seed, settings) VALUES (?, ?, ?, ?)",
+                (run, now, seed, self._written(settings)),
+            )
+
+    def reopen_run(self, run: str) -> None:
+        with self._write() as db:
+            db.execute("UPDATE runs SET finished_at = NULL, stop_reason = NULL WHERE id = ?", (run,))
+
+    def finish_run(self, run: str, *, now: float, reason: str) -> None:
+        with self._write() as db:
+            db.execute("UPDATE runs SET finished_at = ?, stop_reason = ? WHERE id = ?", (now, reason, run))
+
+    def spend(self, run: str, seconds: float) -> None:
+        """Wall-clock seconds of the budget that are gone; summed over resumes."""
+        with self._write() as db:
+            db.execute("UPDATE runs SET spent_s = spent_s + ? WHERE id = ?", (max(seconds, 0.0), run))
+
+    def add_experiment(self, run: str, number: int, *, now: float, **columns: Any) -> None:
+        columns = {"run": run, "number": number, "created_at": now, "state": State.PROPOSED, **columns}
+        names = ", ".join(columns)
+        with self._write() as db:
+            marks = ", ".join("?" * len(columns))
+            db.execute(f"INSERT INTO experiments ({names}) VALUES ({marks})", tuple(columns.values()))
+
+    def set_experiment(self, run: str, number: int, **columns: Any) -> None:
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        with self._write() as db:
+            db.execute(
+                f"UPDATE experiments SET {assignments} WHERE run = ? AND number = ?",
+                (*columns.values(), run, number),
+            )
+
+    def start_attempt(self, run: str, number: int, *, seed: int, folder: Path, now: float) -> int:
+        """The next attempt's number; its row is there before anything of it runs."""
+        with self._write() as db:
+            last = db.execute(
+                "SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = ? AND number = ?", (run, number)
+            ).fetchone()[0]
+            attempt = int(last) + 1
+            db.execute(
+                "INSERT INTO attempts (run, number, attempt, seed, folder, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (run, number, attempt, seed, relative(folder / str(attempt), self._root), now),
+            )
+        return attempt
+
+    def finish_attempt(
+        self, run: str, number: int, attempt: int, evaluation: Evaluation, *, now: float
+    ) -> None:
+        with self._write() as db:
+            db.execute(
+                "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, val_bpb = ?, seconds = ?,"
+                " params_sha256 = ?, memory_bytes = ?, contended = ?, log_tail = ?, detail = ?"
+                " WHERE run = ? AND number = ? AND attempt = ? AND outcome IS NULL",
+                (
+                    *(
+                        now,
+                        str(evaluation.outcome),
+                        evaluation.reason,
+                        evaluation.val_bpb,
+                        evaluation.seconds,
+                        evaluation.params_sha256,
+                    ),
+                    *(
+                        evaluation.memory_peak_bytes,
+                        int(evaluation.contended),
+                        evaluation.log_tail,
+                        evaluation.detail,
+                        run,
+                        number,
+                        attempt,
+                    ),
+                ),
+            )
+
+    def lose_open_attempts(self, run: str, *, now: float) -> list[tuple[int, int]]:
+        """Attempts that a dead runner left open become infrastructure failures: (number, attempt)."""
+        with self._write() as db:
+            rows = db.execute(
+                "SELECT number, attempt FROM attempts WHERE run = ? AND outcome IS NULL", (run,)
+            ).fetchall()
+            db.execute(
+                "UPDATE attempts SET outcome = 'infrastructure', reason = 'runner_died', finished_at = ?"
+                " WHERE run = ? AND outcome IS NULL",
+                (now, run),
+            )
+        return [(row["number"], row["attempt"]) for row in rows]
+
+    def add_event(self, run: str, kind: str, data: Mapping[str, Any], *, now: float) -> None:
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO events (run, at, kind, data) VALUES (?, ?, ?, ?)",
+                (run, now, kind, json.dumps(dict(data))),
+            )
+
+    def _written(self, settings: Mapping[str, Any]) -> str:
+        config = to_workspace(settings.get("config", {}), self._root)
+        return json.dumps({**settings, "config": config} if config else dict(settings))
+
+    def _settings(self, written: str) -> dict[str, Any]:
+        settings: dict[str, Any] = loads(written)
+        config = from_workspace(settings.get("config", {}), self._root)
+        return {**settings, "config": config} if config else settings
+
+    def change_settings(self, run: str, settings: Mapping[str, Any]) -> None:
+        with self._write() as db:
+            db.execute("UPDATE runs SET settings = ? WHERE id = ?", (self._written(settings), run))
+
+    def reserve_call(
+        self,
+        run: str,
+        number: int,
+        *,
+        now: float,
+        max_usd: float | None,
+        max_tokens: int | None,
+        **columns: Any,
+    ) -> int | None:
+        """Set the worst case of a call aside before it is made: its id, or None when the limits do not allow it.
+
+        `columns`: purpose, model, prompt_sha256, about_sha256, reserved_tokens, reserved_usd (dollars).
+        """
+        columns = {"run": run, "number": number, "started_at": now, **columns}
+        with self._write() as db:
+            spent = self.spent(run)
+            if max_usd is not None and spent.usd + columns["reserved_usd"] > max_usd:
+                return None
+            if max_tokens is not None and spent.tokens + columns["reserved_tokens"] > max_tokens:
+                return None
+            marks = ", ".join("?" * len(columns))
+            row = db.execute(
+                f"INSERT INTO calls ({', '.join(columns)}) VALUES ({marks}) RETURNING id",
+                tuple(columns.values()),
+            ).fetchone()
+        return int(row[0])
+
+    def settle_call(self, call: int, state: str, *, now: float, **columns: Any) -> None:
+        """What came of a reserved call: its state, and for an answer its text and finish, prompt_tokens,
+        cached_tokens, completion_tokens and cost_usd."""
+        columns = {"state": state, "finished_at": now, **columns}
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        with self._write() as db:
+            db.execute(
+                f"UPDATE calls SET {assignments} WHERE id = ? AND state = 'reserved'",
+                (*columns.values(), call),
+            )
+
+    @contextmanager
+    def reading(self, call: int) -> Iterator[None]:
+        """While the answer of `call` is read: a text that ends the runner meanwhile is not read again."""
+        self._set_reading(call, "begun")
+        try:
+            yield
+        finally:
+            self._set_reading(call, "survived")
+
+    def _set_reading(self, call: int, reading: str) -> None:
+        with self._write() as db:
+            db.execute("UPDATE calls SET reading = ? WHERE id = ?", (reading, call))
+
+    # -- reading ---------------------------------------------------------------------------------------------
+    def calls(self, run: str) -> list[Call]:
+        """Every call of a model, in order."""
+        rows = self._read("SELECT * FROM calls WHERE run = ? ORDER BY id", (run,))
+        return [Call(**{name: row[name] for name in Call.__dataclass_fields__}) for row in rows]
+
+    def unread(self, run: str) -> list[Unread]:
+        """Answers to which no experiment belongs, in order, but those whose reading ended the runner."""
+        rows = self._read(
+            f"SELECT {', '.join(Unread.__dataclass_fields__)} FROM calls WHERE run = ? AND answer IS NOT NULL AND"
+            " reading <> 'begun' AND number NOT IN (SELECT number FROM experiments WHERE run = calls.run) ORDER BY id",
+            (run,),
+        )
+        return [Unread(**dict(row)) for row in rows]
+
+    def spent(self, run: str) -> Spent:
+        """Summed over all sessions of the run."""
+        row = self._read(
+            "SELECT coalesce(sum(CASE state WHEN 'answered' THEN cost_usd WHEN 'refused' THEN 0"
+            " ELSE reserved_usd END), 0.0), coalesce(sum(CASE state WHEN 'answered' THEN prompt_tokens +"
+            " completion_tokens WHEN 'refused' THEN 0 ELSE reserved_tokens END), 0), count(*)"
+            " FROM calls WHERE run = ?",
+            (run,),
+        )[0]
+        return Spent(float(row[0]), int(row[1]), int(row[2]))
+
+    def runs(self) -> list[Run]:
+        """In the order they were begun, whatever the clock said."""
+        rows = self._read("SELECT * FROM runs ORDER BY rowid")
+        return [Run(**{**dict(row), "settings": self._settings(row["settings"])}) for row in rows]
+
+    def run(self, run: str | None = None) -> Run:
+        """The named run, else the newest; one that was refused before its first script only where there is no other.
+        Raises UsageError."""
+        found = [item for item in self.runs() if run in {None, item.id}]
+        begun = {row["run"] for row in self._read("SELECT DISTINCT run FROM experiments")}
+        found = [item for item in found if item.finished_at is None or item.id in begun] or found
+        if not found:
+            raise UsageError(
+                f"there is no run {run}" if run else "there is no run yet; start one with `autoresearch run`"
+            )
+        return found[-1]
+
+    def experiments(self, run: str) -> list[Experiment]:
+        attempts: dict[int, list[Attempt]] = {}
+        for row in self._read(
+            'SELECT rowid AS "order", * FROM attempts WHERE run = ? ORDER BY number, attempt', (run,)
+        ):
+            attempts.setdefault(row["number"], []).append(_attempt(row, self._root))
+        rows = self._read("SELECT * FROM experiments WHERE run = ? ORDER BY number", (run,))
+        return [_experiment(row, attempts.get(row["number"], [])) for row in rows]
+
+    def experiment(self, run: str, number: int) -> Experiment:
+        found = [item for item in self.experiments(run) if item.number == number]
+        if not found:
+            raise UsageError(f"run {run} has no experiment {number}; `autoresearch ls` lists them")
+        return found[0]
+
+    def events(self, run: str) -> list[tuple[float, str, dict[str, Any]]]:
+        rows = self._read("SELECT at, kind, data FROM events WHERE run = ? ORDER BY id", (run,))
+        return [(row["at"], row["kind"], loads(row["data"])) for row in rows]
+
+    def events_after(self, run: str, last: int) -> list[tuple[int, Event]]:
+        """What was written after the event with the id `last`, each with its id."""
+        rows = self._read(
+            "SELECT id, at, kind, data FROM events WHERE run = ? AND id > ? ORDER BY id", (run, last)
+        )
+        return [(row["id"], Event(row["kind"], row["at"], loads(row["data"]))) for row in rows]
+
+
+def _attempt(row: sqlite3.Row, root: Path) -> Attempt:
+    names = set(Attempt.__dataclass_fields__)
+    values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates over values
+    return Attempt(**{**values, "folder": root / values["folder"], "contended": bool(values["contended"])})
+
+
+def _experiment(row: sqlite3.Row, attempts: Sequence[Attempt]) -> Experiment:
+    names = set(Experiment.__dataclass_fields__)
+    values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118
+    values["source"] = (row["source"] or b"").decode("utf-8", errors="replace")
+    values["fingerprint"] = row["fingerprint"] or ""
+    values["facts"] = UNREAD if row["facts"] is None else facts_from_json(row["facts"])
+    return Experiment(**{**values, "state": State(values["state"]), "attempts": tuple(attempts)})

@@ -1,0 +1,133 @@
+"""A workspace: `program.md`, `train.py`, `autoresearch.toml`, and `.autoresearch/` with the ledger and the artifacts."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import UsageError
+from runner.parsing.facts import MAX_NOTES_CHARS
+from runner.store import user_files
+from runner.store.config import CONFIG, Config, config_from, default_toml, from_workspace
+
+STATE = ".autoresearch"
+_BOM = b"\xef\xbb\xbf"
+_TEMPLATES = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    folder: Path
+
+    @property
+    def state(self) -> Path:
+        return self.folder / STATE
+
+    @property
+    def ledger(self) -> Path:
+        return self.state / "ledger.db"
+
+    @property
+    def script(self) -> Path:
+        return self.folder / "train.py"
+
+    @property
+    def notes(self) -> Path:
+        """What the agent writes down for itself."""
+        return self.folder / "NOTES.md"
+
+    @property
+    def memo(self) -> Path:
+        return self.folder / "program.md"
+
+    def config(self) -> Config:
+        """Raises UsageError for what is not TOML, not a known key or not of its type."""
+        path = self.folder / CONFIG
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except FileNotFoundError:
+            return Config()
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # also of a number too long, or brackets too deep, for the parser
+            raise UsageError(f"{path} is not TOML: {error}") from error
+        return config_from(from_workspace(content, self.folder))
+
+    def read_notes(self) -> str:
+        """Its beginning, as long as what a model may write there: a prompt with more could not be paid for."""
+        return _text(self.notes, MAX_NOTES_CHARS)
+
+    def read_memo(self) -> str:
+        return _text(self.memo)
+
+    def write_notes(self, text: str) -> None:
+        """What a person wrote there is set aside (runner.store.user_files)."""
+        user_files.put(self.state, self.notes, (text.rstrip() + "\n").encode(errors="replace"))
+
+    def attempts(self, run: str, number: int) -> Path:
+        return self.state / "experiments" / run / f"{number:04d}"
+
+
+def _text(path: Path, most: int = -1) -> str:
+    """The first `most` characters of a plain file; nothing where there is none, since a pipe would be waited for, for ever."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            return file.read(most)
+    except OSError:
+        return ""
+
+
+def read_script(path: Path) -> bytes:
+    """A training script without the byte order mark that some editors put first. Raises UsageError for what is no file that
+    can be read, holds nothing, or is no UTF-8 text for its zeros."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for, for ever
+        raise UsageError(
+            f"{path} is {'a folder' if path.is_dir() else 'no regular file'}; name a training script"
+        )
+    try:
+        source = path.read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if not source.strip():
+        raise UsageError(f"{path} is empty; `autoresearch init DIR` writes one to begin with")
+    if source.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UsageError(f"{path} is UTF-16; save it as UTF-8")
+    return source
+
+
+def find(start: Path) -> Workspace:
+    """The workspace `start` is in. Raises UsageError."""
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / CONFIG).is_file():
+            return Workspace(folder)
+    raise UsageError(
+        "this is no workspace (no autoresearch.toml here or above); make one with `autoresearch init DIR`"
+    )
+
+
+def create(folder: Path) -> Workspace:
+    """A new workspace. Nothing that is there is overwritten: raises UsageError."""
+    for name in ("program.md", "train.py", CONFIG):
+        if (folder / name).exists():
+            raise UsageError(f"{folder / name} exists already; choose another folder or move it away")
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(_TEMPLATES / "program.md", folder / "program.md")
+    shutil.copyfile(_TEMPLATES / "trainer_jax" / "train.py", folder / "train.py")
+    (folder / CONFIG).write_text(default_toml())
+    workspace = Workspace(folder.resolve())
+    open_state(workspace)
+    return workspace
+
+
+def open_state(workspace: Workspace) -> None:
+    """The folder for ledger and artifacts: private to its owner, and not git's business."""
+    workspace.state.mkdir(mode=0o700, exist_ok=True)
+    if not (
+        ignored := workspace.state / ".gitignore"
+    ).exists():  # the folder may be a link to one of the user's
+        ignored.write_text("*\n")

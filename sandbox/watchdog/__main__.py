@@ -1,0 +1,11 @@
+"""Started by its path (`sandbox.watchdog.client`), without site-packages: the package is found from here."""
+
+import sys
+from pathlib import Path
+
+sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).parent)]
+sys.path.append(str(Path(__file__).parents[2]))
+
+from sandbox.watchdog.process import main  # noqa: E402
+
+main()

@@ -1,0 +1,78 @@
+"""export, apply, gc, stop and watch by the command line, in a workspace where a night is over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner.cli.app import app
+from runner.cli.failures import guarded
+from runner.store.workspace_lock import lock
+from tests.search.simulated_run import Night, source
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+    made = Night(tmp_path / "w", [source(1.9, "better = 1\n")])
+    made.loop().go()
+    made.ledger.change_settings("night", {"config": {"data": str(made.data)}})
+    (made.workspace.folder / "autoresearch.toml").write_text("")
+    monkeypatch.setattr("runner.evaluation.setup.connect", lambda _: made.engine)
+    monkeypatch.chdir(made.workspace.folder)
+    return made
+
+
+def verb(*words: str) -> int:
+    return guarded(lambda: app(args=list(words), standalone_mode=False), words)
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
+    found = json.loads(capsys.readouterr().out)
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("words", "schema"),
+    [
+        (("export", "best", "--to", "out"), "export"),
+        (("apply", "1"), "apply"),
+        (("gc",), "gc"),
+        (("gc", "--dry-run"), "gc"),
+        (("stop",), "stop"),
+    ],
+)
+def test_each_answers_with_one_object(
+    night: Night, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], schema: str
+) -> None:
+    assert verb(*words, "--json") == 0
+    assert answer(capsys)["schema"] == f"autoresearch/{schema}/1"
+    assert verb(*words) in ({2} if schema == "export" else {0}), "an export never overwrites"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("export", "7", "--to", "out"), 2, "no experiment 7"),
+        (("apply", "worst"), 2, "neither"),
+        (("watch",), 8, "resume"),
+        (("stop", "/nowhere"), 2, "no workspace"),
+        (("resume", "/nowhere"), 2, "no workspace"),
+        (("resume", "--budget", "8"), 2, "not a duration"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_documented_code(
+    night: Night, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, says: str
+) -> None:
+    assert verb(*words) == code
+    error = capsys.readouterr().err
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_gc_is_refused_while_a_run_is_at_work_here(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
+    with lock(night.workspace.state):
+        assert verb("gc") == 2
+    assert "at work" in capsys.readouterr().err

@@ -1,0 +1,48 @@
+"""Whoever watches follows the runner that is at work, never what an earlier one wrote."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from simulated_run import Night
+
+from runner.display.follow import find, follow
+from runner.errors import NotRunning
+from runner.store.workspace_lock import lock
+from sandbox.owner import this_process
+
+
+def launched(night: Night, owner: str) -> None:
+    night.ledger.add_event("night", "launch", {"owner": owner, "budget_s": 1.0}, now=1.0)
+
+
+def test_an_earlier_runners_launch_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    night, mine = Night(tmp_path, []), this_process()
+    launched(night, str(replace(mine, start_time=mine.start_time - 1)))
+    waited: list[float] = []
+
+    def begins(seconds: float) -> None:
+        waited.append(seconds)
+        launched(night, str(mine))
+
+    with lock(night.workspace.state):
+        watched = find(night.workspace, sleep=begins)
+        assert watched.launch.data["owner"] == str(mine)
+        assert len(waited) == 1
+        night.ledger.add_event("night", "done", {"reason": "budget"}, now=2.0)
+    assert [event.kind for event in follow(night.workspace, watched)] == ["launch", "done"]
+    watched.ledger.close()
+
+
+def test_a_runner_that_ends_before_it_began_is_not_waited_for(tmp_path: Path) -> None:
+    night = Night(tmp_path, [])
+    held = lock(night.workspace.state)
+    held.__enter__()
+
+    def ends(_: float) -> None:
+        held.__exit__(None, None, None)
+
+    with pytest.raises(NotRunning):
+        find(night.workspace, sleep=ends)

@@ -1,0 +1,167 @@
+"""A whole night without containers, GPU or waiting: a fake engine, a fake judge, a fake clock and scripted proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from judge.verdict import Verdict
+from runner.evaluation.pipeline import Pipeline
+from runner.protocols import Context, Event, Proposal
+from runner.results import git_lineage
+from runner.results.promotion import Promotion
+from runner.search.loop import Loop, Settings
+from runner.search.prefetch import Start, in_thread
+from runner.search.time_budget import Budget
+from runner.store.ledger import Ledger
+from runner.store.workspace import Workspace, open_state
+from sandbox.engine import BuildContext
+from sandbox.fake_engine import FakeEngine, Script
+from sandbox.spec import Job, Lease, Limits, Role
+
+DOCUMENTS = 40
+
+
+class Clock:
+    """Time passes only when somebody spends it."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class OneLease:
+    @contextmanager
+    def acquire(self) -> Iterator[Lease]:
+        yield Lease(cpus=(0,))
+
+    def look(self, lease: Lease) -> Lease:
+        return lease
+
+    def quarantine(self, lease: Lease, why: str) -> None:
+        raise AssertionError("nothing here survives SIGKILL")
+
+
+class WrittenScore:
+    """A judge that reads the score a fake training wrote into the weights. Every document is equally hard, and so is the
+    one position there is. `references` are what it was handed, val and test."""
+
+    references: list[float | None] | None = None
+
+    def score(self, artifact: Path, split: str, *, reference: Any = None, **_: Any) -> Verdict:
+        seen = self.references = self.references or []
+        seen.append(None if reference is None else float(reference[0, 0]))
+        bpb = float((artifact / "params.safetensors").read_text())
+        sizes = np.full(DOCUMENTS, 1000, np.int64)
+        nats = sizes * bpb * np.log(2)
+        position = np.full((1, 1), bpb, np.float32)
+        return Verdict(val_bpb=bpb, document_nats=nats, document_bytes=sizes, position_nats=position)
+
+
+class Proposals:
+    """Sources in order: `SCORE = x` lines whose value is what training will reach."""
+
+    name = "scripted"
+
+    def __init__(self, sources: list[str]) -> None:
+        self.sources = sources
+
+    def propose(self, context: Context) -> Proposal:
+        index = context.number - 1
+        if index >= len(self.sources):
+            return Proposal(None, "none", failure="the scripted proposals are used up")
+        return Proposal(self.sources[index], f"idea {index}")
+
+
+def source(score: float, extra: str = "") -> str:
+    return f"SCORE = {score}\n{extra}"
+
+
+class Night:
+    """A workspace with everything in it. `noise` maps a seed to what it adds to a score."""
+
+    def __init__(
+        self, folder: Path, sources: list[str], *, noise: Callable[[int], float] | None = None
+    ) -> None:
+        self.clock = Clock()
+        self.train_s = 60.0
+        self.crash_log = "Traceback: it broke"
+        self.unheld = ""
+        self.noise = noise or (lambda seed: (seed % 7 - 3) * 1e-4)
+        folder.mkdir(exist_ok=True)
+        self.workspace = Workspace(folder)
+        self.workspace.script.write_text(source(2.0, "a = [1, 2, 3]\n"))
+        open_state(self.workspace)
+        git_lineage.initialise(folder)
+        self.data = folder / "data"
+        (self.data / "train").mkdir(parents=True, exist_ok=True)
+        (self.data / "manifest.json").write_text("{}")
+        self.engine = FakeEngine(self.train, now=self.clock.time)
+        self.base = self.engine.build(BuildContext("FROM scratch", {}, tags=("autoresearch/candidate:cpu",)))
+        self.proposals = Proposals(sources)
+        self.judge = WrittenScore()
+        self.events: list[Event] = []
+        self.ledger = Ledger(self.workspace.ledger)
+        if not self.ledger.runs():
+            self.ledger.start_run("night", now=self.clock.time(), seed=1, settings={})
+
+    def train(self, job: Job) -> Script:
+        if job.role is Role.CANARY:
+            return Script()
+        assert job.role is Role.TRAIN
+        self.clock.sleep(self.train_s)
+        script = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
+        names: dict[str, Any] = {}
+        exec(script, names)
+        if names.get("CRASH"):
+            return Script(exit_code=1, log=self.crash_log)
+        score = names["SCORE"] + self.noise(int(job.environment["AUTORESEARCH_SEED"]))
+        (job.destination / "model.stablehlo").write_text("model")
+        (job.destination / "params.safetensors").write_text(repr(score))
+        return Script(log="fine")
+
+    def loop(
+        self,
+        *,
+        budget_s: float = 1e6,
+        emit: Callable[[Event], None] | None = None,
+        start: Start = in_thread,
+        asked_to_end: Callable[[], bool] = lambda: False,
+        **settings: Any,
+    ) -> Loop:
+        limits = Limits(wall_clock_s=60.0)
+        pipeline = Pipeline(self.engine, self.base.id, self.judge, OneLease(), self.data / "train", limits)
+        run = self.ledger.run("night")
+        return Loop(
+            run="night",
+            seed=1,
+            workspace=self.workspace,
+            ledger=self.ledger,
+            pipeline=pipeline,
+            proposer=self.proposals,
+            promotion=Promotion(pipeline, self.base, self.data, self.workspace.folder, self.clock),
+            budget=Budget(
+                budget_s,
+                spent_s=run.spent_s,
+                expected_s=70.0,
+                clock=self.clock,
+                persist=lambda seconds: self.ledger.spend("night", seconds),
+            ),
+            settings=Settings(**settings),
+            clock=self.clock,
+            emit=emit or self.events.append,
+            start=start,
+            asked_to_end=asked_to_end,
+        )
