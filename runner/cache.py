@@ -25,13 +25,9 @@ def cache_folder() -> Path:
 
 def default_data(variant: str) -> Path:
     """Where `autoresearch data prepare` puts the default data set for this kind of image."""
-    from runner.cache import cache_folder
-
     return cache_folder() / "data" / ("default-cpu" if variant == "cpu" else "default-gpu")
 
 
 def searched_folder() -> Path:
     """What was searched for held-out text and found clean is remembered here."""
-    from runner.cache import cache_folder
-
     return cache_folder() / "searched"

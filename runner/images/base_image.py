@@ -12,8 +12,6 @@ from runner.images.wheelhouse import Progress
 from sandbox.engine import Engine, ImageMissing, SandboxError
 
 REGISTRY_BASE = "python:3.11-slim-bookworm"
-
-
 AIRGAP_BASE = "autoresearch/base:bookworm"
 
 

@@ -14,11 +14,7 @@ from runner.cache import cache_folder
 from runner.errors import PrerequisiteMissing
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
 VARIANTS = ("cpu", "cuda12", "cuda13")
-
-
 IMAGE_PYTHON = "3.11"
 
 

@@ -10,8 +10,6 @@ from runner.protocols import Proposer
 from runner.store.config import with_path
 
 NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
-
-
 MODELS = frozenset({"llm", "hybrid"})
 """Proposers that call a language model, and so may cost money."""
 

@@ -15,8 +15,6 @@ from runner.protocols import Context, Proposal
 
 ATTEMPTS = 50
 _AT_A_TIME = 5
-
-
 NOTHING_TO_TUNE = Proposal(None, "nothing to tune", failure=protocols.NOTHING_TO_TUNE)
 ALL_TRIED = Proposal(None, "nothing new", failure=protocols.ALL_TRIED)
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
-# looks below, and with the incumbent run again beside what would be kept (runner/search/loop.py), a script that changes nothing is
-# kept in about 0.01 % of the cases, and a gain of three standard deviations in seven of eight (benchmarks/decisions.py).
+# looks of runner/scoring/acceptance.py, and with the incumbent run again beside what would be kept (runner/search/decider.py), a
+# script that changes nothing is kept in about 0.01 % of the cases, and a gain of three standard deviations in seven of eight
+# (benchmarks/decisions.py).
 KEEP_QUANTILES = {
     1: 636.6,
     2: 31.60,
@@ -21,11 +22,7 @@ KEEP_QUANTILES = {
     9: 4.781,
     10: 4.587,
 }
-
-
 KEEP_QUANTILES |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
-
-
 # The same, 99.5 %: two-sided 99 %.
 REPEAT_QUANTILES = {
     1: 63.66,
@@ -39,8 +36,6 @@ REPEAT_QUANTILES = {
     9: 3.250,
     10: 3.169,
 }
-
-
 REPEAT_QUANTILES |= {12: 3.055, 15: 2.947, 20: 2.845, 30: 2.750, 60: 2.660, 120: 2.617, 241: 2.576}
 
 

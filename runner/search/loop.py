@@ -79,7 +79,7 @@ class Loop:
         self._parser = parser or shared()
         self.recorder = Recorder(run, ledger, clock, emit)
         self.workspace, self.promotion, self.budget = workspace, promotion, budget
-        self.settings, self._asked_to_end, self.room = settings, asked_to_end, room
+        self.settings, self._asked_to_end = settings, asked_to_end
         self.attempts = AttemptRunner(
             recorder=self.recorder,
             pipeline=pipeline,
@@ -117,7 +117,7 @@ class Loop:
         self._baseline()
         untrained = 0
         while (reason := self.over()) is None:
-            self.room()
+            self.attempts.room()
             experiment = (
                 next((e for e in self.recorder.experiments() if e.status == "open"), None)
                 or self._stage.propose()

@@ -13,8 +13,6 @@ from runner.errors import UsageError
 from runner.store.filesystem import relative
 
 CONFIG = "autoresearch.toml"
-
-
 LARGEST_NUMBER = 2**31 - 1
 """Of a seed, a count, a number in the configuration."""
 

@@ -12,8 +12,6 @@ from runner.errors import PrerequisiteMissing
 from sandbox.engine import Engine, SandboxError
 
 GB = 1e9
-
-
 GO_ON = "then `autoresearch run --resume` goes on"
 
 

@@ -227,7 +227,7 @@ def test_it_is_off_unless_a_time_is_given() -> None:
         config_from({"compile_check": "yes"})
 
 
-def test_a_checked_road_is_the_same_road(night: CheckedNight) -> None:
+def test_a_pipeline_with_a_compile_check_is_otherwise_the_same(night: CheckedNight) -> None:
     pipeline = night.loop().attempts.pipeline
     made = checked(pipeline, 5.0)
     assert isinstance(made, CompileCheckedPipeline)

@@ -56,7 +56,7 @@ ROWS = [
     (
         "asked before a proposal",
         "runner/search/loop.py",
-        "            self.room()\n",
+        "            self.attempts.room()\n",
         "",
         T + "test_a_run_that_holds_its_share_asks_for_no_proposal",
     ),

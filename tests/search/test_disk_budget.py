@@ -50,7 +50,7 @@ def budget(night: Night, **values: float) -> DiskBudget:
 
 def loop(night: Night, disk: DiskBudget) -> Loop:
     made = night.loop()
-    made.room = made.attempts.room = disk.check
+    made.attempts.room = disk.check
     return made
 
 
