@@ -36,7 +36,7 @@ class NeverAsked:
 
 
 @pytest.mark.parametrize(
-    "lease, wanted",
+    ("lease", "wanted"),
     [
         (Lease(cpus=(0,)), {"JAX_PLATFORMS": "cpu"}),
         (Lease(cpus=(0,), gpu_uuid="GPU-0"), {"XLA_FLAGS": GPU_XLA_FLAGS}),
