@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from runner.cache import cache_folder
@@ -28,14 +29,7 @@ def wheelhouse_folder(variant: str) -> Path:
 def lock_file(variant: str) -> Path:
     if variant not in VARIANTS:
         raise PrerequisiteMissing(f"unknown image variant {variant!r}; choose one of {', '.join(VARIANTS)}")
-    return _lock(f"image-{variant}.lock")
-
-
-def _lock(name: str) -> Path:
-    try:
-        return resource(name)
-    except FileNotFoundError as error:
-        raise PrerequisiteMissing(str(error)) from error
+    return resource(f"image-{variant}.lock")
 
 
 def locked_hashes(lock: str) -> dict[str, frozenset[str]]:
@@ -66,7 +60,7 @@ def fill_wheelhouse(variant: str, progress: Progress) -> Path:
 def fill_text_wheels(progress: Progress) -> Path:
     """The same for the wheels that the default text is read from. They are installed nowhere."""
     return _fill(
-        _lock("text.lock"),
+        resource("text.lock"),
         cache_folder() / "wheelhouse" / "text",
         "the default text",
         progress,
@@ -77,6 +71,10 @@ def _fill(lock: Path, folder: Path, purpose: str, progress: Progress) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     missing = missing_wheels(lock.read_text(), folder)
     if missing:
+        if find_spec("pip") is None:  # uv makes environments without it
+            raise PrerequisiteMissing(
+                f"wheels are downloaded with pip, which {sys.prefix} lacks: {sys.executable} -m ensurepip"
+            )
         progress(f"downloading {len(missing)} wheels for {purpose}")
         machine = platform.machine()
         platforms = [f"manylinux_2_{minor}_{machine}" for minor in (28, 27, 26, 24, 17)]

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 HIDDEN_FOLDERS = ("runner", "sandbox", "judge", "trainer_jax", "requirements", "script", "tests", "docs")
 HIDDEN_FILES = ("Dockerfile", "program.md", "pyproject.toml", "setup.py")
+AUTHOR = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("images", "nothing_left")]
 
@@ -34,9 +36,9 @@ def run(command: list[str | Path], **options: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the files as they are now, committed there: the checkout's build/ has files of older builds."""
-    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the files as they are now, committed there, with what an older build has left behind."""
+    source = tmp_path_factory.mktemp("source")
     names = run(
         ["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
     ).split("\0")
@@ -44,10 +46,27 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (ROOT / name).is_symlink() or (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
-    git = ["git", "-C", source, "-c", "user.name=test", "-c", "user.email=test@localhost"]
+    git = ["git", "-C", source, *AUTHOR]
     run([*git, "init", "-q"])
     run([*git, "add", "-A"])
     run([*git, "commit", "-q", "-m", "as it is"])
+    stale = source / "build" / "lib" / "trainer_jax" / "gone_since.py"
+    stale.parent.mkdir(parents=True)
+    stale.write_text("")
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(source, tmp_path_factory.mktemp("wheel"))
+
+
+def contents(archive: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as opened:
+        return {name: opened.read(name) for name in opened.namelist() if not name.endswith("/RECORD")}
+
+
+def built(source: Path, target: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
     run([*pip, "--wheel-dir", target, source])
     (found,) = target.glob("*.whl")
@@ -82,6 +101,47 @@ def test_the_version_names_the_commit_it_was_built_from(installed: Path, tmp_pat
     words = elsewhere(installed, tmp_path, "--version").split()
     assert words[:2] == ["autoresearch", "0.1.0"]
     assert len(words[2].strip("()")) == 12, words
+
+
+def test_a_wheel_of_an_sdist_is_the_same(source: Path, wheel: Path, tmp_path: Path) -> None:
+    """Also where the sdist was unpacked in a repository: that one's commit is not ours."""
+    program = f"from setuptools import build_meta; build_meta.build_sdist({str(tmp_path)!r})"
+    run([sys.executable, "-c", program], cwd=source)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    somebody = tmp_path / "somebody"
+    somebody.mkdir()
+    run(["git", "init", "-q", somebody])
+    run(["git", "-C", somebody, *AUTHOR, "commit", "-q", "--allow-empty", "-m", "theirs"])
+    run(["tar", "-xzf", archive, "-C", somebody])
+    (unpacked,) = somebody.glob("autoresearch*")
+    assert not any(path.is_symlink() for path in unpacked.rglob("*"))
+    again = contents(built(unpacked, tmp_path / "wheel"))
+    assert again == contents(wheel)
+    (unpacked / "runner" / "resources" / "build.txt").unlink()
+    assert "runner/resources/build.txt" not in contents(built(unpacked, tmp_path / "unknown"))
+
+
+def test_what_is_in_it_has_the_contents_and_no_jax(wheel: Path) -> None:
+    files = contents(wheel)
+    for name in ("Dockerfile", "program.md"):
+        assert files[f"runner/resources/{name}"] == (ROOT / name).read_bytes()
+    for name in ("image-cpu.lock", "image-cuda12.lock", "image-cuda13.lock", "text.lock"):
+        assert files[f"runner/resources/{name}"] == (ROOT / "requirements" / name).read_bytes()
+    assert "trainer_jax/gone_since.py" not in files
+    (metadata,) = [raw.decode() for name, raw in files.items() if name.endswith("/METADATA")]
+    needed = [line for line in metadata.splitlines() if line.startswith("Requires-Dist:")]
+    always = [line for line in needed if "extra ==" not in line]
+    assert len(always) > 10
+    assert not any("jax" in line for line in always), always
+
+
+def test_folders_of_the_same_names_where_one_stands_are_not_taken(installed: Path, tmp_path: Path) -> None:
+    for name in ("trainer_jax", "judge"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    (tmp_path / "trainer_jax" / "train.py").write_text("somebody else's")
+    run([installed / "python", "-m", "runner.cli", "init", "w"], cwd=tmp_path)
+    assert (tmp_path / "w" / "train.py").read_bytes() == (ROOT / "trainer_jax" / "train.py").read_bytes()
 
 
 def test_the_modules_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
