@@ -2,7 +2,7 @@
 
 The environment has the checkout's dependencies (a path file that names .venv's site-packages; the editable finder of that folder
 is not started by it) and the wheel. While the commands run, empty mounts in a mount namespace of their own lie over everything
-that a checkout has and a wheel must bring.
+that a checkout has and a wheel must bring, and the environment is read-only.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (site,) = (folder / "lib").glob("python*/site-packages")
     (site / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install", "--quiet"]
-    run([*pip, "--no-index", "--no-deps", wheel])
+    run([*pip, "--no-index", "--no-deps", wheel], umask=0o022)  # as an administrator has it
     return folder / "bin"
 
 
@@ -91,7 +91,9 @@ def elsewhere(installed: Path, folder: Path, *words: str | Path) -> str:
     if os.geteuid() == 0:
         hide = [f'mount -t tmpfs none "{ROOT / name}"' for name in HIDDEN_FOLDERS]
         hide += [f'mount --bind /dev/null "{ROOT / name}"' for name in HIDDEN_FILES]
-        script = " && ".join([*hide, 'exec "$@"'])
+        place = installed.parent
+        read_only = [f'mount --bind "{place}" "{place}"', f'mount -o remount,ro,bind "{place}"']
+        script = " && ".join([*hide, *read_only, 'exec "$@"'])
         command = ["unshare", "--mount", "sh", "-c", script, "sh", *command]
     environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "VIRTUAL_ENV"}}
     return run(command, cwd=folder, env=environment, timeout=300)
@@ -142,6 +144,29 @@ def test_folders_of_the_same_names_where_one_stands_are_not_taken(installed: Pat
     (tmp_path / "trainer_jax" / "train.py").write_text("somebody else's")
     run([installed / "python", "-m", "runner.cli", "init", "w"], cwd=tmp_path)
     assert (tmp_path / "w" / "train.py").read_bytes() == (ROOT / "trainer_jax" / "train.py").read_bytes()
+
+
+def test_any_user_may_read_what_root_installed(installed: Path) -> None:
+    (site,) = (installed.parent / "lib").glob("python*/site-packages")
+    files = [path for path in (site / "runner").rglob("*") if path.is_file()]
+    assert len(files) > 50
+    assert [path for path in files if path.is_symlink() or path.stat().st_mode & 0o444 != 0o444] == []
+
+
+def test_an_environment_without_pip_is_told_what_it_lacks(installed: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.modules['pip'] = None\nfrom runner.cli import main\nmain(['data', 'prepare', '--out', 'data'])"
+    environment = {**os.environ, "AUTORESEARCH_CACHE": str(tmp_path / "cache")}
+    result = subprocess.run(
+        [installed / "python", "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert result.returncode == 3, result.stderr
+    assert result.stderr.rstrip().endswith("python -m ensurepip"), result.stderr
 
 
 def test_the_modules_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
