@@ -77,7 +77,10 @@ def check(
         *_locks(),
     ]
     if image is None:
-        return [*found, Finding("limits", Level.WARN, "the limits were not tried: build the images first")]
+        return [
+            *found,
+            Finding("enforcement", Level.WARN, "the limits were not tried: build the images first"),
+        ]
     return found + enforcement(engine, image)
 
 
@@ -87,19 +90,21 @@ def enforcement(engine: DockerEngine, image: str) -> list[Finding]:
         engine.image(image)
         tried = check_limits(engine, image, engine.python, Lease(cpus=(min(os.sched_getaffinity(0)),)))
     except (ImageMissing, SandboxError) as error:
-        return [Finding("limits", Level.FAIL, str(error))]
+        return [Finding("enforcement", Level.FAIL, str(error))]
     broken = [check for check in tried if not check.held]
     own_kernel = (engine.dialect.runtime or "").startswith("runsc")
     foreign = [check for check in broken if own_kernel and check.name in _OF_LINUX]
     broken = [check for check in broken if check not in foreign]
     found = []
     if not broken:
-        found.append(Finding("limits", Level.OK, f"{len(tried) - len(foreign)} limits hold when tried"))
+        found.append(Finding("enforcement", Level.OK, f"{len(tried) - len(foreign)} limits hold when tried"))
     if foreign:
         names = ", ".join(check.name for check in foreign)
         found.append(
             Finding(
-                "limits of the kernel", Level.WARN, f"gVisor's own kernel does not show {names} as Linux does"
+                "enforcement by the kernel",
+                Level.WARN,
+                f"gVisor's own kernel does not show {names} as Linux does",
             )
         )
     return found + [

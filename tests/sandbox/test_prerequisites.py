@@ -54,7 +54,7 @@ def levels(version: dict[str, Any] | None = None, info: dict[str, Any] | None = 
 def test_a_good_machine_is_well_but_for_what_was_not_tried() -> None:
     found = levels()
     found.pop("leases")
-    assert {name for name, level in found.items() if level is not Level.OK} == {"limits"}
+    assert {name for name, level in found.items() if level is not Level.OK} == {"enforcement"}
 
 
 @pytest.mark.parametrize(
