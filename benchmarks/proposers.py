@@ -138,9 +138,9 @@ def find(source: str) -> Sequence[Constant]:
 def _past(number: int, status: str, score: float, source: str) -> PastExperiment:
     facts = shared().facts(source)
     return PastExperiment(
-        *(number, "", "", status, score, None, source, None),
+        *(number, "", "", status, score, None, lambda: source, None),
         fingerprint=facts.fingerprint,
-        constants=facts.constants,
+        read_constants=lambda: facts.constants,
     )
 
 

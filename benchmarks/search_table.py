@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -106,7 +105,7 @@ def read(workspace: Path) -> Found:
         seconds_each=run.spent_s / max(trainings, 1),
         baseline_test=baseline[0].test_bpb if baseline else None,
         best_test=best[0].test_bpb if best else None,
-        script=hashlib.sha256(baseline[0].source.encode()).hexdigest() if baseline else "",
+        script=baseline[0].source_sha256 if baseline else "",
         first_scores=tuple(_scores(e)[0] for e in trials if e.measured),
     )
 

@@ -132,15 +132,29 @@ class PastExperiment:
     """keep, discard, retest, or a EvaluationOutcome other than ok, or "proposer_failed"."""
     val_bpb: float | None
     delta: float | None
-    source: str
+    read_source: Callable[[], str] = field(repr=False, compare=False)
     parent: int | None
     reason: str | None = None
-    log_tail: str = ""
+    read_log: Callable[[], str] = field(default=str, repr=False, compare=False)
     margin: float | None = None
     author: str = ""
     fingerprint: str = ""
-    constants: Sequence[Constant] = ()
-    """Its tunable constants."""
+    read_constants: Callable[[], Sequence[Constant]] = field(default=tuple, repr=False, compare=False)
+
+    @property
+    def source(self) -> str:
+        """The whole script."""
+        return self.read_source()
+
+    @property
+    def log_tail(self) -> str:
+        """Of a script that failed: the end of what it printed, sanitised. Else empty."""
+        return self.read_log()
+
+    @property
+    def constants(self) -> Sequence[Constant]:
+        """Its tunable constants."""
+        return self.read_constants()
 
 
 @dataclass(frozen=True, slots=True)

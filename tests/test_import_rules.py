@@ -139,14 +139,15 @@ BELOW = {"errors", "clock", "durations", "protocols", "cache"}
 """Modules of the runner that every package may import."""
 MAY_IMPORT = {
     "parsing": set(),
+    "resources": set(),
     "data": set(),
-    "images": set(),
-    "store": {"parsing"},
+    "images": {"resources"},
+    "store": {"parsing", "resources"},
     "scoring": {"data", "images", "store"},
     "evaluation": {"data", "images", "parsing", "scoring", "store"},
     "results": {"data", "evaluation", "scoring", "store"},
     "proposers": {"parsing", "store"},
-    "llm": {"parsing", "proposers", "store"},
+    "llm": {"parsing", "proposers", "resources", "store"},
     "report": {"parsing", "scoring", "store"},
     "display": {"scoring", "store"},
     "search": {
@@ -168,6 +169,7 @@ MAY_IMPORT = {
         "llm",
         "proposers",
         "report",
+        "resources",
         "results",
         "scoring",
         "search",

@@ -45,7 +45,10 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version  # 30 ms, and asked for here alone
 
-        print(f"autoresearch {version('autoresearch-sandboxed')}")
+        from runner.resources import build_commit
+
+        commit = build_commit()
+        print(f"autoresearch {version('autoresearch-sandboxed')}" + (f" ({commit})" if commit else ""))
         raise typer.Exit
 
 

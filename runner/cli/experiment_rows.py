@@ -82,10 +82,3 @@ def attempt_row(a: Attempt) -> dict[str, Any]:
         "compile_check": report_in(a.folder),
         "folder": str(a.folder),
     }
-
-
-def status_counts(experiments: list[Experiment]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for experiment in experiments:
-        counts[experiment.status] = counts.get(experiment.status, 0) + 1
-    return counts

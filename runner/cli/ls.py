@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.cli.experiment_rows import experiment_row, listing, open_run, status_counts
+from runner.cli.experiment_rows import experiment_row, listing, open_run
 from runner.cli.options import Json, RunId
 from runner.cli.output import envelope
 
@@ -15,7 +15,7 @@ def ls(run: RunId = None, json: Json = False) -> None:
         envelope(
             "ls",
             run=found.id,
-            counts=status_counts(experiments),
+            counts=ledger.counts(found.id),
             experiments=[experiment_row(e, found) for e in experiments],
         )
     else:

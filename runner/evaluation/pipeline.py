@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 PYTHON = "/opt/venv/bin/python"
 MODEL, PARAMS = "model.stablehlo", "params.safetensors"
+GPU_XLA_FLAGS = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
+"""What a training on a GPU compiles with, because compiling counts against its wall clock: XLA's autotuning took 3.5 of the five
+minutes on an H100, and the step it found was 3 % faster (docs/performance.md). A script may set its own before it uses JAX."""
 POSITIONS = "position_nats.npy"
 """float32[N, T]: what every target of the validation rows cost. Read by the host alone."""
 OUTPUTS = (
@@ -191,6 +194,8 @@ class Pipeline:
         }
         if lease.gpu_uuid is None:
             environment["JAX_PLATFORMS"] = "cpu"
+        else:
+            environment["XLA_FLAGS"] = GPU_XLA_FLAGS
         mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data"), *self.covers]
         if replay is not None:
             environment["AUTORESEARCH_CLOCK_REPLAY"] = "/replay/clock.f64"

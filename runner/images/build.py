@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.images.base_image import base_image
-from runner.images.wheelhouse import REPOSITORY, Progress, fill_wheelhouse, lock_file, sha256_of
+from runner.images.wheelhouse import Progress, fill_wheelhouse, lock_file, sha256_of
+from runner.resources import package_folder, resource
 from sandbox.engine import LABEL, BuildContext, Engine, Image, ImageMissing
 
 
@@ -69,11 +70,11 @@ def build_images(
         files: dict[str, bytes | Path] = {
             "wheelhouse": wheels,
             "image.lock": lock_file(variant),
-            "trainer_jax": REPOSITORY / "trainer_jax",
-            "judge": REPOSITORY / "judge",
+            "trainer_jax": package_folder("trainer_jax"),
+            "judge": package_folder("judge"),
         }
         context = BuildContext(
-            dockerfile=(REPOSITORY / "Dockerfile").read_text(),
+            dockerfile=resource("Dockerfile").read_text(),
             files=files,
             tags=(f"autoresearch/{role}:{variant}",),
             labels={f"{LABEL}.image": role, f"{LABEL}.recipe": recipe, f"{LABEL}.base": base_id},
@@ -87,9 +88,11 @@ def build_images(
 def recipe_digest(variant: str) -> str:
     """SHA-256 (hex) over everything an image is made from, the base apart."""
     digest = hashlib.sha256()
-    paths = [REPOSITORY / "Dockerfile", lock_file(variant)]
-    for room in ("trainer_jax", "judge"):
-        paths += sorted((REPOSITORY / room).rglob("*.py"))
-    for path in paths:
-        digest.update(f"{path.relative_to(REPOSITORY)}\0{sha256_of(path)}\n".encode())
+    lock = lock_file(variant)
+    named = {"Dockerfile": resource("Dockerfile"), f"requirements/{lock.name}": lock}
+    for package in ("trainer_jax", "judge"):
+        folder = package_folder(package)
+        named |= {f"{package}/{path.relative_to(folder)}": path for path in sorted(folder.rglob("*.py"))}
+    for name, path in named.items():
+        digest.update(f"{name}\0{sha256_of(path)}\n".encode())
     return digest.hexdigest()

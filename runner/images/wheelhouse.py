@@ -8,12 +8,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from runner.cache import cache_folder
 from runner.errors import PrerequisiteMissing
+from runner.resources import resource
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 VARIANTS = ("cpu", "cuda12", "cuda13")
 IMAGE_PYTHON = "3.11"
 
@@ -28,12 +29,7 @@ def wheelhouse_folder(variant: str) -> Path:
 def lock_file(variant: str) -> Path:
     if variant not in VARIANTS:
         raise PrerequisiteMissing(f"unknown image variant {variant!r}; choose one of {', '.join(VARIANTS)}")
-    path = REPOSITORY / "requirements" / f"image-{variant}.lock"
-    if not path.is_file():
-        raise PrerequisiteMissing(
-            f"{path.name} is not beside the package; install autoresearch from its repository with script/bootstrap"
-        )
-    return path
+    return resource(f"image-{variant}.lock")
 
 
 def locked_hashes(lock: str) -> dict[str, frozenset[str]]:
@@ -64,7 +60,7 @@ def fill_wheelhouse(variant: str, progress: Progress) -> Path:
 def fill_text_wheels(progress: Progress) -> Path:
     """The same for the wheels that the default text is read from. They are installed nowhere."""
     return _fill(
-        REPOSITORY / "requirements" / "text.lock",
+        resource("text.lock"),
         cache_folder() / "wheelhouse" / "text",
         "the default text",
         progress,
@@ -72,13 +68,13 @@ def fill_text_wheels(progress: Progress) -> Path:
 
 
 def _fill(lock: Path, folder: Path, purpose: str, progress: Progress) -> Path:
-    if not lock.is_file():
-        raise PrerequisiteMissing(
-            f"{lock.name} is not beside the package; install autoresearch from its repository with script/bootstrap"
-        )
     folder.mkdir(parents=True, exist_ok=True)
     missing = missing_wheels(lock.read_text(), folder)
     if missing:
+        if find_spec("pip") is None:  # uv makes environments without it
+            raise PrerequisiteMissing(
+                f"wheels are downloaded with pip, which {sys.prefix} lacks: {sys.executable} -m ensurepip"
+            )
         progress(f"downloading {len(missing)} wheels for {purpose}")
         machine = platform.machine()
         platforms = [f"manylinux_2_{minor}_{machine}" for minor in (28, 27, 26, 24, 17)]

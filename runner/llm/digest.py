@@ -8,6 +8,7 @@ it may work. Text that a candidate printed is data: cut, made harmless, and mark
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from runner.protocols import Context, PastExperiment
 from sandbox.sanitise import one_line, sanitise
@@ -28,24 +29,22 @@ def digest(context: Context, count: Count, *, max_tokens: int = MAX_TOKENS) -> s
     failed = [p for p in history if p.val_bpb is None]
     dead = [p for p in scored if p.status == "discard" and p.delta is not None and p.delta >= 0]
     running = [p for p in context.history if p.status == "open"]
-    sections = (
-        ("Training now, without a result yet", [f"#{p.number} {_title(p)}" for p in running]),
-        ("The latest results", [_line(p) for p in history[-_RECENT:]]),
-        ("The best results", [_line(p) for p in reversed(top)]),
-        ("By category (kept of tried)", _categories(history)),
-        ("Near misses: better, but not beyond the noise", [_line(p) for p in near]),
-        (
-            "Failures, and why",
-            [f"#{p.number} {_title(p)}: {p.status} {_reason(p)}".rstrip() + _last_words(p) for p in failed],
-        ),
+    sections: tuple[tuple[str, Sequence[Any], Callable[[Any], str]], ...] = (
+        ("Training now, without a result yet", running, lambda p: f"#{p.number} {_title(p)}"),
+        ("The latest results", history[-_RECENT:], _line),
+        ("The best results", top[::-1], _line),
+        ("By category (kept of tried)", _categories(history), str),
+        ("Near misses: better, but not beyond the noise", near, _line),
+        ("Failures, and why", failed, _failure),
         (
             "Dead ends; an idea that failed on one parent may work on another",
-            [f"on #{p.parent}: {_title(p)} ({p.delta:+.4f})" for p in dead],
+            dead,
+            lambda p: f"on #{p.parent}: {_title(p)} ({p.delta:+.4f})",
         ),
     )
     text = ""
-    for heading, lines in sections:
-        text += _fitting(heading, lines, count, max_tokens - count(text))
+    for heading, items, line in sections:
+        text += _fitting(heading, items, line, count, max_tokens - count(text))
     return text.strip() or "Nothing was tried yet."
 
 
@@ -55,13 +54,23 @@ def as_data(log: str) -> str:
     return "\n".join(f"| {line[:300]}" for line in lines)
 
 
-def _fitting(heading: str, lines: Sequence[str], count: Count, tokens: int) -> str:
-    """The section with as many of its last lines as fit; nothing when not even one does."""
-    for first in range(len(lines)):
-        text = f"{heading}:\n" + "\n".join(f"- {line}" for line in lines[first:]) + "\n\n"
-        if count(text) <= tokens:
-            return text
-    return ""
+def _fitting(
+    heading: str, items: Sequence[Any], line: Callable[[Any], str], count: Count, tokens: int
+) -> str:
+    """The section with as many of its last lines as fit; nothing when not even one does. Lines are made from the last one
+    on, and no more of them than are looked at."""
+    found, lines = "", list[str]()
+    for item in reversed(items):
+        lines.insert(0, f"- {line(item)}")
+        text = f"{heading}:\n" + "\n".join(lines) + "\n\n"
+        if count(text) > tokens:
+            break
+        found = text
+    return found
+
+
+def _failure(past: PastExperiment) -> str:
+    return f"#{past.number} {_title(past)}: {past.status} {_reason(past)}".rstrip() + _last_words(past)
 
 
 def _line(past: PastExperiment) -> str:

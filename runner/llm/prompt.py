@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from runner.durations import format_duration
 from runner.llm.digest import Count, as_data, digest
@@ -13,8 +12,7 @@ from runner.llm.messages import Message
 from runner.parsing.client import Parser
 from runner.parsing.facts import CATEGORIES, RISKS
 from runner.protocols import Context, PastExperiment
-
-_HARNESS = Path(__file__).resolve().parents[2] / "trainer_jax" / "harness.py"
+from runner.resources import package_folder
 
 RULES = f"""\
 You improve one training script, train.py. Every version you propose is trained in a locked container under a hard
@@ -60,7 +58,7 @@ class Task:
 @cache
 def harness_api(parser: Parser) -> str:
     """The fixed library as its users see it: its docstring, and of each function the signature and docstring."""
-    return parser.signatures(_HARNESS.read_text())
+    return parser.signatures((package_folder("trainer_jax") / "harness.py").read_text())
 
 
 def messages(context: Context, task: Task, count: Count, parser: Parser, *, money: str) -> list[Message]:

@@ -15,12 +15,13 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from typing import Any
 
 from runner.errors import UsageError
 from runner.parsing.facts import MAX_SOURCE_BYTES
 from runner.proposers.titles import title_after
-from runner.protocols import Context, Proposal
+from runner.protocols import Context, PastExperiment, Proposal
 from sandbox.sanitise import one_line
 
 SCHEMA = "autoresearch/context/2"
@@ -44,8 +45,7 @@ class CommandProposer:
             )
 
     def propose(self, context: Context) -> Proposal:
-        told = {name: value for name, value in asdict(context).items() if name != "time_limit_s"}
-        asked = json.dumps({"schema": SCHEMA, **told}).encode()
+        asked = json.dumps({"schema": SCHEMA, **_told(context)}).encode()
         try:
             process = subprocess.Popen(
                 self._words,
@@ -69,6 +69,19 @@ class CommandProposer:
         source = answer.decode("utf-8", errors="surrogateescape")
         title = title_after("# title:", source) or f"proposal {context.number}"
         return Proposal(source, title, category="command")
+
+
+def _told(context: Context) -> dict[str, Any]:
+    """All of the context but the host's own time limit, as JSON can hold it."""
+    told = {f.name: getattr(context, f.name) for f in fields(context) if f.name != "time_limit_s"}
+    plain = [f.name for f in fields(PastExperiment) if not f.name.startswith("read_")]
+    history = [
+        {name: getattr(past, name) for name in plain}
+        | {"source": past.source, "log_tail": past.log_tail}
+        | {"constants": [asdict(c) for c in past.constants]}
+        for past in context.history
+    ]
+    return {**told, "history": history, "best_constants": [asdict(c) for c in context.best_constants]}
 
 
 def _talk(process: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> tuple[bytes, bytes]:

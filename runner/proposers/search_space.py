@@ -40,8 +40,6 @@ def proposal(context: Context, values: Mapping[str, Value], parser: Parser) -> P
     if not changed:
         return None
     source = replace(context.best_source, context.best_constants, changed)
-    if any(source == past.source for past in context.history):
-        return None
     if parser.facts(source).fingerprint in {past.fingerprint for past in context.history}:
         return None  # tried before, written in another way
     title = ", ".join(f"{name} {_short(old[name])} -> {_short(value)}" for name, value in changed.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -55,8 +56,7 @@ def apply(experiment: Experiment, file: Path, ledger: Ledger, *, force: bool) ->
 
 def _is_elsewhere(content: bytes, file: Path, ledger: Ledger) -> bool:
     """Whether it is git's HEAD, or the script of some experiment."""
-    known = (e.source.encode() for run in ledger.runs() for e in ledger.experiments(run.id))
-    return content in known or git_lineage.committed(file, content)
+    return ledger.has_script(hashlib.sha256(content).hexdigest()) or git_lineage.committed(file, content)
 
 
 def _backup(file: Path, content: bytes) -> Path:

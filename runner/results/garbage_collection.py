@@ -7,7 +7,6 @@ ledger has the script it was made of and no other name than ours points to it.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,7 +98,7 @@ def _unneeded(image: Image, run: str, experiments: list[Experiment]) -> bool:
         not e.image for e in kept
     ):  # one that is not yet written down
         return False
-    scripts = {(str(e.number), hashlib.sha256(e.source.encode()).hexdigest()) for e in experiments}
+    scripts = {(str(e.number), e.source_sha256) for e in experiments}
     facts = (image.labels.get(f"{PREFIX}.experiment"), image.labels.get(f"{PREFIX}.train-sha256"))
     return facts in scripts and all(tag.startswith(f"autoresearch/{run}:") for tag in image.tags)
 

@@ -25,7 +25,7 @@ def mean(experiment: Experiment) -> float:
 
 def best(experiments: Sequence[Experiment]) -> Experiment:
     """The newest kept experiment: every keep was better than (or simpler than) the one before."""
-    return [e for e in experiments if e.status == "keep"][-1]
+    return next(e for e in reversed(experiments) if e.status == "keep")
 
 
 def measured(experiment: Experiment) -> Measurements:
@@ -60,4 +60,4 @@ def noise_floor(experiments: Iterable[Experiment]) -> Noise | None:
     """Training noise, pooled over all that ran more than once."""
     from runner.scoring.noise import pooled
 
-    return pooled([scores(experiment) for experiment in experiments])
+    return pooled([scores(experiment) for experiment in experiments if len(experiment.attempts) > 1])

@@ -85,8 +85,9 @@ class AttemptRunner:
 
     def _reference(self) -> Path | None:
         """What the best script lost at every position, once there is a best script."""
-        kept = [e for e in self.recorder.experiments() if e.status == "keep" and e.measured]
-        return kept[-1].measured[0].folder / POSITIONS if kept else None
+        kept = (e for e in reversed(self.recorder.experiments()) if e.status == "keep" and e.measured)
+        best = next(kept, None)
+        return best.measured[0].folder / POSITIONS if best else None
 
     def _count_infrastructure(self, outcome: EvaluationOutcome, detail: str) -> None:
         if outcome is not EvaluationOutcome.INFRASTRUCTURE:

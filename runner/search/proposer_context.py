@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from typing import overload
 
 from runner.protocols import Context, PastExperiment
 from runner.scoring.noise import Noise
 from runner.search.disclosure import MUCH_WORSE, Disclosure
-from runner.store.records import Experiment
+from runner.store.records import Attempt, Experiment
 from sandbox.sanitise import one_line, sanitise
 
 
@@ -32,7 +34,7 @@ def context_for(
         best_source=best.source,
         best_val_bpb=disclosure.score(best.val_bpb),
         noise_sigma=disclosure.width(disclosure.sigma),
-        history=tuple(_past(experiment, disclosure) for experiment in experiments),
+        history=History(experiments, disclosure),
         trainings_left=trainings_left,
         time_limit_s=max(time_limit_s, 0.0),
         number=number,
@@ -41,6 +43,27 @@ def context_for(
         wall_clock_s=wall_clock_s,
         best_constants=best.facts.constants,
     )
+
+
+class History(Sequence[PastExperiment]):
+    """The experiments as a proposer may see them, each made when it is looked at."""
+
+    def __init__(self, experiments: Sequence[Experiment], disclosure: Disclosure) -> None:
+        self._experiments, self._disclosure = experiments, disclosure
+
+    def __len__(self) -> int:
+        return len(self._experiments)
+
+    @overload
+    def __getitem__(self, index: int) -> PastExperiment: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[PastExperiment]: ...
+
+    def __getitem__(self, index: int | slice) -> PastExperiment | Sequence[PastExperiment]:
+        if isinstance(index, slice):
+            return History(self._experiments[index], self._disclosure)
+        return _past(self._experiments[index], self._disclosure)
 
 
 def _past(experiment: Experiment, disclosure: Disclosure) -> PastExperiment:
@@ -55,12 +78,16 @@ def _past(experiment: Experiment, disclosure: Disclosure) -> PastExperiment:
         status=str(last.outcome) if failed and last else experiment.status,
         val_bpb=score,
         delta=disclosure.delta(experiment.val_bpb, experiment.delta),
-        source=experiment.source,
+        read_source=experiment.read_source,
         parent=experiment.parent,
         reason=MUCH_WORSE if hidden else experiment.reason,
-        log_tail=sanitise(last.log_tail, max_chars=4000) if failed and last else "",
+        read_log=functools.partial(_log, last) if failed and last else str,
         margin=None if hidden else disclosure.width(experiment.margin),
         author=experiment.author,
         fingerprint=experiment.fingerprint,
-        constants=experiment.facts.constants,
+        read_constants=lambda: experiment.read_facts().constants,
     )
+
+
+def _log(attempt: Attempt) -> str:
+    return sanitise(attempt.log_tail, max_chars=4000)

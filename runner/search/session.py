@@ -65,7 +65,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
     open_state(workspace)
     clock = SystemClock()
     with lock(workspace.state), Request(workspace.state, this_process()) as request:
-        ledger = Ledger(workspace.ledger)
+        ledger = Ledger(workspace.ledger, check=True)
         try:
             if options.resume:
                 run = ledger.run()

@@ -8,41 +8,40 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from runner.errors import PrerequisiteMissing, UsageError
-from runner.parsing.facts import UNREAD, facts_from_json
-from runner.protocols import Evaluation, Event, State
-from runner.store.config import from_workspace, to_workspace
+from runner.protocols import Evaluation, State
+from runner.store.config import to_workspace
 from runner.store.filesystem import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
-from runner.store.ledger_json import loads
-from runner.store.llm_calls import Call, Spent, Unread
-from runner.store.records import Attempt, Experiment, Run
+from runner.store.ledger_queries import Queries, damaged
 from runner.store.schema import MIGRATIONS
 from runner.store.workspace_lock import locked
 
+_SCRIPT_COLUMNS = ("source", "facts")
 
-class Ledger:
+
+class Ledger(Queries):
     """Opened for writing by the one runner that holds `lock`, for reading by anyone. Raises PrerequisiteMissing
     for a network file system or a damaged file."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, check: bool = False) -> None:
+        """`check` reads the whole file for damage, which takes seconds for a large one: `run`, `resume` and `doctor` do it.
+        Whoever only looks meets damage where it reads."""
         if read_only and not path.exists():
             raise UsageError(f"there is no ledger in {path.parent}; run `autoresearch run` first")
         if (kind := file_system(path.parent)) in NETWORK_FILE_SYSTEMS:
             raise PrerequisiteMissing(
                 f"{path.parent} is on {kind}, where SQLite cannot keep its promises: use a local disk"
             )
-        self.path, self._root = path, path.absolute().parent.parent
+        self.path = path
         try:
-            # the next proposal is made on a thread of its own: one transaction at a time, guarded here
-            self._db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
-            self._guard = threading.RLock()
-            self._db.row_factory = sqlite3.Row
+            # the next proposal is made on a thread of its own: one transaction at a time, guarded by a lock
+            db = sqlite3.connect(path, isolation_level=None, timeout=10.0, check_same_thread=False)
+            super().__init__(db, path.absolute().parent.parent, remembers=not read_only)
             self._db.executescript(
                 "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA busy_timeout=10000;"
             )
@@ -50,13 +49,11 @@ class Ledger:
             self._db.execute("SELECT id, settings FROM runs LIMIT 0")  # a database, and not one of ours
             if read_only:
                 self._db.execute("PRAGMA query_only=ON")
-            if self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
+            if check and self._db.execute("PRAGMA quick_check").fetchone()[0] != "ok":
                 raise sqlite3.DatabaseError("quick_check failed")
         except sqlite3.DatabaseError as error:
             refuse_unopened(path, error)
-            raise PrerequisiteMissing(
-                f"the ledger {path} is damaged ({error}); put a copy of it aside and move it away to start afresh"
-            ) from error
+            raise damaged(path, error) from error
 
     def close(self) -> None:
         self._db.close()
@@ -78,8 +75,10 @@ class Ledger:
             self._db.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
 
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def _write(self, run: str = "", *numbers: int) -> Iterator[sqlite3.Connection]:
+        """One transaction. `numbers` are the experiments of `run` that it changes."""
         with self._guard:
+            self._forget(run, *numbers)
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -87,10 +86,7 @@ class Ledger:
                 self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
-
-    def _read(self, question: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
-        with self._guard:
-            return self._db.execute(question, tuple(values)).fetchall()
+            self._note_changes()
 
     # -- writing ---------------------------------------------------------------------------------------------
     def start_run(self, run: str, *, now: float, seed: int, settings: Mapping[str, Any]) -> None:
@@ -115,22 +111,25 @@ class Ledger:
 
     def add_experiment(self, run: str, number: int, *, now: float, **columns: Any) -> None:
         columns = {"run": run, "number": number, "created_at": now, "state": State.PROPOSED, **columns}
-        names = ", ".join(columns)
-        with self._write() as db:
-            marks = ", ".join("?" * len(columns))
-            db.execute(f"INSERT INTO experiments ({names}) VALUES ({marks})", tuple(columns.values()))
+        script = {name: columns.pop(name) for name in _SCRIPT_COLUMNS if name in columns}
+        with self._write(run, number) as db:
+            _insert(db, "experiments", columns)
+            _insert(db, "scripts", {"run": run, "number": number, **script})
 
     def set_experiment(self, run: str, number: int, **columns: Any) -> None:
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        with self._write() as db:
-            db.execute(
-                f"UPDATE experiments SET {assignments} WHERE run = ? AND number = ?",
-                (*columns.values(), run, number),
-            )
+        script = {name: columns.pop(name) for name in _SCRIPT_COLUMNS if name in columns}
+        with self._write(run, number) as db:
+            for table, changed in (("experiments", columns), ("scripts", script)):
+                if changed:
+                    assignments = ", ".join(f"{name} = ?" for name in changed)
+                    db.execute(
+                        f"UPDATE {table} SET {assignments} WHERE run = ? AND number = ?",
+                        (*changed.values(), run, number),
+                    )
 
     def start_attempt(self, run: str, number: int, *, seed: int, folder: Path, now: float) -> int:
         """The next attempt's number; its row is there before anything of it runs."""
-        with self._write() as db:
+        with self._write(run, number) as db:
             last = db.execute(
                 "SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = ? AND number = ?", (run, number)
             ).fetchone()[0]
@@ -144,7 +143,7 @@ class Ledger:
     def finish_attempt(
         self, run: str, number: int, attempt: int, evaluation: Evaluation, *, now: float
     ) -> None:
-        with self._write() as db:
+        with self._write(run, number) as db:
             db.execute(
                 "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, val_bpb = ?, seconds = ?,"
                 " params_sha256 = ?, memory_bytes = ?, contended = ?, log_tail = ?, detail = ?"
@@ -181,6 +180,7 @@ class Ledger:
                 " WHERE run = ? AND outcome IS NULL",
                 (now, run),
             )
+            self._forget(run, *(row["number"] for row in rows))
         return [(row["number"], row["attempt"]) for row in rows]
 
     def add_event(self, run: str, kind: str, data: Mapping[str, Any], *, now: float) -> None:
@@ -193,11 +193,6 @@ class Ledger:
     def _written(self, settings: Mapping[str, Any]) -> str:
         config = to_workspace(settings.get("config", {}), self._root)
         return json.dumps({**settings, "config": config} if config else dict(settings))
-
-    def _settings(self, written: str) -> dict[str, Any]:
-        settings: dict[str, Any] = loads(written)
-        config = from_workspace(settings.get("config", {}), self._root)
-        return {**settings, "config": config} if config else settings
 
     def change_settings(self, run: str, settings: Mapping[str, Any]) -> None:
         with self._write() as db:
@@ -255,86 +250,7 @@ class Ledger:
         with self._write() as db:
             db.execute("UPDATE calls SET reading = ? WHERE id = ?", (reading, call))
 
-    # -- reading ---------------------------------------------------------------------------------------------
-    def calls(self, run: str) -> list[Call]:
-        """Every call of a model, in order."""
-        rows = self._read("SELECT * FROM calls WHERE run = ? ORDER BY id", (run,))
-        return [Call(**{name: row[name] for name in Call.__dataclass_fields__}) for row in rows]
 
-    def unread(self, run: str) -> list[Unread]:
-        """Answers to which no experiment belongs, in order, but those whose reading ended the runner."""
-        rows = self._read(
-            f"SELECT {', '.join(Unread.__dataclass_fields__)} FROM calls WHERE run = ? AND answer IS NOT NULL AND"
-            " reading <> 'begun' AND number NOT IN (SELECT number FROM experiments WHERE run = calls.run) ORDER BY id",
-            (run,),
-        )
-        return [Unread(**dict(row)) for row in rows]
-
-    def spent(self, run: str) -> Spent:
-        """Summed over all sessions of the run."""
-        row = self._read(
-            "SELECT coalesce(sum(CASE state WHEN 'answered' THEN cost_usd WHEN 'refused' THEN 0"
-            " ELSE reserved_usd END), 0.0), coalesce(sum(CASE state WHEN 'answered' THEN prompt_tokens +"
-            " completion_tokens WHEN 'refused' THEN 0 ELSE reserved_tokens END), 0), count(*)"
-            " FROM calls WHERE run = ?",
-            (run,),
-        )[0]
-        return Spent(float(row[0]), int(row[1]), int(row[2]))
-
-    def runs(self) -> list[Run]:
-        """In the order they were begun, whatever the clock said."""
-        rows = self._read("SELECT * FROM runs ORDER BY rowid")
-        return [Run(**{**dict(row), "settings": self._settings(row["settings"])}) for row in rows]
-
-    def run(self, run: str | None = None) -> Run:
-        """The named run, else the newest; one that was refused before its first script only where there is no other.
-        Raises UsageError."""
-        found = [item for item in self.runs() if run in {None, item.id}]
-        begun = {row["run"] for row in self._read("SELECT DISTINCT run FROM experiments")}
-        found = [item for item in found if item.finished_at is None or item.id in begun] or found
-        if not found:
-            raise UsageError(
-                f"there is no run {run}" if run else "there is no run yet; start one with `autoresearch run`"
-            )
-        return found[-1]
-
-    def experiments(self, run: str) -> list[Experiment]:
-        attempts: dict[int, list[Attempt]] = {}
-        for row in self._read(
-            'SELECT rowid AS "order", * FROM attempts WHERE run = ? ORDER BY number, attempt', (run,)
-        ):
-            attempts.setdefault(row["number"], []).append(_attempt(row, self._root))
-        rows = self._read("SELECT * FROM experiments WHERE run = ? ORDER BY number", (run,))
-        return [_experiment(row, attempts.get(row["number"], [])) for row in rows]
-
-    def experiment(self, run: str, number: int) -> Experiment:
-        found = [item for item in self.experiments(run) if item.number == number]
-        if not found:
-            raise UsageError(f"run {run} has no experiment {number}; `autoresearch ls` lists them")
-        return found[0]
-
-    def events(self, run: str) -> list[tuple[float, str, dict[str, Any]]]:
-        rows = self._read("SELECT at, kind, data FROM events WHERE run = ? ORDER BY id", (run,))
-        return [(row["at"], row["kind"], loads(row["data"])) for row in rows]
-
-    def events_after(self, run: str, last: int) -> list[tuple[int, Event]]:
-        """What was written after the event with the id `last`, each with its id."""
-        rows = self._read(
-            "SELECT id, at, kind, data FROM events WHERE run = ? AND id > ? ORDER BY id", (run, last)
-        )
-        return [(row["id"], Event(row["kind"], row["at"], loads(row["data"]))) for row in rows]
-
-
-def _attempt(row: sqlite3.Row, root: Path) -> Attempt:
-    names = set(Attempt.__dataclass_fields__)
-    values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates over values
-    return Attempt(**{**values, "folder": root / values["folder"], "contended": bool(values["contended"])})
-
-
-def _experiment(row: sqlite3.Row, attempts: Sequence[Attempt]) -> Experiment:
-    names = set(Experiment.__dataclass_fields__)
-    values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118
-    values["source"] = (row["source"] or b"").decode("utf-8", errors="replace")
-    values["fingerprint"] = row["fingerprint"] or ""
-    values["facts"] = UNREAD if row["facts"] is None else facts_from_json(row["facts"])
-    return Experiment(**{**values, "state": State(values["state"]), "attempts": tuple(attempts)})
+def _insert(db: sqlite3.Connection, table: str, columns: Mapping[str, Any]) -> None:
+    marks = ", ".join("?" * len(columns))
+    db.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", tuple(columns.values()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.parsing.facts import UNREAD, Facts
+from runner.parsing.facts import Facts
 from runner.protocols import State
 
 
@@ -26,10 +26,15 @@ class Attempt:
     params_sha256: str | None
     memory_bytes: int | None
     contended: bool
-    log_tail: str
     started_at: float
     order: int
     """In which attempts of all experiments were begun, whatever the clock did."""
+    read_log: Callable[[], str] = field(repr=False, compare=False)
+
+    @property
+    def log_tail(self) -> str:
+        """The end of what it printed, read from the ledger now."""
+        return self.read_log()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class Experiment:
     title: str
     hypothesis: str
     category: str
-    source: str
+    source_sha256: str
     fingerprint: str
     nodes: int
     state: State
@@ -55,13 +60,23 @@ class Experiment:
     image: str | None
     tag: str | None
     git_commit: str | None
-    author: str = ""
-    expected_gain: float | None = None
-    risk: str = ""
-    constants_only: int = 0
-    facts: Facts = UNREAD
-    """What its script is, as the reader found it; UNREAD in a ledger that was written before facts were stored."""
+    author: str
+    expected_gain: float | None
+    risk: str
+    constants_only: int
+    read_source: Callable[[], str] = field(repr=False, compare=False)
+    read_facts: Callable[[], Facts] = field(repr=False, compare=False)
     attempts: tuple[Attempt, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Its script, read from the ledger now."""
+        return self.read_source()
+
+    @property
+    def facts(self) -> Facts:
+        """What its script is, as the parser found it, read once; UNREAD in a ledger that was written before facts were stored."""
+        return self.read_facts()
 
     @property
     def measured(self) -> tuple[Attempt, ...]:

@@ -108,4 +108,23 @@ MIGRATIONS = (
     ALTER TABLE experiments ADD COLUMN facts TEXT;
     ALTER TABLE calls ADD COLUMN reading TEXT NOT NULL DEFAULT 'no' CHECK (reading IN ('no', 'begun', 'survived'));
     """,
+    """
+    -- what is large lies in a table of its own: else every look at a row's other columns reads past it
+    CREATE TABLE scripts (
+        run TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        source BLOB,
+        facts TEXT,
+        PRIMARY KEY (run, number),
+        FOREIGN KEY (run, number) REFERENCES experiments (run, number)
+    ) STRICT;
+    INSERT INTO scripts (run, number, source, facts) SELECT run, number, source, facts FROM experiments;
+    ALTER TABLE experiments DROP COLUMN source;
+    ALTER TABLE experiments DROP COLUMN facts;
+    CREATE INDEX experiments_by_status ON experiments (run, status, number);
+    CREATE INDEX experiments_by_script ON experiments (source_sha256);
+    CREATE INDEX experiments_by_tag ON experiments (tag) WHERE tag IS NOT NULL;
+    CREATE INDEX events_by_run ON events (run, id);
+    CREATE INDEX calls_by_run ON calls (run, number);
+    """,
 )

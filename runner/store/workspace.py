@@ -9,12 +9,12 @@ from pathlib import Path
 
 from runner.errors import UsageError
 from runner.parsing.facts import MAX_NOTES_CHARS
+from runner.resources import package_folder, resource
 from runner.store import user_files
 from runner.store.config import CONFIG, Config, config_from, default_toml, from_workspace
 
 STATE = ".autoresearch"
 _BOM = b"\xef\xbb\xbf"
-_TEMPLATES = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,8 @@ def create(folder: Path) -> Workspace:
         if (folder / name).exists():
             raise UsageError(f"{folder / name} exists already; choose another folder or move it away")
     folder.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(_TEMPLATES / "program.md", folder / "program.md")
-    shutil.copyfile(_TEMPLATES / "trainer_jax" / "train.py", folder / "train.py")
+    shutil.copyfile(resource("program.md"), folder / "program.md")
+    shutil.copyfile(package_folder("trainer_jax") / "train.py", folder / "train.py")
     (folder / CONFIG).write_text(default_toml())
     workspace = Workspace(folder.resolve())
     open_state(workspace)

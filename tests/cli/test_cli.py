@@ -110,7 +110,7 @@ def test_every_link_in_the_documents_leads_somewhere() -> None:
 def test_it_says_which_version_it_is(tmp_path: Path) -> None:
     result = autoresearch("--version", cwd=tmp_path)
     assert result.returncode == 0
-    assert re.fullmatch(r"autoresearch \d+\.\d+\.\d+\S*\n", result.stdout)
+    assert re.fullmatch(r"autoresearch \d+\.\d+\.\d+\S*( \([0-9a-f]{12}(-dirty)?\))?\n", result.stdout)
 
 
 def test_the_shell_completes_verbs(tmp_path: Path) -> None:

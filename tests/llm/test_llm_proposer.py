@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +132,14 @@ def researcher(
 
 
 def past(number: int, **changes: Any) -> PastExperiment:
-    made = PastExperiment(number, f"idea {number}", "optimizer", "discard", 2.01, 0.01, f"x = {number}\n", 0)
-    return replace(made, **{"author": "llm m", "fingerprint": fingerprint(f"x = {number}\n"), **changes})
+    made = PastExperiment(
+        number, f"idea {number}", "optimizer", "discard", 2.01, 0.01, lambda: f"x = {number}\n", 0
+    )
+    texts = {f"read_{name}": partial(str, changes.pop(name)) for name in ("source",) if name in changes}
+    if "log_tail" in changes:
+        texts["read_log"] = partial(str, changes.pop("log_tail"))
+    marks = {"author": "llm m", "fingerprint": fingerprint(f"x = {number}\n")}
+    return replace(made, **{**marks, **texts, **changes})
 
 
 BASELINE = past(

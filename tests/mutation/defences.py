@@ -271,7 +271,7 @@ RUNS = [
     ("exported with its data's manifest", "runner/results/export.py", "if data_sha256 is not None and hashes[MANIFEST] != data_sha256:", "if False:", T_KEPT + "test_the_manifest_of_another_data_set_is_not_exported"),
     ("an export overwrites nothing", "runner/results/export.py", "if folder.exists() or folder.is_symlink():", "if False:", T_KEPT + "test_an_export_never_overwrites"),
     ("unsaved changes stay", "runner/results/apply.py", "if not force:", "if False:", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
-    ("what is overwritten has a copy", "runner/results/apply.py", "return content in known or git_lineage.committed(file, content)", "return True", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
+    ("what is overwritten has a copy", "runner/results/apply.py", "return ledger.has_script(hashlib.sha256(content).hexdigest()) or git_lineage.committed(file, content)", "return True", T_KEPT + "test_unsaved_changes_are_not_overwritten_and_force_keeps_a_copy"),
     ("a kept row keeps its weights", "runner/results/garbage_collection.py", " and attempt not in needed:", ":", T_CLEAR + "test_a_kept_row_keeps_all_it_needs_and_the_run_goes_on_after_it"),
     ("an open experiment keeps everything", "runner/results/garbage_collection.py", 'experiment.status != "open" and ', "", T_CLEAR + "test_an_open_experiment_keeps_everything"),
     ("no image of somebody else's goes", "runner/results/garbage_collection.py", "and all(tag.startswith(", "and any(tag.startswith(", T_CLEAR + "test_an_image_that_may_be_somebody_elses_stays"),

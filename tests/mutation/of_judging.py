@@ -42,5 +42,5 @@ ROWS = [
     ("a score has an end", "runner/evaluation/pipeline.py", "else min(scores)", "else verdict.val_bpb", T_TOLD + "test_a_model_worse_than_guessing_evenly_scores_as_guessing_evenly"),
     ("a script that runs again finds no weights", "runner/results/reproduction.py", "covers=(Mount(nothing, HOME),)", "covers=()", "tests/results/test_reproduction.py::test_a_script_that_runs_again_finds_nothing_of_its_snapshot"),
     ("a named base is the base", "runner/images/build.py", "and named in {None, image.labels.get(f\"{LABEL}.base\")}", "", "tests/images/test_build.py::test_images_on_another_base_than_the_named_one_are_built_anew"),
-    ("a command gets no time", "runner/proposers/command.py", 'if name != "time_limit_s"', "", "tests/proposers/test_command.py::test_a_program_is_told_no_time"),
+    ("a command gets no time", "runner/proposers/command.py", 'if f.name != "time_limit_s"', "", "tests/proposers/test_command.py::test_a_program_is_told_no_time"),
 ]  # fmt: skip

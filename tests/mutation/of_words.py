@@ -43,7 +43,7 @@ ROWS = [
     ("another program's database is no ledger", "runner/store/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
     ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/report/test_exports.py::test_no_title_is_a_formula"),
     ("the last words of a script are marked as data", "runner/llm/digest.py", 'return f"\\n| {one_line', 'return f" {one_line', "tests/report/test_exports.py::test_the_last_words_of_a_failed_script_are_marked_as_data"),
-    ("a run that was refused is not the newest", "runner/store/ledger.py", "if item.finished_at is None or item.id in begun] or found", "] or found", T_REFUSED),
+    ("a run that was refused is not the newest", "runner/store/ledger_queries.py", "if item.finished_at is None or item.id in begun] or found", "] or found", T_REFUSED),
     ("a run that was refused is over", "runner/search/session.py", "ledger.finish_run(run.id, now=clock.time(), reason=why)", "pass", T_REFUSED),
     ("below a sentence about data there is no traceback", "runner/data/dataset_lock.py", "self._descriptor = -1  # until there is one: what fails to be made is closed, too", "pass", "tests/data/test_dataset_lock.py::test_where_there_is_no_data_nothing_but_the_sentence_is_said"),
     ("who waits for CPUs says so", "sandbox/lease.py", "                self._waiting(\n                    f\"waiting for {self._count}", "                str(\n                    f\"waiting for {self._count}", "tests/sandbox/test_leases.py::test_we_wait_as_long_as_we_were_told_and_say_so_once"),

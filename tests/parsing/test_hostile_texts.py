@@ -291,7 +291,8 @@ def test_the_facts_of_an_older_ledger_are_read_once(tmp_path: Path) -> None:
     night = Night(tmp_path, [source(1.5), source(1.4)])
     night.loop(max_experiments=1).go()
     written = [e.facts for e in night.ledger.experiments("night")]
-    night.ledger._db.execute("UPDATE experiments SET facts = NULL, fingerprint = 'old', nodes = 1")
+    night.ledger._db.execute("UPDATE experiments SET fingerprint = 'old', nodes = 1")
+    night.ledger._db.execute("UPDATE scripts SET facts = NULL")
     night.loop(max_experiments=2).go()
     found = night.ledger.experiments("night")
     assert [e.facts for e in found[:2]] == written

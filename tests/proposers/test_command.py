@@ -68,7 +68,7 @@ def test_a_command_that_is_none_is_a_usage_error() -> None:
 
 
 def past(number: int, source: str, parent: int | None, status: str = "keep") -> PastExperiment:
-    return PastExperiment(number, f"idea {number}", "other", status, 2.0, None, source, parent)
+    return PastExperiment(number, f"idea {number}", "other", status, 2.0, None, lambda: source, parent)
 
 
 def test_ablate_switches_one_accepted_change_off_and_keeps_the_others() -> None:

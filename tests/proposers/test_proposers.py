@@ -49,10 +49,10 @@ def past(number: int, score: float | None, source: str, status: str = "discard")
         status,
         score,
         None,
-        source,
+        lambda: source,
         0,
         fingerprint=facts.fingerprint,
-        constants=facts.constants,
+        read_constants=lambda: facts.constants,
     )
 
 

@@ -60,7 +60,6 @@ def test_an_edit_that_does_not_fit_is_a_recorded_failure_and_the_next_goes_on(tm
     night.proposals = ScriptedProposer(folder)  # type: ignore[assignment]
     night.loop().go()
     found = night.ledger.experiments("night")[1:]
-    night.ledger.close()
     assert [(e.title, e.status) for e in found] == [
         ("better", "keep"), ("of yesterday", "proposer_failed"), ("3.edit.md", "proposer_failed"),
         ("on top", "keep"), ("scripted", "proposer_failed"),

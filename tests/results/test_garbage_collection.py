@@ -46,7 +46,10 @@ def test_a_kept_row_keeps_all_it_needs_and_the_run_goes_on_after_it(night: Night
         assert all((a.folder / "document_nats.npy").exists() for a in experiment.measured)
         assert not any((a.folder / "params.safetensors").exists() for a in experiment.measured[1:])
     night.proposals.sources.append(source(1.8, "best = 1\n"))
-    night.ledger._db.execute("DELETE FROM experiments WHERE status = 'proposer_failed'")
+    night.ledger._db.executescript(
+        "PRAGMA foreign_keys=OFF; DELETE FROM experiments WHERE status = 'proposer_failed';"
+        "DELETE FROM scripts WHERE number NOT IN (SELECT number FROM experiments)"
+    )
     night.loop().go()
     assert night.ledger.experiment("night", 3).status == "keep"
 
