@@ -22,7 +22,7 @@ SIGMA = 0.01
 SIZES = np.full(50, 1000, np.int64)
 
 
-def trial(
+def decide_candidate(
     candidate: Callable[[], float],
     again: Callable[[], float],
     incumbent: list[float],
@@ -45,7 +45,7 @@ def trial(
     return decision is Decision.KEEP, scores
 
 
-def night(
+def simulated_run(
     gain: float, drift: float, candidates: int, retests: int, repeats: int, rng: np.random.Generator
 ) -> tuple[int, int]:
     """Kept candidates, and runs spent on all of them."""
@@ -55,7 +55,9 @@ def night(
 
     incumbent, others, kept = [score(0.0) for _ in range(repeats)], list[list[float]](), 0
     for _ in range(candidates):
-        keeps, scores = trial(lambda: score(gain + drift), lambda: score(drift), incumbent, others, retests)
+        keeps, scores = decide_candidate(
+            lambda: score(gain + drift), lambda: score(drift), incumbent, others, retests
+        )
         others.append(scores)
         kept += keeps
     return kept, sum(map(len, others)) + len(incumbent) - repeats
@@ -78,7 +80,7 @@ def main() -> None:
     print("true gain (sigma)  kept    nights with a keep  runs per candidate")
     for gain in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0):
         found = [
-            night(
+            simulated_run(
                 gain,
                 options.drift,
                 options.candidates,

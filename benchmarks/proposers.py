@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks.decisions import trial
+from benchmarks.decisions import decide_candidate
 from runner.parsing.client import shared
 from runner.parsing.facts import Constant
 from runner.proposers.registry import make_proposer
@@ -55,7 +55,7 @@ class Bowl:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class SimulatedRun:
     """`gain` is what the kept script is truly better by, in bits per byte."""
 
     gain: float
@@ -63,7 +63,7 @@ class Night:
     trainings: int
 
 
-def night(proposer: Proposer, bowl: Bowl, trials: int) -> Night:
+def simulated_run(proposer: Proposer, bowl: Bowl, trials: int) -> SimulatedRun:
     best, kept = bowl.script, 0
     incumbent, others = [bowl.train(best) for _ in range(REPEATS)], list[list[float]]()
     history = [_past(0, "keep", statistics.fmean(incumbent), best)]
@@ -80,7 +80,7 @@ def night(proposer: Proposer, bowl: Bowl, trials: int) -> Night:
         )
         if (source := proposer.propose(context).source) is None:
             break
-        keeps, scores = trial(
+        keeps, scores = decide_candidate(
             partial(bowl.train, source), partial(bowl.train, best), incumbent, others, RETESTS
         )
         status = "keep" if keeps else "discard"
@@ -90,7 +90,9 @@ def night(proposer: Proposer, bowl: Bowl, trials: int) -> Night:
             best, incumbent, kept = source, scores, kept + 1
         else:
             others.append(scores)
-    return Night(bowl.loss(bowl.script) - bowl.loss(best), kept, sum(map(len, others)) + len(incumbent))
+    return SimulatedRun(
+        bowl.loss(bowl.script) - bowl.loss(best), kept, sum(map(len, others)) + len(incumbent)
+    )
 
 
 class Optuna:
@@ -168,13 +170,13 @@ def main() -> None:
     options = parser.parse_args()
     constants = find(TRAIN.read_text())
     print("arm      mean gain  median gain  better than the first arm in  keeps  trainings")
-    first: list[Night] = []
+    first: list[SimulatedRun] = []
     for arm in options.arms.split(","):
         found = []
         for seed in range(options.nights):
             proposer = Optuna(seed) if arm == "optuna" else make_proposer(arm, seed=seed)
             bowl = Bowl(constants, seed, options.spread, options.worth)
-            found.append(night(proposer, bowl, options.trials))
+            found.append(simulated_run(proposer, bowl, options.trials))
         first = first or found
         gains = [item.gain for item in found]
         better = statistics.fmean(a.gain > b.gain for a, b in zip(found, first, strict=True))

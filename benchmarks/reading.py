@@ -1,4 +1,4 @@
-"""What it takes to read a script: seconds of a whole request, and of the reader's CPU time against its limit.
+"""What it takes to read a script: seconds of a whole request, and of the parser's CPU time against its limit.
 
     .venv/bin/python -m benchmarks.reading [--times 5]
 

@@ -104,7 +104,7 @@ def once(
         environment.data / "manifest.json",
     )
 
-    def road_for(name: str, wall_clock_s: float) -> Pipeline:
+    def pipeline_for(name: str, wall_clock_s: float) -> Pipeline:
         return replace(
             environment.pipeline,
             image=name,
@@ -116,7 +116,7 @@ def once(
             facts = read_labels(environment.engine, snapshot_tag(run, number))
             cpu = environment.conditions.cpu_model
             found = reproduce(
-                environment.engine, facts, road_for, folder / "again", exact=True, cpu_model=cpu
+                environment.engine, facts, pipeline_for, folder / "again", exact=True, cpu_model=cpu
             )
     finally:
         environment.engine.remove_image(image.id)

@@ -71,7 +71,7 @@ class Bench:
                 run="benchmark",
                 experiment="0",
                 attempt=self._count,
-                role=Role.CANARY,
+                role=Role.PROBE,
                 image=self.image,
                 command=(PYTHON, "-I", "-B", "-u", "-c", program),
                 limits=Limits(wall_clock_s=wall_clock_s, memory_bytes=2048 * MIB, out_bytes=MIB),

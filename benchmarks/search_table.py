@@ -106,12 +106,12 @@ def read(workspace: Path) -> Found:
         baseline_test=baseline[0].test_bpb if baseline else None,
         best_test=best[0].test_bpb if best else None,
         script=baseline[0].source_sha256 if baseline else "",
-        first_scores=tuple(_scores(e)[0] for e in trials if e.measured),
+        first_scores=tuple(_scores(e)[0] for e in trials if e.counted),
     )
 
 
 def _scores(experiment: Experiment) -> list[float]:
-    return [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
+    return [a.val_bpb for a in experiment.counted if a.val_bpb is not None]
 
 
 def table(found: Sequence[Found]) -> str:

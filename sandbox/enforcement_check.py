@@ -126,7 +126,7 @@ _SYSCALLS = "import os\nPTRACE, UNSHARE, SYNC, INOTIFY = (117, 97, 81, 26) if os
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class LimitCheck:
     """One promise: its name, whether it held, and what was seen."""
 
     name: str
@@ -134,13 +134,13 @@ class Trial:
     seen: str
 
 
-def trials(engine: Engine, image: str, python: str, lease: Lease) -> list[Trial]:
+def check_limits(engine: Engine, image: str, python: str, lease: Lease) -> list[LimitCheck]:
     """Run the canaries (a few seconds). `image` is a content id, `python` the interpreter inside it."""
     probe = _run(engine, image, python, lease, _SYSCALLS + PROBE, _LIMITS)
     found = _report(probe)
     if not found:
         why = probe[0].detail or probe[0].log_tail[-200:] or "no report"
-        return [Trial("canary", False, f"the canary {probe[0].ending}: {why}")]
+        return [LimitCheck("probe", False, f"the probe {probe[0].ending}: {why}")]
     expected: dict[str, bool] = {
         "capabilities": found.get("capabilities") == 0,
         "no_new_privileges": found.get("no_new_privileges") == "1",
@@ -160,28 +160,28 @@ def trials(engine: Engine, image: str, python: str, lease: Lease) -> list[Trial]
         **{name: found.get(name) in {"EPERM", "ENOSYS"} for name in ("sync", "inotify", "huge_pages")},
         "message_queues": found.get("message_queues") in {"EMFILE", "ENOENT", "EACCES", "EPERM", "EROFS"},
     }
-    results = [Trial(name, held, str(found.get(name))[:80]) for name, held in expected.items()]
+    results = [LimitCheck(name, held, str(found.get(name))[:80]) for name, held in expected.items()]
     bomb, _ = _run(engine, image, python, lease, MEMORY_BOMB, _LIMITS)
     # not every engine says what the kernel killed it for; it ends by itself where there is no limit
     held = bomb.ending is Ending.OUT_OF_MEMORY or (bomb.ending is Ending.EXITED and bomb.exit_code == _KILLED)
-    results.append(Trial("memory", held, f"{bomb.ending}, code {bomb.exit_code}"))
+    results.append(LimitCheck("memory", held, f"{bomb.ending}, code {bomb.exit_code}"))
     brief = Limits(wall_clock_s=1.0, memory_bytes=128 * MIB, pids=PIDS, out_bytes=MIB)
     late, _ = _run(engine, image, python, lease, STUBBORN, brief)
     in_time = late.ending is Ending.TIMED_OUT and late.seconds < 5
-    results.append(Trial("deadline", in_time, f"{late.ending} after {late.seconds:.1f} s of 1 s"))
+    results.append(LimitCheck("deadline", in_time, f"{late.ending} after {late.seconds:.1f} s of 1 s"))
     return results
 
 
 def _run(
     engine: Engine, image: str, python: str, lease: Lease, program: str, limits: Limits
 ) -> tuple[Outcome, bytes]:
-    with tempfile.TemporaryDirectory(prefix="autoresearch-canary-") as folder:
+    with tempfile.TemporaryDirectory(prefix="autoresearch-probe-") as folder:
         outcome = engine.run(
             Job(
-                run="canary",
+                run="probe",
                 experiment="0",
                 attempt=1,
-                role=Role.CANARY,
+                role=Role.PROBE,
                 image=image,
                 command=(python, "-I", "-B", "-c", program),
                 limits=limits,

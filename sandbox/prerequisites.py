@@ -20,7 +20,7 @@ import requests
 from docker.errors import DockerException
 
 from sandbox.docker_engine import DockerEngine
-from sandbox.enforcement_check import trials
+from sandbox.enforcement_check import check_limits
 from sandbox.engine import ImageMissing, SandboxError
 from sandbox.lease import default_folder, quarantined
 from sandbox.sanitise import one_line
@@ -77,36 +77,38 @@ def check(
         *_locks(),
     ]
     if image is None:
-        return [*found, Finding("canary", Level.WARN, "the limits were not tried: build the images first")]
-    return found + canary(engine, image)
+        return [*found, Finding("limits", Level.WARN, "the limits were not tried: build the images first")]
+    return found + enforcement(engine, image)
 
 
-def canary(engine: DockerEngine, image: str) -> list[Finding]:
+def enforcement(engine: DockerEngine, image: str) -> list[Finding]:
     """Limits by their effect. `image` is a content id. A promise that does not hold is a failure."""
     try:
         engine.image(image)
-        tried = trials(engine, image, engine.python, Lease(cpus=(min(os.sched_getaffinity(0)),)))
+        tried = check_limits(engine, image, engine.python, Lease(cpus=(min(os.sched_getaffinity(0)),)))
     except (ImageMissing, SandboxError) as error:
-        return [Finding("canary", Level.FAIL, str(error))]
-    broken = [trial for trial in tried if not trial.held]
+        return [Finding("limits", Level.FAIL, str(error))]
+    broken = [check for check in tried if not check.held]
     own_kernel = (engine.dialect.runtime or "").startswith("runsc")
-    foreign = [trial for trial in broken if own_kernel and trial.name in _OF_LINUX]
-    broken = [trial for trial in broken if trial not in foreign]
+    foreign = [check for check in broken if own_kernel and check.name in _OF_LINUX]
+    broken = [check for check in broken if check not in foreign]
     found = []
     if not broken:
-        found.append(Finding("canary", Level.OK, f"{len(tried) - len(foreign)} limits hold when tried"))
+        found.append(Finding("limits", Level.OK, f"{len(tried) - len(foreign)} limits hold when tried"))
     if foreign:
-        names = ", ".join(trial.name for trial in foreign)
+        names = ", ".join(check.name for check in foreign)
         found.append(
-            Finding("canary kernel", Level.WARN, f"gVisor's own kernel does not show {names} as Linux does")
+            Finding(
+                "limits of the kernel", Level.WARN, f"gVisor's own kernel does not show {names} as Linux does"
+            )
         )
     return found + [
         Finding(
-            f"canary {trial.name}",
+            f"limit {check.name}",
             Level.FAIL,
-            f"the engine does not enforce this limit (seen: {one_line(trial.seen)}); do not run candidates on it",
+            f"the engine does not enforce this limit (seen: {one_line(check.seen)}); do not run candidates on it",
         )
-        for trial in broken
+        for check in broken
     ]
 
 
@@ -115,10 +117,10 @@ def unheld(engine: DockerEngine, image: str) -> str:
 
     `image` is a content id. Takes some seconds: it runs the canaries.
     """
-    broken = [finding for finding in canary(engine, image) if finding.level is Level.FAIL]
+    broken = [finding for finding in enforcement(engine, image) if finding.level is Level.FAIL]
     if not broken:
         return ""
-    names = ", ".join(finding.name.removeprefix("canary ") for finding in broken)
+    names = ", ".join(finding.name.removeprefix("limit ") for finding in broken)
     return f"this engine does not enforce what it was asked ({names}); `autoresearch doctor` says more"
 
 

@@ -23,7 +23,7 @@ class Role(StrEnum):
     JUDGE_BLIND = "judge-blind"
     JUDGE_SCORE = "judge-score"
     EXTRACT = "extract"
-    CANARY = "canary"
+    PROBE = "probe"
     HOLDER = "holder"
 
 

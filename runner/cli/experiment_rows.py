@@ -58,7 +58,7 @@ def experiment_row(e: Experiment, run: Run) -> dict[str, Any]:
         "delta": e.delta,
         "margin": e.margin,
         "reason": e.reason,
-        "runs": len(e.measured),
+        "runs": len(e.counted),
         "tag": e.tag,
         "image": e.image,
         "commit": e.git_commit,

@@ -19,7 +19,11 @@ def gc(
 ) -> None:
     """Remove what no kept experiment needs. The ledger, scripts and logs stay; refused while a run is at work here."""
     from runner.cli.signals import signals
-    from runner.results.garbage_collection import clear_files, clear_images, clear_scratch
+    from runner.results.garbage_collection import (
+        remove_abandoned_folders,
+        remove_unneeded_files,
+        remove_unneeded_images,
+    )
     from runner.store.ledger import Ledger
     from runner.store.workspace_lock import lock
     from sandbox.engine import SandboxError
@@ -27,13 +31,13 @@ def gc(
     workspace = workspaces.find(Path.cwd())
     missing = ""
     with lock(workspace.state, "gc"), signals():
-        freed = clear_scratch(dry_run=dry_run)
+        freed = remove_abandoned_folders(dry_run=dry_run)
         if workspace.ledger.exists():  # else nothing was ever run here
             ledger = Ledger(workspace.ledger, read_only=True)
-            freed += clear_files(ledger, dry_run=dry_run)
+            freed += remove_unneeded_files(ledger, dry_run=dry_run)
             try:
                 engine = setup.connect(workspace.config())
-                freed += clear_images(ledger, engine, dry_run=dry_run)
+                freed += remove_unneeded_images(ledger, engine, dry_run=dry_run)
             except SandboxError as error:
                 missing = str(error)
     total = sum(item.bytes for item in freed)

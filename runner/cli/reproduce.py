@@ -68,7 +68,7 @@ def reproduce(
     folder = locate(tag, facts.data_sha256, named=data.resolve() if data else None, likely=likely)
     environment = setup.set_up(_as_kept(config, facts), data=folder, progress=say)
 
-    def road_for(image: str, wall_clock_s: float) -> Pipeline:
+    def pipeline_for(image: str, wall_clock_s: float) -> Pipeline:
         environment.out_of_reach(image)
         return replace(
             environment.pipeline,
@@ -81,7 +81,7 @@ def reproduce(
         found = again(
             environment.engine,
             facts,
-            road_for,
+            pipeline_for,
             home / "again",
             exact=exact,
             repeats=repeats,

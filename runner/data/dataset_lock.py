@@ -24,7 +24,7 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EI
 _TRIES, _PAUSE_S = 20, 0.1
 
 
-class DataInUse:
+class DatasetLock:
     """The training split of the data set in `folder`, verified. Raises DataError when it is not what was prepared."""
 
     _descriptor = -1

@@ -162,7 +162,7 @@ class Pipeline:
         import numpy as np
 
         scratch = folder / f"judge-{split}"
-        clear_judging(folder)  # of a runner that was killed here
+        remove_judging_files(folder)  # of a runner that was killed here
         make_folder(scratch)
         try:
             verdict = self.judge.score(
@@ -225,14 +225,14 @@ def _losses(file: Path | None) -> NDArray[np.float32] | None:
     return np.load(file, allow_pickle=False)  # type: ignore[no-any-return]
 
 
-def clear_judging(folder: Path) -> None:
+def remove_judging_files(folder: Path) -> None:
     """Remove what judging writes into an attempt's folder and a killed runner leaves there: hidden text among it."""
     for split in ("val", "test"):
         for name in ("artifact", "judge"):
             shutil.rmtree(folder / f"{name}-{split}", ignore_errors=True)
 
 
-def clear_lost(folder: Path) -> None:
+def remove_all_but_log(folder: Path) -> None:
     """Remove all that an attempt nobody can finish has left, but for its script and its log."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name not in {"train.py", "log.txt"}:

@@ -61,7 +61,7 @@ def set_up(
     or a GPU."""
     from judge.heldout import load
     from judge.judge import Judge, JudgeLimits
-    from runner.data.dataset_lock import DataInUse
+    from runner.data.dataset_lock import DatasetLock
     from runner.data.leak_check import Searched
     from runner.evaluation.pipeline import Pipeline
     from runner.images.build import find_images
@@ -69,8 +69,8 @@ def set_up(
     from sandbox.prerequisites import unheld
 
     folder = data or (Path(config.data) if config.data else default_data(config.variant))
-    data_in_use = DataInUse(folder)
-    folder = data_in_use.folder
+    dataset_lock = DatasetLock(folder)
+    folder = dataset_lock.folder
     engine = connect(config)
     images = find_images(engine, config.variant)
     refuse_below_floor(config.disk_floor_gb, written_folders(engine))
@@ -97,7 +97,7 @@ def set_up(
         train_data=folder / "train",
         limits=limits,
         preset="gpu" if config.gpus else "cpu",
-        require_ready=data_in_use.require_unchanged,
+        require_ready=dataset_lock.require_unchanged,
     )
     if config.compile_check != "off":
         from runner.evaluation.compile_check import checked

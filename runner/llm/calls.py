@@ -46,7 +46,7 @@ _CUT_BELOW, _CUT_FROM_TOKENS = 0.5, 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CallSettings:
     """What calls may take. Dollars, tokens (prompt and completion together), seconds; None is no limit."""
 
     models: Sequence[str]
@@ -79,7 +79,7 @@ class Answer:
     call: int
 
 
-class Caller:
+class MeteredClient:
     """One run's calls. `rng` spreads the waits. `tell` hears at once what should become an event; without it `notices`
     collects that."""
 
@@ -88,13 +88,13 @@ class Caller:
         client: Client,
         ledger: Ledger,
         run: str,
-        terms: Terms,
+        settings: CallSettings,
         *,
         clock: Clock,
         rng: random.Random,
         tell: Callable[[Notice], None] | None = None,
     ) -> None:
-        self.client, self._ledger, self._run, self.terms = client, ledger, run, terms
+        self.client, self._ledger, self._run, self.settings = client, ledger, run, settings
         self._clock, self._rng = clock, rng
         self._unread = ledger.unread(run)  # of earlier sessions: within one, nothing is read twice
         self._requests = _learnt(ledger.events(run))
@@ -120,7 +120,7 @@ class Caller:
     ) -> Answer:
         """The same, whatever an earlier session was answered. `max_tokens` is for an answer shorter than usual."""
         failed, unaffordable, wait_s = [], 0, 0.0
-        for model in self.terms.models:
+        for model in self.settings.models:
             try:
                 return self._ask(model, messages, number, purpose, deadline, max_tokens)
             except NoMoney:
@@ -128,7 +128,7 @@ class Caller:
             except CallFailed as error:
                 failed.append(f"{model}: {error.cause} ({error.sentence})")
                 wait_s = max(wait_s, self._retry_after(error) or 0.0)
-        if unaffordable == len(self.terms.models):
+        if unaffordable == len(self.settings.models):
             raise NoMoney
         raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
 
@@ -139,15 +139,17 @@ class Caller:
     def affordable(self, model: str, prompt_tokens: int) -> bool:
         """Whether an answer of `model` to a prompt of at most so many tokens fits into what is left."""
         spent, most = self._ledger.spent(self._run), self._longest(model)
-        usd, tokens = self.terms.prices[model].worst(prompt_tokens, most), prompt_tokens + most
-        within = self.terms.max_usd is None or spent.usd + usd <= self.terms.max_usd
-        return within and (self.terms.max_tokens is None or spent.tokens + tokens <= self.terms.max_tokens)
+        usd, tokens = self.settings.prices[model].worst(prompt_tokens, most), prompt_tokens + most
+        within = self.settings.max_usd is None or spent.usd + usd <= self.settings.max_usd
+        return within and (
+            self.settings.max_tokens is None or spent.tokens + tokens <= self.settings.max_tokens
+        )
 
     def left_usd(self) -> float | None:
         """Dollars that may still be spent; None without a limit."""
-        if self.terms.max_usd is None:
+        if self.settings.max_usd is None:
             return None
-        return max(self.terms.max_usd - self._ledger.spent(self._run).usd, 0.0)
+        return max(self.settings.max_usd - self._ledger.spent(self._run).usd, 0.0)
 
     def _saved(self, messages: Sequence[Message], number: int, purpose: str) -> Answer | None:
         """The answer that was paid for already, once."""
@@ -168,7 +170,7 @@ class Caller:
         deadline: float,
         max_tokens: int | None,
     ) -> Answer:
-        trial = cured = 0
+        attempt = cured = 0
         while True:
             try:
                 return self._once(model, messages, number, purpose, deadline, max_tokens)
@@ -176,14 +178,14 @@ class Caller:
                 if cured < _CURES and self._adapts(model, messages, error, max_tokens):
                     cured += 1
                     continue
-                wait = self._wait(trial, error)
-                last = trial == TRIES - 1 or not error.cause.passing or wait is None
+                wait = self._wait(attempt, error)
+                last = attempt == TRIES - 1 or not error.cause.passing or wait is None
                 last = last or self._clock.monotonic() + (wait or 0.0) >= deadline
                 self.tell(_notice(model, error, None if last else wait))
                 if last or wait is None:
                     raise
                 self._clock.sleep(wait)
-                trial += 1
+                attempt += 1
 
     def _adapts(
         self, model: str, messages: Sequence[Message], error: CallFailed, max_tokens: int | None
@@ -203,7 +205,7 @@ class Caller:
     def _longest(self, model: str) -> int:
         """Tokens of the longest answer that `model` is asked for."""
         known = (self.client.max_output(model), self._requests.get(model, PLAIN).max_output)
-        return min([self.terms.max_output_tokens, *(limit for limit in known if limit)])
+        return min([self.settings.max_output_tokens, *(limit for limit in known if limit)])
 
     def _once(
         self,
@@ -214,7 +216,7 @@ class Caller:
         deadline: float,
         max_tokens: int | None,
     ) -> Answer:
-        price = self.terms.prices[model]
+        price = self.settings.prices[model]
         prompt_tokens = at_most(messages)
         most = min(self._longest(model), max_tokens or self._longest(model))
         reserved = price.worst(prompt_tokens, most)
@@ -222,8 +224,8 @@ class Caller:
             self._run,
             number,
             now=self._clock.time(),
-            max_usd=self.terms.max_usd,
-            max_tokens=self.terms.max_tokens,
+            max_usd=self.settings.max_usd,
+            max_tokens=self.settings.max_tokens,
             purpose=purpose,
             model=model,
             prompt_sha256=prompt_sha256(messages),
@@ -233,7 +235,7 @@ class Caller:
         )
         if call is None:
             raise NoMoney
-        timeout = max(min(self.terms.timeout_s, deadline - self._clock.monotonic()), 1.0)
+        timeout = max(min(self.settings.timeout_s, deadline - self._clock.monotonic()), 1.0)
         request = self._requests.get(model, PLAIN)
         try:
             completion = self.client.complete(
@@ -285,12 +287,12 @@ class Caller:
                 )
             )
 
-    def _wait(self, trial: int, error: CallFailed) -> float | None:
+    def _wait(self, attempt: int, error: CallFailed) -> float | None:
         """Seconds until the next try; None when the provider asks for more patience than a night allows."""
         asked = self._retry_after(error)
         if asked is not None and asked > _LONGEST_RETRY_AFTER_S:
             return None
-        backoff = self._rng.uniform(0.5, 1.0) * min(_FIRST_WAIT_S * 2.0**trial, _LONGEST_WAIT_S)
+        backoff = self._rng.uniform(0.5, 1.0) * min(_FIRST_WAIT_S * 2.0**attempt, _LONGEST_WAIT_S)
         return max(asked or 0.0, backoff)
 
     def _retry_after(self, error: CallFailed) -> float | None:

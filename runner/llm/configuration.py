@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from runner.clock import Clock
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
-from runner.llm.calls import Caller, Terms
+from runner.llm.calls import CallSettings, MeteredClient
 from runner.llm.messages import FREE, MILLION, Client, Price, UnknownPrice
 from runner.llm.proposer import LlmProposer
 from runner.proposers.tpe import TpeProposer
@@ -27,7 +27,7 @@ def client_for(config: Config) -> Client:
     return LitellmClient(config.api_base, config.model)
 
 
-def terms_for(config: Config, caps: Caps, client: Client) -> Terms:
+def call_settings(config: Config, caps: Caps, client: Client) -> CallSettings:
     """Raises UsageError for what is not said or cannot be right, PrerequisiteMissing for a key or proxy that is not
     there."""
     models = [name.strip() for name in (config.model, *config.fallback_models.split(",")) if name.strip()]
@@ -50,7 +50,7 @@ def terms_for(config: Config, caps: Caps, client: Client) -> Terms:
             raise PrerequisiteMissing(
                 f"{model} needs {' and '.join(missing)} in the environment; it stays with the runner, no container sees it"
             )
-    return Terms(
+    return CallSettings(
         models=models,
         prices={model: _price(config, model, client) for model in models},
         max_usd=caps.max_usd,
@@ -74,9 +74,9 @@ def llm_proposer(
     to_end: Callable[[], bool] = lambda: False,
 ) -> LlmProposer:
     """`tell` hears at once what should become an event, `to_end` says that the run is to end."""
-    terms = terms_for(config, caps, client)
-    caller = Caller(client, ledger, run, terms, clock=clock, rng=rng, tell=tell)
-    return LlmProposer(caller, TpeProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
+    settings = call_settings(config, caps, client)
+    metered = MeteredClient(client, ledger, run, settings, clock=clock, rng=rng, tell=tell)
+    return LlmProposer(metered, TpeProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
 
 
 def _refuse_url(api_base: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.clock import SystemClock
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
-from runner.llm.calls import Answer, Caller, NoMoney, Unavailable
+from runner.llm.calls import Answer, MeteredClient, NoMoney, Unavailable
 from runner.llm.messages import Message, at_most
 from runner.llm.prompt import Task
 from runner.parsing.client import shared
@@ -30,48 +30,50 @@ _SHORTEST_ANSWER = 2048
 
 
 def check_models(
-    caller: Caller, workspace: Workspace, *, deadline: float, call: bool = True
+    metered: MeteredClient, workspace: Workspace, *, deadline: float, call: bool = True
 ) -> Answer | None:
     """The answer to the small question, or None where `call` is false. `deadline` in monotonic seconds. Raises
     UsageError where the prompt does not fit, NoMoney where no answer to it could be paid for, PrerequisiteMissing where no
     model answers."""
-    first = _first_prompt(caller, workspace)
-    for model in caller.terms.models:
-        window = caller.client.context_window(model)
-        counted = caller.client.count(model, first)
+    first = _first_prompt(metered, workspace)
+    for model in metered.settings.models:
+        window = metered.client.context_window(model)
+        counted = metered.client.count(model, first)
         if window is not None and counted + _SHORTEST_ANSWER > window:
             raise UsageError(
                 f"{model} reads {window} tokens at once, and the first prompt has about {counted}: choose another model, or "
                 "shorten program.md and train.py"
             )
-    if not any(caller.affordable(model, at_most(first)) for model in caller.terms.models):
+    if not any(metered.affordable(model, at_most(first)) for model in metered.settings.models):
         raise NoMoney
     if not call:
         return None
     try:
-        answer = caller.ask_anew(
+        answer = metered.ask_anew(
             _QUESTION, number=0, purpose="check", deadline=deadline, max_tokens=_ANSWER_TOKENS
         )
     except Unavailable as error:
         raise PrerequisiteMissing(
             f"no model answers ({error}); mend that first, or leave the question out with --no-call"
         ) from error
-    caller.tell(Notice("model_answers", {"model": answer.model}))
+    metered.tell(Notice("model_answers", {"model": answer.model}))
     return answer
 
 
 def try_model(config: Config, workspace: Workspace, ledger_file: Path, *, call: bool) -> str:
     """What `doctor` says of the model of `config`: a sentence when it may be left alone. Raises as `check_models` does."""
-    from runner.llm.configuration import client_for, terms_for
+    from runner.llm.configuration import call_settings, client_for
 
     clock = SystemClock()
-    terms = terms_for(config, Caps(), client_for(config))
+    settings = call_settings(config, Caps(), client_for(config))
     ledger = Ledger(ledger_file)
     try:
         ledger.start_run("doctor", now=clock.time(), seed=0, settings={})
-        caller = Caller(client_for(config), ledger, "doctor", terms, clock=clock, rng=random.Random())
-        deadline = clock.monotonic() + 3 * terms.timeout_s
-        answer = check_models(caller, workspace, deadline=deadline, call=call)
+        metered = MeteredClient(
+            client_for(config), ledger, "doctor", settings, clock=clock, rng=random.Random()
+        )
+        deadline = clock.monotonic() + 3 * settings.timeout_s
+        answer = check_models(metered, workspace, deadline=deadline, call=call)
         if answer is None:
             return (
                 f"{config.model}: its name, price, key and window are in order; it was not asked (--no-call)"
@@ -81,7 +83,7 @@ def try_model(config: Config, workspace: Workspace, ledger_file: Path, *, call: 
         ledger.close()
 
 
-def _first_prompt(caller: Caller, workspace: Workspace) -> list[Message]:
+def _first_prompt(metered: MeteredClient, workspace: Workspace) -> list[Message]:
     """What the first proposal will be asked with, before there is any history."""
     script = workspace.script.read_text(errors="replace") if workspace.script.exists() else ""
     context = Context(
@@ -92,9 +94,9 @@ def _first_prompt(caller: Caller, workspace: Workspace) -> list[Message]:
         notes=workspace.read_notes(),
     )
     task = Task("propose", script, None, prompt.fresh_request())
-    model = caller.terms.models[0]
+    model = metered.settings.models[0]
 
     def count(text: str) -> int:
-        return caller.client.count(model, [Message("user", text)]) if text else 0
+        return metered.client.count(model, [Message("user", text)]) if text else 0
 
     return prompt.messages(context, task, count, shared(), money="")

@@ -14,7 +14,7 @@ from dataclasses import replace
 from runner.clock import Clock
 from runner.llm import prompt
 from runner.llm.calls import Answer as Answered
-from runner.llm.calls import Caller, NoMoney, Unavailable
+from runner.llm.calls import MeteredClient, NoMoney, Unavailable
 from runner.llm.messages import Message
 from runner.llm.prompt import Task
 from runner.parsing.client import Parser, shared
@@ -46,7 +46,7 @@ class LlmProposer:
 
     def __init__(
         self,
-        caller: Caller,
+        metered: MeteredClient,
         offline: Proposer,
         *,
         clock: Clock,
@@ -54,7 +54,7 @@ class LlmProposer:
         parser: Parser | None = None,
         to_end: Callable[[], bool] = lambda: False,
     ) -> None:
-        self.caller, self._offline, self._clock, self._repairs = caller, offline, clock, repairs
+        self.metered, self._offline, self._clock, self._repairs = metered, offline, clock, repairs
         self._to_end, self._parser = to_end, parser or shared()
         self._paused_until = float("-inf")
         self._pauses = self._bad_answers = 0
@@ -84,7 +84,7 @@ class LlmProposer:
         self._bad_answers, self._silent = 0, False
         self._pauses += 1
         self._paused_until = self._clock.monotonic() + self._pause_s()
-        self.caller.tell(_paused(f"{MAX_BAD_ANSWERS} answers in a row could not be used", self._pause_s()))
+        self.metered.tell(_paused(f"{MAX_BAD_ANSWERS} answers in a row could not be used", self._pause_s()))
         return replace(proposal, notices=(*proposal.notices, *self._noticed()))
 
     # -- one question ----------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class LlmProposer:
         task = self._task(context)
         deadline = self._clock.monotonic() + context.time_limit_s
         said: list[Message] = prompt.messages(context, task, self._count, self._parser, money=self._money())
-        answer = self.caller.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
+        answer = self.metered.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
         try:
             return self._proposal(self._read(answer, task, context), task, answer.model)
         except BadAnswer as error:
@@ -102,7 +102,7 @@ class LlmProposer:
                 Message("assistant", answer.completion.text or "(empty)"),
                 Message("user", prompt.correction(str(error))),
             ]
-        answer = self.caller.ask(said, number=context.number, purpose="correction", deadline=deadline)
+        answer = self.metered.ask(said, number=context.number, purpose="correction", deadline=deadline)
         try:
             found = self._read(answer, task)  # the loop's own check has the last word
         except BadAnswer as error:
@@ -118,7 +118,7 @@ class LlmProposer:
             raise BadAnswer("the model refused to answer", repairable=False)
         if not completion.text.strip():
             raise BadAnswer("the answer is empty", repairable=False)
-        with self.caller.reading(answer):
+        with self.metered.reading(answer):
             found = self._parser.answer(completion.text, task.source)
             if context is None:
                 return found
@@ -197,7 +197,7 @@ class LlmProposer:
         self._silent = True
         seconds = max(self._pause_s(), wait_s)
         self._paused_until = self._clock.monotonic() + seconds
-        self.caller.tell(_paused(reason, seconds))
+        self.metered.tell(_paused(reason, seconds))
         proposal = self._stand_in(context)
         return replace(proposal, notices=(*self._noticed(), *proposal.notices))
 
@@ -219,7 +219,9 @@ class LlmProposer:
 
     # -- small matters ---------------------------------------------------------------------------------------
     def _count(self, text: str) -> int:
-        return self.caller.client.count(self.caller.terms.models[0], [Message("user", text)]) if text else 0
+        return (
+            self.metered.client.count(self.metered.settings.models[0], [Message("user", text)]) if text else 0
+        )
 
     def _cut(self, text: str, tokens: int) -> str:
         """The beginning of `text`, within `tokens`."""
@@ -229,11 +231,11 @@ class LlmProposer:
         return text
 
     def _money(self) -> str:
-        left = self.caller.left_usd()
+        left = self.metered.left_usd()
         return "" if left is None else f", and {left:.2f} dollars for your answers"
 
     def _noticed(self) -> tuple[Notice, ...]:
-        notices, self.caller.notices = tuple(self.caller.notices), []
+        notices, self.metered.notices = tuple(self.metered.notices), []
         return notices
 
 

@@ -1,4 +1,4 @@
-"""What a model answered, read: a header, edits or a whole file, and notes. Runs in the reader's child only.
+"""What a model answered, read: a header, edits or a whole file, and notes. Runs in the parser's child process only.
 
 What a model wrote while thinking is never taken for its answer. Open models mark it inside the text, and servers that know
 the marks cut the opening one off (vLLM and llama.cpp put it into the prompt), so everything before a closing mark without

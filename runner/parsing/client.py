@@ -1,4 +1,4 @@
-"""The runner's side of the reader: one request at a time to a child that is started when needed and after every death.
+"""The runner's side of the parser: one request at a time to a child that is started when needed and after every death.
 
 While it waits, the runner's thread sleeps in `recv`: signals are answered, other threads run. Only limits that are the
 child's own can be passed by a text; when even the child's server does not answer, it is killed.
@@ -123,7 +123,7 @@ class Parser:
         request = said.encode("utf-8", errors="surrogatepass")
         if len(request) > _MAX_REQUEST:
             raise Unreadable(Cause.TOO_LONG)
-        for trial in range(_STARTS):
+        for attempt in range(_STARTS):
             with self._lock:
                 became, reply = self._exchange(request)
             if became == b"k":
@@ -133,7 +133,7 @@ class Parser:
                     raise Unreadable(Cause.GARBAGE) from error
             if became != _NO_FORK:
                 raise Unreadable(_CAUSES.get(became, Cause.GARBAGE))
-            time.sleep(_PAUSE_S * trial)
+            time.sleep(_PAUSE_S * attempt)
         raise PrerequisiteMissing(
             "no process can be started to read a script; look at memory and process limits"
         )

@@ -1,4 +1,4 @@
-"""What differs between two scripts, and a change undone. Runs in the reader's child only: difflib is quadratic and worse."""
+"""What differs between two scripts, and a change undone. Runs in the parser's child process only: difflib is quadratic and worse."""
 
 from __future__ import annotations
 

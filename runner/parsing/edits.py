@@ -1,4 +1,4 @@
-"""SEARCH/REPLACE blocks: whole lines, each found exactly once, all of them or none. Runs in the reader's child only.
+"""SEARCH/REPLACE blocks: whole lines, each found exactly once, all of them or none. Runs in the parser's child process only.
 
 Line numbers and unified diffs are what models get wrong most often; plain text around code rather than JSON keeps the
 code good (both after aider's published edit-format benchmarks). Everything here is linear in the text times the blocks.

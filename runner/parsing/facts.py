@@ -48,7 +48,7 @@ class Rejection(StrEnum):
     TOO_LARGE = "too_large"
     SYNTAX_ERROR = "syntax_error"
     UNREADABLE = "unreadable"
-    """It took the reader's time, memory or life."""
+    """It took the parser's time, memory or life."""
     UNKNOWN_IMPORT = "unknown_import"
     DUPLICATE = "duplicate"
     SEED_ONLY = "seed_only"
@@ -57,12 +57,12 @@ class Rejection(StrEnum):
 class Cause(StrEnum):
     """What became of a reading that gave no facts."""
 
-    CPU = "it takes more than the reader's CPU time"
-    WALL = "it takes more than the reader's time"
-    MEMORY = "it takes more than the reader's memory"
-    DIED = "the reader died of it"
+    CPU = "it takes more than the parser's CPU time"
+    WALL = "it takes more than the parser's time"
+    MEMORY = "it takes more than the parser's memory"
+    DIED = "the parser died of it"
     TOO_LONG = "it is too long to be read"
-    GARBAGE = "the reader's reply makes no sense"
+    GARBAGE = "the parser's reply makes no sense"
 
 
 class Unreadable(Exception):

@@ -1,6 +1,6 @@
 """The check before minutes are spent: is this a new script that could run at all?
 
-It compares facts that the reader found (`runner.parsing`); nothing here parses a text.
+It compares facts that the parser found (`runner.parsing`); nothing here parses a text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The facts of a script, from its syntax tree. Runs in the reader's child only.
+"""The facts of a script, from its syntax tree. Runs in the parser's child process only.
 
 `fingerprint`: comments, docstrings, formatting and the values of seeds do not count, so a change of nothing but the seed
 is a duplicate. Every traversal has its own stack: a sum of 5,000 terms is a tree 5,000 deep, and no reason to die.

@@ -25,7 +25,7 @@ img{max-width:100%}</style>
 <img alt="progress" src="data:image/png;base64,{{ plot }}">
 <h2>Accepted lineage</h2>
 <table><tr><th>#</th><th>change</th><th>val_bpb</th><th>runs</th><th>gain</th><th>had to exceed</th><th>sealed test</th><th>reproduce</th></tr>
-{% for e in kept %}<tr><td>{{ e.number }}</td><td>{{ line(e.title) }}</td><td>{{ "%.4f"|format(e.val_bpb) }}</td><td>{{ e.measured|length }}</td>
+{% for e in kept %}<tr><td>{{ e.number }}</td><td>{{ line(e.title) }}</td><td>{{ "%.4f"|format(e.val_bpb) }}</td><td>{{ e.counted|length }}</td>
 <td>{{ "%.4f"|format(-e.delta) if e.delta is not none else "" }}</td><td>{{ "%.4f"|format(e.margin) if e.margin is not none else "" }}</td>
 <td>{{ "%.4f"|format(e.test_bpb) if e.test_bpb is not none else "" }}</td><td><code>{{ command(e.tag) if e.tag else "" }}</code></td></tr>{% endfor %}</table>
 <h2>Everything tried</h2>

@@ -25,7 +25,7 @@ def export(experiment: Experiment, folder: Path, data: Path, data_sha256: str | 
     UsageError where something is there already, PrerequisiteMissing where a file is not what the ledger says or not there."""
     if folder.exists() or folder.is_symlink():
         raise UsageError(f"{folder} is there already; name a new folder")
-    first = experiment.measured[0]
+    first = experiment.counted[0]
     expected = {
         SCRIPT: hashlib.sha256(experiment.source.encode()).hexdigest(),
         PARAMS: first.params_sha256,
@@ -78,7 +78,7 @@ def _verdict(experiment: Experiment, hashes: dict[str, str]) -> dict[str, Any]:
         "title": experiment.title,
         "val_bpb": experiment.val_bpb,
         "scores": scores(experiment),
-        "seeds": [a.seed for a in experiment.measured],
+        "seeds": [a.seed for a in experiment.counted],
         "delta": experiment.delta,
         "margin": experiment.margin,
         "test_bpb": experiment.test_bpb,

@@ -33,7 +33,7 @@ class Freed:
     bytes: int
 
 
-def clear_files(ledger: Ledger, *, dry_run: bool) -> list[Freed]:
+def remove_unneeded_files(ledger: Ledger, *, dry_run: bool) -> list[Freed]:
     """Of every run of the ledger."""
     freed = []
     for run in ledger.runs():
@@ -45,7 +45,7 @@ def clear_files(ledger: Ledger, *, dry_run: bool) -> list[Freed]:
     return freed
 
 
-def clear_images(ledger: Ledger, engine: Engine, *, dry_run: bool) -> list[Freed]:
+def remove_unneeded_images(ledger: Ledger, engine: Engine, *, dry_run: bool) -> list[Freed]:
     """Raises SandboxError."""
     freed = []
     for run in ledger.runs():
@@ -60,7 +60,7 @@ def clear_images(ledger: Ledger, engine: Engine, *, dry_run: bool) -> list[Freed
     return freed
 
 
-def clear_scratch(*, dry_run: bool) -> list[Freed]:
+def remove_abandoned_folders(*, dry_run: bool) -> list[Freed]:
     """What killed verbs of this user left outside of any workspace."""
     freed = []
     for folder in abandoned():
@@ -70,10 +70,10 @@ def clear_scratch(*, dry_run: bool) -> list[Freed]:
     return freed
 
 
-def clear_attempts(experiment: Experiment) -> None:
+def remove_unneeded_weights(experiment: Experiment) -> None:
     """Remove the weights that nobody will ask for: all of a script that failed or was discarded, and of any other those of
     all attempts but the first that counts, which the snapshot, `export` and `reproduce` are made of."""
-    needed = experiment.measured[:1] if experiment.status in {"open", "keep"} else ()
+    needed = experiment.counted[:1] if experiment.status in {"open", "keep"} else ()
     for attempt in experiment.attempts:
         if attempt.outcome is not None and attempt not in needed:
             for name in WEIGHTS:
@@ -81,7 +81,7 @@ def clear_attempts(experiment: Experiment) -> None:
 
 
 def _unwanted(experiment: Experiment) -> Iterator[tuple[str, Path]]:
-    needed = experiment.measured[:1] if experiment.status == "keep" else ()
+    needed = experiment.counted[:1] if experiment.status == "keep" else ()
     for attempt in experiment.attempts:
         for name in SCRATCH:
             if (path := attempt.folder / name).is_dir() and not path.is_symlink():

@@ -33,9 +33,9 @@ def try_out(workspace: Path, run: str, source: bytes) -> None:
     commit = repository.git("commit-tree", _tree(repository, source), stdin=b"can commits be made here?\n")
     if parent := repository.ask("rev-parse", "--verify", "--quiet", branch):
         repository.git("update-ref", branch, parent, parent)
-    trial = f"{branch}-trial"
-    repository.git("update-ref", trial, commit)
-    repository.git("update-ref", "-d", trial, commit)
+    probe = f"{branch}-probe"
+    repository.git("update-ref", probe, commit)
+    repository.git("update-ref", "-d", probe, commit)
 
 
 def initialise(workspace: Path) -> None:

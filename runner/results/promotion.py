@@ -29,7 +29,7 @@ class Promotion:
     clock: Clock
     conditions: Conditions = field(default_factory=Conditions)
 
-    def complete(self, experiment: Experiment) -> bool:
+    def is_complete(self, experiment: Experiment) -> bool:
         """Whether image and commit are recorded and the image is still there (somebody may have pruned it)."""
         if not (experiment.image and experiment.git_commit):
             return False
@@ -38,29 +38,29 @@ class Promotion:
         except ImageMissing:
             return False
 
-    def gone(self, experiment: Experiment) -> list[str]:
+    def missing_files(self, experiment: Experiment) -> list[str]:
         """Files without which `keep` cannot freeze it: their paths. Somebody, or a `gc` of another copy, removed them."""
-        first = experiment.measured[0]
+        first = experiment.counted[0]
         return [
             str(first.folder / name)
             for name in (SCRIPT, PARAMS, MODEL)
             if not (first.folder / name).is_file()
         ]
 
-    def keep(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
+    def promote(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
         """The ledger's columns for a kept experiment. An engine that fails is asked again, twice, after a pause.
 
         Raises SandboxError or PrerequisiteMissing; a resumed run then keeps it again.
         """
         for _ in range(_TRIES - 1):
             try:
-                return self._keep(experiment, noise)
+                return self._promote(experiment, noise)
             except SandboxError:
                 self.clock.sleep(_PAUSE_S)
-        return self._keep(experiment, noise)
+        return self._promote(experiment, noise)
 
-    def _keep(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
-        first = experiment.measured[0]
+    def _promote(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
+        first = experiment.counted[0]
         assert first.val_bpb is not None
         assert first.params_sha256 is not None
         test_bpb = experiment.test_bpb
@@ -79,7 +79,7 @@ class Promotion:
             seed=first.seed,
             val_bpb=first.val_bpb,
             mean_val_bpb=mean(experiment),
-            repeats=len(experiment.measured),
+            repeats=len(experiment.counted),
             sigma=noise.sigma,
             freedom=noise.freedom,
             gain=_claimed(experiment),

@@ -37,7 +37,7 @@ REPLAY_TIMES, REPLAY_LEAST_S, REPLAY_MOST_S = 6.0, 120.0, 24 * 3600.0
 TAPE = "clock.f64"
 
 
-class RoadFor(Protocol):
+class PipelineFor(Protocol):
     """Makes the pipeline for an image and a wall clock (seconds): the limits belong to the snapshot, not to today."""
 
     def __call__(self, image: str, wall_clock_s: float) -> Pipeline: ...
@@ -87,7 +87,7 @@ class Reproduction:
 def reproduce(
     engine: Engine,
     facts: SnapshotLabels,
-    road_for: RoadFor,
+    pipeline_for: PipelineFor,
     folder: Path,
     *,
     exact: bool,
@@ -111,7 +111,9 @@ def reproduce(
     make_folder(nothing)
     # the image has the recorded weights and scores in it, and a script that hands those over again has repeated nothing
     pipeline = replace(
-        road_for(facts.image.id, limit), told_wall_clock_s=facts.wall_clock_s, covers=(Mount(nothing, HOME),)
+        pipeline_for(facts.image.id, limit),
+        told_wall_clock_s=facts.wall_clock_s,
+        covers=(Mount(nothing, HOME),),
     )
     source, tape = _extract(engine, facts, pipeline, folder, exact=exact)
     evaluations = []

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # decide imports numpy
 
 def scores(experiment: Experiment) -> list[float]:
     """Of the attempts that count."""
-    return [a.val_bpb for a in experiment.measured if a.val_bpb is not None]
+    return [a.val_bpb for a in experiment.counted if a.val_bpb is not None]
 
 
 def mean(experiment: Experiment) -> float:
@@ -28,20 +28,20 @@ def best(experiments: Sequence[Experiment]) -> Experiment:
     return next(e for e in reversed(experiments) if e.status == "keep")
 
 
-def measured(experiment: Experiment) -> Measurements:
+def measurements(experiment: Experiment) -> Measurements:
     """With the losses on every document, as the judge left them beside the attempts."""
     import numpy as np
 
     from runner.scoring.acceptance import Measurements
 
-    nats = [np.load(a.folder / "document_nats.npy") for a in experiment.measured]
+    nats = [np.load(a.folder / "document_nats.npy") for a in experiment.counted]
     return Measurements(scores(experiment), nats, experiment.nodes)
 
 
 def lost(experiment: Experiment) -> list[str]:
     """Files that `measured` needs and that are gone: their paths."""
     files = [
-        a.folder / name for a in experiment.measured for name in ("document_nats.npy", "document_bytes.npy")
+        a.folder / name for a in experiment.counted for name in ("document_nats.npy", "document_bytes.npy")
     ]
     return [str(path) for path in files if not path.is_file()]
 

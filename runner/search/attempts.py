@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from runner.errors import PrerequisiteMissing
-from runner.evaluation.pipeline import POSITIONS, Ids, Pipeline, clear_lost
+from runner.evaluation.pipeline import POSITIONS, Ids, Pipeline, remove_all_but_log
 from runner.protocols import EvaluationOutcome, State
-from runner.results.garbage_collection import clear_attempts
+from runner.results.garbage_collection import remove_unneeded_weights
 from runner.search.recorder import Recorder
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
@@ -20,7 +20,7 @@ MAX_INFRASTRUCTURE_FAILURES = 3
 
 
 class AttemptRunner:
-    """Of one run. `seed` is the run's, `room` raises RunnerError where nothing may begin, `pause_s` is waited after an
+    """Of one run. `seed` is the run's, `require_space` raises RunnerError where nothing may begin, `pause_s` is waited after an
     infrastructure failure, longer after each in a row."""
 
     def __init__(
@@ -31,18 +31,18 @@ class AttemptRunner:
         workspace: Workspace,
         budget: Budget,
         seed: int,
-        room: Callable[[], None],
+        require_space: Callable[[], None],
         pause_s: float,
     ) -> None:
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
-        self.seed, self.room, self._pause_s = seed, room, pause_s
+        self.seed, self.require_space, self._pause_s = seed, require_space, pause_s
         self._failures = 0
 
     def run(self, experiment: Experiment) -> Attempt:
-        self.room()
+        self.require_space()
         run, ledger, clock = self.recorder.run_id, self.recorder.ledger, self.recorder.clock
         number, started = experiment.number, clock.monotonic()
-        measurement = len(experiment.measured)
+        measurement = len(experiment.counted)
         seed = _seed(self.seed, number, measurement)
         home = self.workspace.attempts(run, number)
         attempt = ledger.start_attempt(run, number, seed=seed, folder=home, now=clock.time())
@@ -78,16 +78,16 @@ class AttemptRunner:
             detail=evaluation.detail,
         )
         if evaluation.outcome is EvaluationOutcome.INFRASTRUCTURE:
-            clear_lost(folder)
-        clear_attempts(self.recorder.experiment(number))
+            remove_all_but_log(folder)
+        remove_unneeded_weights(self.recorder.experiment(number))
         self._count_infrastructure(evaluation.outcome, evaluation.detail)
         return self.recorder.experiment(number).attempts[-1]
 
     def _reference(self) -> Path | None:
         """What the best script lost at every position, once there is a best script."""
-        kept = (e for e in reversed(self.recorder.experiments()) if e.status == "keep" and e.measured)
+        kept = (e for e in reversed(self.recorder.experiments()) if e.status == "keep" and e.counted)
         best = next(kept, None)
-        return best.measured[0].folder / POSITIONS if best else None
+        return best.counted[0].folder / POSITIONS if best else None
 
     def _count_infrastructure(self, outcome: EvaluationOutcome, detail: str) -> None:
         if outcome is not EvaluationOutcome.INFRASTRUCTURE:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from runner.protocols import Decision
 from runner.scoring.acceptance import Judgement, decide
-from runner.scoring.scores import best, measured, noise_floor, retested_since
+from runner.scoring.scores import best, measurements, noise_floor, retested_since
 from runner.store.records import Experiment
 
 
@@ -24,9 +24,11 @@ class Decider:
         incumbent = best(experiments)
         noise = noise_floor(experiments)
         assert noise is not None, "the baseline has at least two repeats"
-        document_bytes = np.load(incumbent.measured[0].folder / "document_bytes.npy")
-        left = self.retests - (len(experiment.measured) - 1)
-        return decide(measured(experiment), measured(incumbent), noise, document_bytes, retests_left=left)
+        document_bytes = np.load(incumbent.counted[0].folder / "document_bytes.npy")
+        left = self.retests - (len(experiment.counted) - 1)
+        return decide(
+            measurements(experiment), measurements(incumbent), noise, document_bytes, retests_left=left
+        )
 
     def is_final(self, experiment: Experiment, incumbent: Experiment, decision: Decision) -> bool:
         """What would be kept is compared with the incumbent as it scores now, because the load of the machine drifts."""

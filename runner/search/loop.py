@@ -73,7 +73,7 @@ class Loop:
         emit: Subscriber,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
-        room: Callable[[], None] = lambda: None,
+        require_space: Callable[[], None] = lambda: None,
         parser: Parser | None = None,
     ) -> None:
         self._parser = parser or shared()
@@ -86,7 +86,7 @@ class Loop:
             workspace=workspace,
             budget=budget,
             seed=seed,
-            room=room,
+            require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
         )
         self._decider = Decider(settings.retests)
@@ -104,7 +104,7 @@ class Loop:
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
-        be scored, PrerequisiteMissing when the engine keeps failing or `room` (asked before anything begins) finds none."""
+        be scored, PrerequisiteMissing when the engine keeps failing or `require_space` (asked before anything begins) finds none."""
         recover(
             self.recorder,
             self.workspace,
@@ -117,7 +117,7 @@ class Loop:
         self._baseline()
         untrained = 0
         while (reason := self.over()) is None:
-            self.attempts.room()
+            self.attempts.require_space()
             experiment = (
                 next((e for e in self.recorder.experiments() if e.status == "open"), None)
                 or self._stage.propose()
@@ -142,7 +142,7 @@ class Loop:
                 raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
             self._stage.record(0, source, checked, title="baseline", category="baseline", parent=None)
         baseline = self.recorder.experiments()[0]
-        while len(baseline.measured) < self.settings.baseline_repeats and baseline.status == "open":
+        while len(baseline.counted) < self.settings.baseline_repeats and baseline.status == "open":
             if self.budget.left() <= 0:
                 raise NothingEvaluated(
                     f"the budget ended before the baseline had run {self.settings.baseline_repeats} times; "
@@ -170,7 +170,7 @@ class Loop:
         while experiment.status == "open":
             last = experiment.attempts[-1] if experiment.attempts else None
             judgement = (
-                self._decider.judge(experiment, self.recorder.experiments()) if experiment.measured else None
+                self._decider.judge(experiment, self.recorder.experiments()) if experiment.counted else None
             )
             if last is not None and last.outcome not in {"ok", "infrastructure"}:
                 self.recorder.set(experiment.number, status="failed", state=State.FAILED, reason=last.outcome)
@@ -213,7 +213,7 @@ class Loop:
             self._keep(self.recorder.experiment(number))
 
     def _keep(self, experiment: Experiment) -> None:
-        columns = self.promotion.keep(experiment, self.noise() or Noise(0.0, 1))
+        columns = self.promotion.promote(experiment, self.noise() or Noise(0.0, 1))
         self.recorder.set(experiment.number, **columns)
         self.recorder.emit("kept", number=experiment.number, val_bpb=experiment.val_bpb, tag=columns["tag"])
 

@@ -56,16 +56,16 @@ def _try_write(folder: Path) -> None:
 
 def _try_snapshot(engine: Engine, base: Image, run: str) -> None:
     """A snapshot in small. The tag is this run's own: two that begin at once do not remove each other's."""
-    tag = f"autoresearch/{run}:trial"
+    tag = f"autoresearch/{run}:preflight"
     with suppress(ImageMissing):  # of a runner that was killed here
         engine.remove_image(engine.image(tag).id)
     try:
         made = engine.build(
             BuildContext(
                 dockerfile=f"FROM {base.id}\nCOPY snapshot {HOME}\n",
-                files={"snapshot/trial": secrets.token_bytes(16)},
+                files={"snapshot/preflight": secrets.token_bytes(16)},
                 tags=(tag,),
-                labels={f"{LABEL}.image": "trial"},
+                labels={f"{LABEL}.image": "preflight"},
             )
         )
         engine.remove_image(made.id)
@@ -85,7 +85,7 @@ def _try_data(pipeline: Pipeline, state: Path) -> None:
                 run="preflight",
                 experiment="0",
                 attempt=1,
-                role=Role.CANARY,
+                role=Role.PROBE,
                 image=pipeline.image,
                 command=(PYTHON, "-I", "-B", "-c", _READ),
                 limits=Limits(wall_clock_s=30.0, memory_bytes=128 * MIB, pids=32, out_bytes=MIB),

@@ -7,7 +7,7 @@ from typing import Any
 
 from runner.clock import Clock
 from runner.protocols import Event
-from runner.results.garbage_collection import clear_attempts
+from runner.results.garbage_collection import remove_unneeded_weights
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 
@@ -30,7 +30,7 @@ class Recorder:
         """Columns of an experiment. Once its status is known, the weights that nobody will ask for are removed."""
         self.ledger.set_experiment(self.run_id, number, **columns)
         if "status" in columns:
-            clear_attempts(self.experiment(number))
+            remove_unneeded_weights(self.experiment(number))
 
     def emit(self, kind: str, **data: Any) -> None:
         """Write the event down, then tell the displays."""

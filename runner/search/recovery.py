@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from runner.errors import PrerequisiteMissing
-from runner.evaluation.pipeline import Pipeline, clear_lost
-from runner.results.garbage_collection import clear_attempts
+from runner.evaluation.pipeline import Pipeline, remove_all_but_log
+from runner.results.garbage_collection import remove_unneeded_weights
 from runner.results.promotion import Promotion
 from runner.scoring.scores import lost
 from runner.search.proposal_stage import ProposalStage
@@ -29,12 +29,12 @@ def recover(
     later experiments are compared with."""
     pipeline.engine.reap(now=recorder.clock.time(), everything_of_run=recorder.run_id)
     for number, attempt in recorder.ledger.lose_open_attempts(recorder.run_id, now=recorder.clock.time()):
-        clear_lost(workspace.attempts(recorder.run_id, number) / str(attempt))
+        remove_all_but_log(workspace.attempts(recorder.run_id, number) / str(attempt))
         # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
         budget.charge(pipeline.longest_training_s)
         recorder.emit("recovered", number=number, attempt=attempt)
     for experiment in recorder.experiments():  # what a killed runner had no time for
-        clear_attempts(experiment)
+        remove_unneeded_weights(experiment)
     stage.read_history()
     kept = [e for e in recorder.experiments() if e.status == "keep"]
     for experiment in [*kept[-1:], *(e for e in recorder.experiments() if e.status == "open")]:
@@ -44,9 +44,9 @@ def recover(
                 "back, or begin a new run without --resume"
             )
     for experiment in kept:
-        if promotion.complete(experiment):
+        if promotion.is_complete(experiment):
             continue
-        if gone := promotion.gone(experiment):  # it can never be frozen; the run can go on
-            recorder.emit("not_frozen", number=experiment.number, missing=gone)
+        if missing := promotion.missing_files(experiment):  # it can never be frozen; the run can go on
+            recorder.emit("not_frozen", number=experiment.number, missing=missing)
         else:
             keep(experiment)

@@ -33,7 +33,7 @@ from sandbox.owner import this_process
 from sandbox.sanitise import one_line
 
 if TYPE_CHECKING:
-    from runner.llm.calls import Caller
+    from runner.llm.calls import MeteredClient
 
 BUDGET_S = 8 * 3600.0
 
@@ -168,7 +168,7 @@ def _search(
         config.disk_gb,
         config.disk_floor_gb,
     )
-    proposer, caller = _proposer(
+    proposer, metered = _proposer(
         config,
         caps,
         ledger,
@@ -201,7 +201,7 @@ def _search(
         clock=clock,
         emit=show,
         asked_to_end=request.made,
-        room=disk.check,
+        require_space=disk.check,
     )
     loop.recorder.emit(
         "launch",
@@ -215,7 +215,7 @@ def _search(
         loop.recorder.emit("images_changed", images=other_images)
     reason = "stopped"
     try:
-        asks = caller if loop.over() is None else None  # nothing is paid for a run that has come to its end
+        asks = metered if loop.over() is None else None  # nothing is paid for a run that has come to its end
         if asks is not None and _check_models(asks, workspace, budget, clock, call=options.call):
             reason = MONEY_GONE
         else:
@@ -284,9 +284,9 @@ def _refuse_early(config: Config, caps: Caps) -> None:
     from runner.proposers.registry import MODELS, make_proposer
 
     if config.proposer in MODELS:
-        from runner.llm.configuration import client_for, terms_for
+        from runner.llm.configuration import call_settings, client_for
 
-        terms_for(config, caps, client_for(config))
+        call_settings(config, caps, client_for(config))
     else:
         make_proposer(config.proposer, seed=0)
 
@@ -300,7 +300,7 @@ def _proposer(
     *,
     tell: Callable[[Notice], None],
     to_end: Callable[[], bool],
-) -> tuple[Proposer, Caller | None]:
+) -> tuple[Proposer, MeteredClient | None]:
     """The proposer, and what makes its calls where it asks a language model."""
     from runner.proposers.registry import MODELS, make_proposer
 
@@ -323,11 +323,11 @@ def _proposer(
     )
     return make_proposer(
         config.proposer, seed=run.seed, timeout_s=timeout_s, model=lambda: model
-    ), model.caller
+    ), model.metered
 
 
 def _check_models(
-    caller: Caller, workspace: Workspace, budget: Budget, clock: SystemClock, *, call: bool
+    metered: MeteredClient, workspace: Workspace, budget: Budget, clock: SystemClock, *, call: bool
 ) -> str:
     """MONEY_GONE where not even the first answer could be paid for, else nothing. Raises UsageError,
     PrerequisiteMissing."""
@@ -335,7 +335,7 @@ def _check_models(
     from runner.llm.preflight import check_models
 
     try:
-        check_models(caller, workspace, deadline=clock.monotonic() + budget.left(), call=call)
+        check_models(metered, workspace, deadline=clock.monotonic() + budget.left(), call=call)
     except NoMoney:
         return MONEY_GONE
     return ""

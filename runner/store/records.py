@@ -79,7 +79,7 @@ class Experiment:
         return self.read_facts()
 
     @property
-    def measured(self) -> tuple[Attempt, ...]:
+    def counted(self) -> tuple[Attempt, ...]:
         """The attempts that count: judged, and not beside somebody else's work."""
         return tuple(a for a in self.attempts if a.outcome == "ok" and not a.contended)
 

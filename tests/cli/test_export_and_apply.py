@@ -1,4 +1,4 @@
-"""export, apply, gc, stop and watch by the command line, in a workspace where a night is over."""
+"""export, apply, gc, stop and watch by the command line, in a workspace where a run is over."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from runner.cli.app import app
 from runner.cli.failures import guarded
 from runner.store.workspace_lock import lock
-from tests.search.simulated_run import Night, source
+from tests.search.simulated_run import SimulatedRun, source
 
 
 @pytest.fixture
-def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
-    made = Night(tmp_path / "w", [source(1.9, "better = 1\n")])
+def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulatedRun:
+    made = SimulatedRun(tmp_path / "w", [source(1.9, "better = 1\n")])
     made.loop().go()
-    made.ledger.change_settings("night", {"config": {"data": str(made.data)}})
+    made.ledger.change_settings("simulated", {"config": {"data": str(made.data)}})
     (made.workspace.folder / "autoresearch.toml").write_text("")
     monkeypatch.setattr("runner.evaluation.setup.connect", lambda _: made.engine)
     monkeypatch.chdir(made.workspace.folder)
@@ -45,7 +45,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
     ],
 )
 def test_each_answers_with_one_object(
-    night: Night, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], schema: str
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], schema: str
 ) -> None:
     assert verb(*words, "--json") == 0
     assert answer(capsys)["schema"] == f"autoresearch/{schema}/1"
@@ -64,7 +64,7 @@ def test_each_answers_with_one_object(
     ],
 )
 def test_bad_input_is_one_sentence_and_a_documented_code(
-    night: Night, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, says: str
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, says: str
 ) -> None:
     assert verb(*words) == code
     error = capsys.readouterr().err
@@ -72,7 +72,9 @@ def test_bad_input_is_one_sentence_and_a_documented_code(
     assert len(error.strip().splitlines()) == 1
 
 
-def test_gc_is_refused_while_a_run_is_at_work_here(night: Night, capsys: pytest.CaptureFixture[str]) -> None:
-    with lock(night.workspace.state):
+def test_gc_is_refused_while_a_run_is_at_work_here(
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with lock(simulated.workspace.state):
         assert verb("gc") == 2
     assert "at work" in capsys.readouterr().err

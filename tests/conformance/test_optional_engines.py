@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.docker_engine import DockerEngine
-from sandbox.enforcement_check import trials
+from sandbox.enforcement_check import check_limits
 from sandbox.spec import MIB, Job, Lease, Limits, Role
 
 pytestmark = pytest.mark.engine
@@ -22,7 +22,7 @@ NOT_SHOWN_BY_RUNSC |= {"sync", "inotify", "huge_pages", "message_queues"}
 
 def test_gvisor_holds_what_the_page_says(runsc: tuple[DockerEngine, str, str]) -> None:
     engine, image, python = runsc
-    tried = {trial.name: trial.held for trial in trials(engine, image, python, LEASE)}
+    tried = {check.name: check.held for check in check_limits(engine, image, python, LEASE)}
     assert {name for name, held in tried.items() if not held} <= NOT_SHOWN_BY_RUNSC
     assert len(tried) == 24
 
@@ -36,9 +36,9 @@ def test_a_run_is_not_left_alone_on_what_does_not_hold(runsc: tuple[DockerEngine
 
 def test_podman_holds_every_limit(podman: tuple[DockerEngine, str, str]) -> None:
     engine, image, python = podman
-    tried = {trial.name: trial for trial in trials(engine, image, python, LEASE)}
+    tried = {check.name: check for check in check_limits(engine, image, python, LEASE)}
     assert len(tried) == 24, tried
-    assert [trial for trial in tried.values() if not trial.held] == []
+    assert [check for check in tried.values() if not check.held] == []
     assert engine.remnants() == []
 
 
@@ -75,8 +75,8 @@ def test_a_runtime_that_podmans_socket_does_not_choose_starts_nothing(
     """Its runtime is an option of the service: a request for another one is ignored, and so refused."""
     engine, image, python = podman
     other = DockerEngine(engine.client, dialect=replace(engine.dialect, runtime="runsc"), python=python)
-    (trial,) = trials(other, image, python, LEASE)
-    assert "Runtime is" in trial.seen
+    (check,) = check_limits(other, image, python, LEASE)
+    assert "Runtime is" in check.seen
 
 
 def test_the_page_names_what_gvisor_did_not_show() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from generated_text import LANGUAGE
 
-from runner.data.dataset_lock import DataInUse
+from runner.data.dataset_lock import DatasetLock
 from runner.data.errors import DataError
 from runner.data.manifest import load_manifest, verify
 from runner.data.prepare import prepare
@@ -69,7 +69,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_a_training_split_that_changes_while_it_is_in_use_is_a_refusal(
     change: Callable[[Path], object], mine: Path
 ) -> None:
-    used = DataInUse(mine)
+    used = DatasetLock(mine)
     used.require_unchanged()
     change(mine)
     with pytest.raises(DataError, match=r"train/.*(was changed while|is not of this data set)"):
@@ -82,14 +82,14 @@ def test_a_training_split_that_is_not_what_was_prepared_is_refused_before_the_fi
 ) -> None:
     CHANGES[name](mine)
     with pytest.raises(DataError, match=r"is not what was prepared|is not of this data set"):
-        DataInUse(mine)
+        DatasetLock(mine)
 
 
 def test_data_in_use_cannot_be_replaced_and_afterwards_it_can(source: Path, tmp_path: Path) -> None:
     make(source, tmp_path / "d")
     before = load_manifest(tmp_path / "d")
-    used = DataInUse(tmp_path / "d")
-    DataInUse(tmp_path / "d").close()  # several may use it
+    used = DatasetLock(tmp_path / "d")
+    DatasetLock(tmp_path / "d").close()  # several may use it
     source.write_text(LANGUAGE.document(150_000, 2))
     with pytest.raises(DataError, match="a run is using the data"):
         make(source, tmp_path / "d")
@@ -104,8 +104,8 @@ def test_data_in_use_cannot_be_replaced_and_afterwards_it_can(source: Path, tmp_
 def test_a_user_that_was_killed_is_in_nobodys_way(source: Path, tmp_path: Path) -> None:
     make(source, tmp_path / "d")
     program = (
-        "import sys; from pathlib import Path; from runner.data.dataset_lock import DataInUse\n"
-        "used = DataInUse(Path(sys.argv[1])); print('in use', flush=True); input()"
+        "import sys; from pathlib import Path; from runner.data.dataset_lock import DatasetLock\n"
+        "used = DatasetLock(Path(sys.argv[1])); print('in use', flush=True); input()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "d")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -238,6 +238,6 @@ def test_where_there_is_no_data_nothing_but_the_sentence_is_said(
     dropped: list[object] = []
     monkeypatch.setattr(sys, "unraisablehook", dropped.append)
     with pytest.raises(DataError, match="--dataset PATH"):
-        DataInUse(tmp_path / "nowhere")
+        DatasetLock(tmp_path / "nowhere")
     gc.collect()
     assert dropped == [], "a finaliser failed, and wrote a traceback below the sentence"

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import Night
+from simulated_run import SimulatedRun
 
 from runner.display.follow import find, follow
 from runner.errors import NotRunning
@@ -14,35 +14,35 @@ from runner.store.workspace_lock import lock
 from sandbox.owner import this_process
 
 
-def launched(night: Night, owner: str) -> None:
-    night.ledger.add_event("night", "launch", {"owner": owner, "budget_s": 1.0}, now=1.0)
+def launched(simulated: SimulatedRun, owner: str) -> None:
+    simulated.ledger.add_event("simulated", "launch", {"owner": owner, "budget_s": 1.0}, now=1.0)
 
 
 def test_an_earlier_runners_launch_is_not_taken_for_this_ones(tmp_path: Path) -> None:
-    night, mine = Night(tmp_path, []), this_process()
-    launched(night, str(replace(mine, start_time=mine.start_time - 1)))
+    simulated, mine = SimulatedRun(tmp_path, []), this_process()
+    launched(simulated, str(replace(mine, start_time=mine.start_time - 1)))
     waited: list[float] = []
 
     def begins(seconds: float) -> None:
         waited.append(seconds)
-        launched(night, str(mine))
+        launched(simulated, str(mine))
 
-    with lock(night.workspace.state):
-        watched = find(night.workspace, sleep=begins)
+    with lock(simulated.workspace.state):
+        watched = find(simulated.workspace, sleep=begins)
         assert watched.launch.data["owner"] == str(mine)
         assert len(waited) == 1
-        night.ledger.add_event("night", "done", {"reason": "budget"}, now=2.0)
-    assert [event.kind for event in follow(night.workspace, watched)] == ["launch", "done"]
+        simulated.ledger.add_event("simulated", "done", {"reason": "budget"}, now=2.0)
+    assert [event.kind for event in follow(simulated.workspace, watched)] == ["launch", "done"]
     watched.ledger.close()
 
 
 def test_a_runner_that_ends_before_it_began_is_not_waited_for(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
-    held = lock(night.workspace.state)
+    simulated = SimulatedRun(tmp_path, [])
+    held = lock(simulated.workspace.state)
     held.__enter__()
 
     def ends(_: float) -> None:
         held.__exit__(None, None, None)
 
     with pytest.raises(NotRunning):
-        find(night.workspace, sleep=ends)
+        find(simulated.workspace, sleep=ends)

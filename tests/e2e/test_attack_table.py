@@ -47,8 +47,8 @@ def test_every_script_says_what_must_come_of_it(group: str) -> None:
 def test_nothing_that_holds_an_artifact_can_unpack_an_archive(name: str) -> None:
     """What goes into an engine may be a tar; what comes out of a container never is."""
     into = {ROOT / "sandbox" / "images.py", ROOT / "sandbox" / "fake_engine.py"}
-    for room in ("sandbox", "judge"):
-        for path in (ROOT / room).rglob("*.py"):
+    for package in ("sandbox", "judge"):
+        for path in (ROOT / package).rglob("*.py"):
             tree = ast.parse(path.read_text())
             words = {
                 alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names

@@ -23,7 +23,7 @@ SAMPLE = ("11-another-seed", "33-parallel")
 pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("images")]
 
 
-def night(
+def simulated(
     engine: Engine, folder: Path, ideas: Path, dataset: Path, seconds: int, wall_clock: str = "25s"
 ) -> list[Experiment]:
     """What became of `ideas` after `autoresearch run`, the baseline left out."""
@@ -60,12 +60,12 @@ def test_a_sample_of_upstreams_ideas_gets_verdicts(engine: Engine, dataset: Path
     sample.mkdir()
     for name in SAMPLE:
         shutil.copy(IDEAS / f"{name}.edit.md", sample)
-    found = night(engine, tmp_path, sample, dataset, 800, "30s")
+    found = simulated(engine, tmp_path, sample, dataset, 800, "30s")
     assert [(e.title, e.status, e.reason) for e in found if not has_a_verdict(e)] == []
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
 def test_every_idea_of_upstreams_gets_a_verdict(engine: Engine, dataset: Path, tmp_path: Path) -> None:
-    found = night(engine, tmp_path, IDEAS, dataset, 7000)
+    found = simulated(engine, tmp_path, IDEAS, dataset, 7000)
     assert [(e.title, e.status, e.reason) for e in found if not has_a_verdict(e)] == []

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_run import Night
+from simulated_run import SimulatedRun
 
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.calibration import Calibration, _chi_square, calibrate, interval
@@ -19,11 +19,11 @@ from sandbox.fake_engine import Point
 from sandbox.outcome import Ending
 
 
-def go(night: Night, folder: Path, seeds: list[int]) -> Calibration:
-    source = night.workspace.script.read_bytes()
+def go(simulated: SimulatedRun, folder: Path, seeds: list[int]) -> Calibration:
+    source = simulated.workspace.script.read_bytes()
     return calibrate(
         source,
-        night.loop().attempts.pipeline,
+        simulated.loop().attempts.pipeline,
         seeds,
         folder / "c",
         run="calibrate-1",
@@ -40,12 +40,12 @@ def test_the_quantiles_are_those_of_the_handbook(share: float, freedom: int, val
 
 
 def test_sigma_is_the_spread_of_the_scores_and_lies_in_its_interval(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
-    found = go(night, tmp_path, [1, 2, 3, 4, 6])
+    simulated = SimulatedRun(tmp_path, [])
+    found = go(simulated, tmp_path, [1, 2, 3, 4, 6])
     assert found.noise.sigma == pytest.approx(statistics.stdev(found.scores))
     assert found.low < found.noise.sigma < found.high
     assert found.kept_gain(10) < found.kept_gain(3)
-    assert night.ledger.experiments("night") == [], "nothing of it enters a run"
+    assert simulated.ledger.experiments("simulated") == [], "nothing of it enters a run"
 
 
 def test_more_runs_tell_more() -> None:
@@ -54,13 +54,13 @@ def test_more_runs_tell_more() -> None:
 
 
 def test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
-    night.engine.inject(Point.RUNNING, Ending.ENGINE_FAILED)
+    simulated = SimulatedRun(tmp_path, [])
+    simulated.engine.inject(Point.RUNNING, Ending.ENGINE_FAILED)
     with pytest.raises(PrerequisiteMissing):
-        go(night, tmp_path, [1, 2])
-    night.workspace.script.write_text("CRASH = True\n")
+        go(simulated, tmp_path, [1, 2])
+    simulated.workspace.script.write_text("CRASH = True\n")
     with pytest.raises(NothingEvaluated, match="crash"):
-        go(night, tmp_path / "again", [1, 2])
+        go(simulated, tmp_path / "again", [1, 2])
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_what_to_do_about_a_script_without_a_score_depends_on_its_outcome(outcom
 
 
 def test_a_run_beside_a_stranger_does_not_count(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
-    pipeline = night.loop().attempts.pipeline
+    simulated = SimulatedRun(tmp_path, [])
+    pipeline = simulated.loop().attempts.pipeline
     seen = iter([False, True, True, True])
 
     class Beside:
         def evaluate(self, *words: Any, **named: Any) -> Evaluation:
             return replace(pipeline.evaluate(*words, **named), contended=next(seen))
 
-    source = night.workspace.script.read_bytes()
+    source = simulated.workspace.script.read_bytes()
     evaluations = [1, 2, 3]
     with pytest.raises(NothingEvaluated, match="fewer than two"):
         calibrate(source, Beside(), evaluations, tmp_path / "c", run="calibrate-1", progress=lambda _: None)  # type: ignore[arg-type]

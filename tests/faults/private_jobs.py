@@ -18,7 +18,7 @@ from sandbox.outcome import Outcome
 from sandbox.spec import MIB, Job, Lease, Limits, Output, Role
 
 
-class Seat:
+class PrivateJobs:
     """Jobs for the private engine."""
 
     def __init__(self, dockerd: PrivateDockerd, image: str, python: str, folder: Path) -> None:

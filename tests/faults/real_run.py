@@ -164,8 +164,8 @@ class Search:
         assert [e.number for e in experiments] == list(range(len(experiments))), "a number twice or missing"
         for experiment in experiments:
             assert [a.attempt for a in experiment.attempts] == list(range(1, len(experiment.attempts) + 1))
-            assert len({a.seed for a in experiment.measured}) == len(experiment.measured), "counted twice"
-        measured = [a.seconds for e in experiments for a in e.measured]
+            assert len({a.seed for a in experiment.counted}) == len(experiment.counted), "counted twice"
+        measured = [a.seconds for e in experiments for a in e.counted]
         assert self._read(lambda ledger: ledger.run(run).spent_s) >= sum(filter(None, measured)), (
             "spend forgotten"
         )
@@ -176,7 +176,7 @@ class Search:
         for experiment in kept:
             assert experiment.image is not None
             assert self.engine.image(experiment.image).id == experiment.image
-            assert (experiment.measured[0].folder / "params.safetensors").stat().st_size > 0
+            assert (experiment.counted[0].folder / "params.safetensors").stat().st_size > 0
             assert experiment.git_commit
         scores = [e.val_bpb for e in kept if e.val_bpb is not None]
         assert scores == sorted(scores, reverse=True), "the best became worse"

@@ -15,7 +15,7 @@ from sandbox.outcome import Ending
 from sandbox.spec import Job, Limits
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
-from simulated_run import Night, WrittenScore, source
+from simulated_run import SimulatedRun, WrittenScore, source
 
 GPU = "GPU-a"
 
@@ -28,10 +28,10 @@ def pipeline(folder: Path, probe: FakeGpuProbe, engine: FakeEngine, image: str) 
     )
 
 
-def night_with(folder: Path, probe: FakeGpuProbe, strangers: list[bool]) -> Night:
-    """A night in which a stranger appears on the GPU during the trainings marked True."""
-    night = Night(folder, [source(1.9, "better = 1\n")])
-    honest = night.engine._behaviour
+def night_with(folder: Path, probe: FakeGpuProbe, strangers: list[bool]) -> SimulatedRun:
+    """A run in which a stranger appears on the GPU during the trainings marked True."""
+    simulated = SimulatedRun(folder, [source(1.9, "better = 1\n")])
+    honest = simulated.engine._behaviour
 
     def train(job: Job) -> Script | None:
         if strangers and strangers.pop(0):
@@ -40,15 +40,15 @@ def night_with(folder: Path, probe: FakeGpuProbe, strangers: list[bool]) -> Nigh
             probe.busy.clear()
         return honest(job)  # type: ignore[return-value]
 
-    night.engine._behaviour = train
-    return night
+    simulated.engine._behaviour = train
+    return simulated
 
 
 def test_a_measurement_beside_a_stranger_is_marked_and_does_not_count(tmp_path: Path) -> None:
     probe = FakeGpuProbe([GPU])
-    night = night_with(tmp_path, probe, [True])
-    evaluation = pipeline(tmp_path, probe, night.engine, night.base.id).evaluate(
-        source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "evaluation"
+    simulated = night_with(tmp_path, probe, [True])
+    evaluation = pipeline(tmp_path, probe, simulated.engine, simulated.base.id).evaluate(
+        source(1.9).encode(), Ids("simulated", "0", 1), seed=1, folder=tmp_path / "evaluation"
     )
     assert evaluation.contended
     assert evaluation.val_bpb is not None
@@ -56,21 +56,21 @@ def test_a_measurement_beside_a_stranger_is_marked_and_does_not_count(tmp_path: 
 
 def test_a_gpu_that_stays_taken_is_not_trained_on(tmp_path: Path) -> None:
     probe = FakeGpuProbe([GPU], busy={GPU: [4711]})
-    night = Night(tmp_path, [])
+    simulated = SimulatedRun(tmp_path, [])
     with pytest.raises(LeaseUnavailable, match="others are using them"):
-        pipeline(tmp_path, probe, night.engine, night.base.id).evaluate(
-            source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "evaluation"
+        pipeline(tmp_path, probe, simulated.engine, simulated.base.id).evaluate(
+            source(1.9).encode(), Ids("simulated", "0", 1), seed=1, folder=tmp_path / "evaluation"
         )
-    assert night.engine.jobs == []
+    assert simulated.engine.jobs == []
 
 
 def test_what_survived_sigkill_keeps_its_gpu_and_its_cpus_out_of_use(tmp_path: Path) -> None:
     probe = FakeGpuProbe([GPU])
-    night = Night(tmp_path, [])
-    night.engine.inject(Point.RUNNING, Ending.UNKILLABLE)
-    way = pipeline(tmp_path, probe, night.engine, night.base.id)
+    simulated = SimulatedRun(tmp_path, [])
+    simulated.engine.inject(Point.RUNNING, Ending.UNKILLABLE)
+    way = pipeline(tmp_path, probe, simulated.engine, simulated.base.id)
     evaluation = way.evaluate(
-        source(1.9).encode(), Ids("night", "0", 1), seed=1, folder=tmp_path / "evaluation"
+        source(1.9).encode(), Ids("simulated", "0", 1), seed=1, folder=tmp_path / "evaluation"
     )
     assert evaluation.outcome == "infrastructure"
     assert sorted(note.name for note in tmp_path.glob("*.quarantined")) == [

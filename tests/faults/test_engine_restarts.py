@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from private_engine import PrivateDockerd, base_image, why_not
-from private_jobs import Seat, processes_of_the_sandbox
+from private_jobs import PrivateJobs, processes_of_the_sandbox
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.outcome import Ending, Fault
@@ -38,8 +38,8 @@ def dockerd(
 
 
 @pytest.fixture
-def seat(dockerd: PrivateDockerd, engine: DockerEngine, tmp_path: Path) -> Iterator[Seat]:
-    made = Seat(dockerd, *base_image(engine), tmp_path)
+def jobs(dockerd: PrivateDockerd, engine: DockerEngine, tmp_path: Path) -> Iterator[PrivateJobs]:
+    made = PrivateJobs(dockerd, *base_image(engine), tmp_path)
     yield made
     fresh = DockerEngine.connect(dockerd.host)
     assert [item for item in fresh.remnants() if item.kind == "container"] == []
@@ -48,14 +48,14 @@ def seat(dockerd: PrivateDockerd, engine: DockerEngine, tmp_path: Path) -> Itera
 
 @pytest.mark.parametrize("role", [Role.TRAIN, Role.JUDGE_SCORE])
 def test_a_restart_is_survived_or_is_nobodys_fault_and_the_next_job_is_well(
-    seat: Seat, dockerd: PrivateDockerd, role: Role, request: pytest.FixtureRequest
+    jobs: PrivateJobs, dockerd: PrivateDockerd, role: Role, request: pytest.FixtureRequest
 ) -> None:
     def restart() -> None:
         dockerd.stop()
         dockerd.start()
 
-    thread = seat.when_running(restart)
-    outcome = seat.run(SAVED.format(6), role=role)
+    thread = jobs.when_running(restart)
+    outcome = jobs.run(SAVED.format(6), role=role)
     thread.join()
     if "live-restore" in request.node.name:
         assert (outcome.ending, outcome.exit_code) == (Ending.EXITED, 0), outcome
@@ -63,22 +63,24 @@ def test_a_restart_is_survived_or_is_nobodys_fault_and_the_next_job_is_well(
     else:
         assert (outcome.ending, outcome.fault) == (Ending.LOST, Fault.INFRASTRUCTURE), outcome
         assert outcome.files == {}
-    assert seat.run(SAVED.format(0)).exit_code == 0
+    assert jobs.run(SAVED.format(0)).exit_code == 0
 
 
-def test_an_engine_killed_with_9_leaves_nothing_when_it_is_back(seat: Seat, dockerd: PrivateDockerd) -> None:
+def test_an_engine_killed_with_9_leaves_nothing_when_it_is_back(
+    jobs: PrivateJobs, dockerd: PrivateDockerd
+) -> None:
     def crash() -> None:
         dockerd.stop(signal.SIGKILL)
         dockerd.start()
 
-    thread = seat.when_running(crash)
-    outcome = seat.run(SAVED.format(6))
+    thread = jobs.when_running(crash)
+    outcome = jobs.run(SAVED.format(6))
     thread.join()
     assert outcome.fault in {Fault.NONE, Fault.INFRASTRUCTURE}, outcome
-    assert seat.run(SAVED.format(0)).exit_code == 0
+    assert jobs.run(SAVED.format(0)).exit_code == 0
 
 
-def test_the_deadline_holds_while_the_engine_is_away(seat: Seat, dockerd: PrivateDockerd) -> None:
+def test_the_deadline_holds_while_the_engine_is_away(jobs: PrivateJobs, dockerd: PrivateDockerd) -> None:
     """The engine is away when the time is up. What lives through that is killed when the engine is back, and what it wrote
     after its deadline does not count."""
 
@@ -91,12 +93,12 @@ def test_the_deadline_holds_while_the_engine_is_away(seat: Seat, dockerd: Privat
         dockerd.start()
 
     started = time.monotonic()
-    thread = seat.when_running(leave)
-    outcome = seat.run(SAVED.format(60), wall_clock_s=limit_s)
+    thread = jobs.when_running(leave)
+    outcome = jobs.run(SAVED.format(60), wall_clock_s=limit_s)
     thread.join()
     assert outcome.ending in {Ending.LATE, Ending.LOST}, outcome
     assert outcome.files == {}
     assert time.monotonic() - started < 40
-    assert seat.run(SAVED.format(0)).exit_code == 0, (
+    assert jobs.run(SAVED.format(0)).exit_code == 0, (
         "what could not be removed then is removed before the next job"
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from private_engine import PrivateDockerd, base_image, why_not
-from private_jobs import Seat, processes_of_the_sandbox
+from private_jobs import PrivateJobs, processes_of_the_sandbox
 
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import BuildContext, SandboxError
@@ -39,9 +39,9 @@ def dockerd(engine: DockerEngine) -> Iterator[PrivateDockerd]:
 
 
 @pytest.fixture
-def seat(dockerd: PrivateDockerd, engine: DockerEngine, tmp_path: Path) -> Iterator[Seat]:
+def jobs(dockerd: PrivateDockerd, engine: DockerEngine, tmp_path: Path) -> Iterator[PrivateJobs]:
     """Afterwards there is room again, and nothing of the job is left."""
-    made = Seat(dockerd, *base_image(engine), tmp_path)
+    made = PrivateJobs(dockerd, *base_image(engine), tmp_path)
     ballast = dockerd.folder / "data" / "ballast"
     yield made
     ballast.unlink(missing_ok=True)
@@ -60,20 +60,20 @@ def fill(folder: Path) -> None:
                 continue
 
 
-def test_a_job_on_an_engine_without_room_is_nobodys_fault(seat: Seat, dockerd: PrivateDockerd) -> None:
+def test_a_job_on_an_engine_without_room_is_nobodys_fault(jobs: PrivateJobs, dockerd: PrivateDockerd) -> None:
     fill(dockerd.folder)
-    outcome = seat.run(WRITES.format(0))
+    outcome = jobs.run(WRITES.format(0))
     assert outcome.fault is Fault.INFRASTRUCTURE, outcome
     assert outcome.detail
     assert outcome.files == {}
 
 
 def test_a_disk_that_fills_during_a_job_costs_the_job_nothing_or_is_nobodys_fault(
-    seat: Seat, dockerd: PrivateDockerd
+    jobs: PrivateJobs, dockerd: PrivateDockerd
 ) -> None:
     """/out is memory with a size of its own, so an output does not depend on the engine's disk."""
-    filler = seat.when_running(lambda: fill(dockerd.folder))
-    outcome = seat.run(WRITES.format(2))
+    filler = jobs.when_running(lambda: fill(dockerd.folder))
+    outcome = jobs.run(WRITES.format(2))
     filler.join()
     if outcome.ending is Ending.EXITED:
         assert outcome.exit_code == 0
@@ -82,7 +82,9 @@ def test_a_disk_that_fills_during_a_job_costs_the_job_nothing_or_is_nobodys_faul
         assert outcome.fault is Fault.INFRASTRUCTURE, outcome
 
 
-def test_a_snapshot_without_room_is_an_error_in_a_sentence(seat: Seat, dockerd: PrivateDockerd) -> None:
+def test_a_snapshot_without_room_is_an_error_in_a_sentence(
+    jobs: PrivateJobs, dockerd: PrivateDockerd
+) -> None:
     fill(dockerd.folder)
     context = BuildContext(
         dockerfile="FROM scratch\nCOPY note /note\n",
@@ -90,5 +92,5 @@ def test_a_snapshot_without_room_is_an_error_in_a_sentence(seat: Seat, dockerd: 
         tags=("autoresearch/full:1",),
     )
     with pytest.raises(SandboxError) as failure:
-        seat.engine.build(context)
+        jobs.engine.build(context)
     assert "\n" not in str(failure.value)

@@ -84,5 +84,5 @@ def test_kill_9_in_every_state_and_the_run_comes_to_the_same_end(search: Search,
     search.resume()
     experiments = search.check()
     assert [e.status for e in experiments] == ["keep", "keep"]
-    assert len(experiments[1].measured) == 1
+    assert len(experiments[1].counted) == 1
     assert all(e.image for e in experiments)

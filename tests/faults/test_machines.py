@@ -1,4 +1,4 @@
-"""A night on machines of other kinds, with the real engine: narrow modes, odd paths, a workspace that moves, no credentials."""
+"""A run on machines of other kinds, with the real engine: narrow modes, odd paths, a workspace that moves, no credentials."""
 
 from __future__ import annotations
 

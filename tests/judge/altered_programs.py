@@ -115,7 +115,7 @@ def functions(bodies: list[str]) -> bytes:
     return rewritten(edit)
 
 
-def calling(callee: str, times: int = 2) -> str:
+def call_to(callee: str, times: int = 2) -> str:
     values = ["%x", *(f"%y{i}" for i in range(times))]
     lines = [f"{new} = func.call @{callee}({old}) : {SCALAR}" for old, new in itertools.pairwise(values)]
     return "\n".join([*lines, f"return {values[-1]} : tensor<f32>"])

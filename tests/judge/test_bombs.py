@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from altered_programs import HEAD, LEAF, SCALAR, calling, functions, inserted, one_by_one, rewritten
+from altered_programs import HEAD, LEAF, SCALAR, call_to, functions, inserted, one_by_one, rewritten
 
 ONE = HEAD.splitlines()[0]
 
@@ -87,8 +87,8 @@ TOO_LARGE: dict[str, Callable[[], bytes]] = {
         *(f'%h{n} = stablehlo.constant dense<"{dense(5000)}"> : tensor<5000xf32>' for n in range(60))
     ),
     "ops": lambda: chain(200_001),
-    "calls that double": lambda: functions([*(calling(f"f{n + 1}") for n in range(60)), LEAF]),
-    "calls for ever": lambda: functions([calling("f1"), calling("f2"), calling("f0")]),
+    "calls that double": lambda: functions([*(call_to(f"f{n + 1}") for n in range(60)), LEAF]),
+    "calls for ever": lambda: functions([call_to("f1"), call_to("f2"), call_to("f0")]),
     "branches in branches": lambda: regions(70),
 }
 

@@ -18,7 +18,7 @@ from altered_programs import (
     LEAF,
     WEIGHTS,
     bigram,
-    calling,
+    call_to,
     functions,
     inserted,
     load,
@@ -376,20 +376,20 @@ def test_within_the_caps_the_same_programs_pass(tmp_path: Path) -> None:
 
 
 def test_calls_that_double_at_every_level_are_counted_written_out(tmp_path: Path) -> None:
-    levels = [calling(f"f{i + 1}") for i in range(40)]
+    levels = [call_to(f"f{i + 1}") for i in range(40)]
 
     assert refusal(tmp_path, functions([*levels, LEAF])) is Reason.PROGRAM_TOO_LARGE
     assert load(tmp_path, functions([*levels[:3], LEAF]))
 
 
 def test_a_long_chain_of_calls_is_refused(tmp_path: Path) -> None:
-    chain = [calling(f"f{i + 1}", times=1) for i in range(100)]
+    chain = [call_to(f"f{i + 1}", times=1) for i in range(100)]
 
     assert refusal(tmp_path, functions([*chain, LEAF])) is Reason.PROGRAM_TOO_LARGE
 
 
 def test_functions_that_call_each_other_for_ever_are_refused(tmp_path: Path) -> None:
-    assert refusal(tmp_path, functions([calling("f1"), calling("f0")])) is Reason.PROGRAM_TOO_LARGE
+    assert refusal(tmp_path, functions([call_to("f1"), call_to("f0")])) is Reason.PROGRAM_TOO_LARGE
 
 
 # ---- damage --------------------------------------------------------------------------------------------------

@@ -11,8 +11,8 @@ import pytest
 
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
-from runner.llm.calls import Caller, NoMoney, Terms, Unavailable
-from runner.llm.configuration import terms_for
+from runner.llm.calls import CallSettings, MeteredClient, NoMoney, Unavailable
+from runner.llm.configuration import call_settings
 from runner.llm.digest import digest
 from runner.llm.messages import (
     PLAIN,
@@ -123,12 +123,12 @@ def researcher(
     *,
     models: Sequence[str] = ("m",),
     clock: Clock | None = None,
-    **terms: Any,
+    **settings: Any,
 ) -> LlmProposer:
     clock = clock or Clock()
-    settings = Terms(models=models, prices=dict.fromkeys(models, PRICE), **terms)
-    caller = Caller(client, ledger(folder), "r", settings, clock=clock, rng=random.Random(1))
-    return LlmProposer(caller, TpeProposer(1), clock=clock)
+    settings = CallSettings(models=models, prices=dict.fromkeys(models, PRICE), **settings)
+    metered = MeteredClient(client, ledger(folder), "r", settings, clock=clock, rng=random.Random(1))
+    return LlmProposer(metered, TpeProposer(1), clock=clock)
 
 
 def past(number: int, **changes: Any) -> PastExperiment:
@@ -202,22 +202,26 @@ def test_waiting_never_outlasts_the_search(tmp_path: Path) -> None:
 
 
 def test_a_cheaper_model_stands_in_when_the_first_does_not_fit_into_what_is_left(tmp_path: Path) -> None:
-    terms = Terms(("dear", "cheap"), {"dear": Price(1, 1, 1, 1), "cheap": PRICE}, max_usd=1.0)
-    caller = Caller(FakeClient(good()), ledger(tmp_path), "r", terms, clock=Clock(), rng=random.Random(1))
+    settings = CallSettings(("dear", "cheap"), {"dear": Price(1, 1, 1, 1), "cheap": PRICE}, max_usd=1.0)
+    metered = MeteredClient(
+        FakeClient(good()), ledger(tmp_path), "r", settings, clock=Clock(), rng=random.Random(1)
+    )
     said = [Message("user", "hello")]
-    assert caller.ask(said, number=1, purpose="propose", deadline=2e9).model == "cheap"
-    broke = replace(terms, models=("dear",))
-    caller = Caller(FakeClient(good()), ledger(tmp_path), "r", broke, clock=Clock(), rng=random.Random(1))
+    assert metered.ask(said, number=1, purpose="propose", deadline=2e9).model == "cheap"
+    broke = replace(settings, models=("dear",))
+    metered = MeteredClient(
+        FakeClient(good()), ledger(tmp_path), "r", broke, clock=Clock(), rng=random.Random(1)
+    )
     with pytest.raises(NoMoney):
-        caller.ask(said, number=2, purpose="propose", deadline=2e9)
+        metered.ask(said, number=2, purpose="propose", deadline=2e9)
 
 
 def test_no_money_for_the_stand_in_of_a_broken_model_is_no_answer_not_the_end(tmp_path: Path) -> None:
-    terms = Terms(("m", "dear"), {"dear": Price(1, 1, 1, 1), "m": PRICE}, max_usd=1.0)
+    settings = CallSettings(("m", "dear"), {"dear": Price(1, 1, 1, 1), "m": PRICE}, max_usd=1.0)
     client = FakeClient(CallFailed(Cause.NO_MODEL, "no", sent=False))
-    caller = Caller(client, ledger(tmp_path), "r", terms, clock=Clock(), rng=random.Random(1))
+    metered = MeteredClient(client, ledger(tmp_path), "r", settings, clock=Clock(), rng=random.Random(1))
     with pytest.raises(Unavailable):
-        caller.ask([Message("user", "hello")], number=1, purpose="propose", deadline=2e9)
+        metered.ask([Message("user", "hello")], number=1, purpose="propose", deadline=2e9)
 
 
 def test_three_useless_answers_in_a_row_and_the_optimiser_stands_in(tmp_path: Path) -> None:
@@ -238,7 +242,7 @@ def test_silence_is_told_before_anything_is_waited_for(tmp_path: Path) -> None:
     clock, told = Clock(), list[tuple[str, float]]()
     client = FakeClient(CallFailed(Cause.UNREACHABLE, "no", sent=False))
     model = researcher(tmp_path, client, clock=clock)
-    model.caller.tell = lambda notice: told.append((notice.kind, sum(clock.slept)))
+    model.metered.tell = lambda notice: told.append((notice.kind, sum(clock.slept)))
     nothing_to_tune = context(best_source="x = 1\n")
     assert model.propose(nothing_to_tune).failure == SILENT
     assert told[0] == ("call_failed", 0.0), "before the first wait between two tries"
@@ -312,17 +316,17 @@ def test_what_could_not_be_paid_for_is_refused_before_the_night(
     config: dict[str, Any], caps: Caps, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says) as caught:
-        terms_for(Config(proposer="llm", **config), caps, FakeClient())
+        call_settings(Config(proposer="llm", **config), caps, FakeClient())
     assert "secret1" not in str(caught.value)
 
 
 def test_a_given_price_holds_for_the_model_and_for_stand_ins_that_nobody_knows() -> None:
     given = {"price_in": "30", "price_out": "60"}
     config = Config(model="m", fallback_models="known, x/unknown", **given)
-    prices = terms_for(config, Caps(), FakeClient()).prices
+    prices = call_settings(config, Caps(), FakeClient()).prices
     assert prices["m"].prompt == prices["x/unknown"].prompt == pytest.approx(30e-6)
     assert prices["known"] == PRICE
-    off = terms_for(Config(model="x/unknown", cost_tracking="off"), Caps(), FakeClient())
+    off = call_settings(Config(model="x/unknown", cost_tracking="off"), Caps(), FakeClient())
     assert off.prices["x/unknown"].worst(10**6, 10**6) == 0
 
 
@@ -372,21 +376,21 @@ def test_a_prompt_that_was_cut_is_told_once(tmp_path: Path) -> None:
     assert second == ()
 
 
-# -- before the night --------------------------------------------------------------------------------------------
+# -- before the run --------------------------------------------------------------------------------------------
 def workspace(folder: Path) -> Workspace:
     (folder / "train.py").write_text(SCRIPT)
     return Workspace(folder)
 
 
-def caller(folder: Path, client: FakeClient, **terms: Any) -> Caller:
-    models = terms.pop("models", ("m",))
-    settings = Terms(models=models, prices=dict.fromkeys(models, PRICE), **terms)
-    return Caller(client, ledger(folder), "r", settings, clock=Clock(), rng=random.Random(1))
+def metered(folder: Path, client: FakeClient, **settings: Any) -> MeteredClient:
+    models = settings.pop("models", ("m",))
+    settings = CallSettings(models=models, prices=dict.fromkeys(models, PRICE), **settings)
+    return MeteredClient(client, ledger(folder), "r", settings, clock=Clock(), rng=random.Random(1))
 
 
 def test_one_small_call_is_made_and_booked_before_the_night(tmp_path: Path) -> None:
     client = FakeClient(Completion("yes", "stop", Usage(20, 1)))
-    asking = caller(tmp_path, client)
+    asking = metered(tmp_path, client)
     check_models(asking, workspace(tmp_path), deadline=2e9)
     (call,) = ledger(tmp_path).calls("r")
     assert (call.purpose, call.state, call.number) == ("check", "answered", 0)
@@ -398,16 +402,16 @@ def test_one_small_call_is_made_and_booked_before_the_night(tmp_path: Path) -> N
 
 def test_without_the_call_nothing_is_asked(tmp_path: Path) -> None:
     client = FakeClient(Completion("yes", "stop", Usage(20, 1)))
-    assert check_models(caller(tmp_path, client), workspace(tmp_path), deadline=2e9, call=False) is None
+    assert check_models(metered(tmp_path, client), workspace(tmp_path), deadline=2e9, call=False) is None
     assert client.asked == []
 
 
 def test_a_model_that_does_not_answer_is_refused_unless_a_fallback_does(tmp_path: Path) -> None:
     failed = CallFailed(Cause.NO_MODEL, "there is no gtp-5", sent=False)
     with pytest.raises(PrerequisiteMissing, match=r"there is no gtp-5.*--no-call"):
-        check_models(caller(tmp_path, FakeClient(failed)), workspace(tmp_path), deadline=2e9)
+        check_models(metered(tmp_path, FakeClient(failed)), workspace(tmp_path), deadline=2e9)
     client = FakeClient(failed, Completion("", "length", Usage(20, 1024)))
-    found = check_models(caller(tmp_path, client, models=("a", "b")), workspace(tmp_path), deadline=2e9)
+    found = check_models(metered(tmp_path, client, models=("a", "b")), workspace(tmp_path), deadline=2e9)
     assert found is not None
     assert found.model == "b"
 
@@ -416,14 +420,14 @@ def test_a_limit_that_no_answer_fits_into_ends_before_the_first_call(tmp_path: P
     for limit in ({"max_usd": 0.001}, {"max_tokens": 1000}):
         client = FakeClient(good())
         with pytest.raises(NoMoney):
-            check_models(caller(tmp_path, client, **limit), workspace(tmp_path), deadline=2e9)
+            check_models(metered(tmp_path, client, **limit), workspace(tmp_path), deadline=2e9)
         assert client.asked == []
 
 
 def test_a_model_whose_window_is_too_small_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="narrow reads 50 tokens"):
         check_models(
-            caller(tmp_path, FakeClient(), models=("m", "narrow")), workspace(tmp_path), deadline=2e9
+            metered(tmp_path, FakeClient(), models=("m", "narrow")), workspace(tmp_path), deadline=2e9
         )
 
 

@@ -24,7 +24,11 @@ class Defence(NamedTuple):
 
 
 ROOT = Path(__file__).parents[2]
-HOST, POSTURE, COLLECT = "sandbox/host_config.py", "sandbox/configuration_check.py", "sandbox/collect.py"
+HOST, CONFIGURATION, COLLECT = (
+    "sandbox/host_config.py",
+    "sandbox/configuration_check.py",
+    "sandbox/collect.py",
+)
 T_INSIDE, T_FLAGS = "tests/sandbox/test_confinement.py::", "tests/sandbox/test_host_config.py::"
 T_LIES = "tests/sandbox/test_lying_streams.py::"
 T_POSTURE, T_BORDER = "tests/sandbox/test_configuration_check.py::", "tests/sandbox/test_border.py::"
@@ -32,17 +36,17 @@ T_ENDINGS, T_CLOCK = "tests/sandbox/test_exit_cause.py::", "tests/sandbox/test_w
 T_REAP, T_LEASE = "tests/sandbox/test_reaping.py::", "tests/sandbox/test_leases.py::"
 ROOT_WRITES = "test_the_root_and_the_inputs_cannot_be_written"
 TMPFS = "test_what_can_be_written_is_a_small_tmpfs_without_programs"
-CANARY = "tests/sandbox/test_prerequisites.py::test_the_canaries_do_not_get_out_of_the_real_engine"
+ENFORCED = "tests/sandbox/test_prerequisites.py::test_the_real_engine_holds_every_limit"
 FLAG = T_FLAGS + "test_the_flag_is_asked_for"
 
 FLAGS = [
     ("no network", '"NetworkMode": "none"', '"NetworkMode": "host"', FLAG),
     ("network disabled", '"NetworkDisabled": True', '"NetworkDisabled": False', T_FLAGS),
-    ("read-only root", '"ReadonlyRootfs": True', '"ReadonlyRootfs": False', CANARY),
+    ("read-only root", '"ReadonlyRootfs": True', '"ReadonlyRootfs": False', ENFORCED),
     ("not privileged", '"Privileged": False', '"Privileged": True', FLAG),
-    ("no capabilities", '"CapDrop": ["ALL"]', '"CapDrop": ["NET_RAW"]', CANARY),
-    ("no new privileges", '"no-new-privileges:true", ', "", CANARY),
-    ("seccomp profile", "seccomp={profile}", "seccomp=unconfined", CANARY),
+    ("no capabilities", '"CapDrop": ["ALL"]', '"CapDrop": ["NET_RAW"]', ENFORCED),
+    ("no new privileges", '"no-new-privileges:true", ', "", ENFORCED),
+    ("seccomp profile", "seccomp={profile}", "seccomp=unconfined", ENFORCED),
     ("private IPC", '"IpcMode": "private"', '"IpcMode": "shareable"', FLAG),
     ("private cgroup names", '"CgroupnsMode": "private"', '"CgroupnsMode": "host"', FLAG),
     ("process limit", '"PidsLimit": limits.pids', '"PidsLimit": 150', T_FLAGS + "test_processes_end_at_the_limit_and_not_later"),
@@ -50,15 +54,15 @@ FLAGS = [
     ("no swap", '"MemorySwap": limits.memory_bytes', '"MemorySwap": 2 * limits.memory_bytes', FLAG),
     ("OOM killer on", '"OomKillDisable": False', '"OomKillDisable": True', FLAG),
     ("first to go when memory is short", '"OomScoreAdj": 500', '"OomScoreAdj": 0', T_FLAGS + "test_what_can_be_seen_of_them_is_seen_inside"),
-    ("size of /dev/shm", '"ShmSize": limits.shm_bytes', '"ShmSize": 8 << 20', CANARY),
-    ("size of /tmp", "size={size},", "size=8m,", CANARY),
+    ("size of /dev/shm", '"ShmSize": limits.shm_bytes', '"ShmSize": 8 << 20', ENFORCED),
+    ("size of /tmp", "size={size},", "size=8m,", ENFORCED),
     ("inodes of /tmp", ",nr_inodes={inodes}", ",nr_inodes=5000", T_FLAGS + "test_files_in_tmp_end_at_the_limit_while_there_is_room"),
     ("/tmp: no programs", "rw,noexec,nosuid,nodev,mode", "rw,exec,nosuid,nodev,mode", T_INSIDE + TMPFS),
     ("/tmp: no setuid", "rw,noexec,nosuid,nodev,mode", "rw,noexec,suid,nodev,mode", T_INSIDE + TMPFS),
     ("/tmp: no devices", "rw,noexec,nosuid,nodev,mode", "rw,noexec,nosuid,dev,mode", T_INSIDE + TMPFS),
     ("no core dumps", '"core", "Soft": 0, "Hard": 0', '"core", "Soft": 9, "Hard": 9', T_INSIDE + "test_the_process_limits_are_set"),
     ("open files", '"Soft": limits.open_files, "Hard": limits.open_files', '"Soft": 9999, "Hard": 9999', T_INSIDE + "test_the_process_limits_are_set"),
-    ("file size", '{"Name": "fsize", "Soft": limits.out_bytes, "Hard": limits.out_bytes},', "", CANARY),
+    ("file size", '{"Name": "fsize", "Soft": limits.out_bytes, "Hard": limits.out_bytes},', "", ENFORCED),
     ("never restarted", '{"Name": "no", "MaximumRetryCount": 0}', '{"Name": "on-failure", "MaximumRetryCount": 3}', FLAG),
     ("kept until looked at", '"AutoRemove": False', '"AutoRemove": True', FLAG),
     ("leased CPUs only", '",".join(str(cpu) for cpu in lease.cpus)', '""', T_INSIDE + "test_the_process_limits_are_set"),
@@ -72,8 +76,8 @@ FLAGS = [
     ("mounts do not spread", '"Propagation": "rprivate"', '"Propagation": "rshared"', T_FLAGS + "test_a_mount_neither_follows_the_hosts_mounts_nor_brings_those_below_it"),
     ("nothing below a mount", '"NonRecursive": True', '"NonRecursive": False', T_FLAGS + "test_a_mount_neither_follows_the_hosts_mounts_nor_brings_those_below_it"),
     ("/out copies nothing", '"NoCopy": True', '"NoCopy": False', T_FLAGS + "test_nothing_is_copied_from_the_image_into_the_output"),
-    ("size of /out", "_tmpfs(limits.out_bytes,", "_tmpfs(8 * limits.out_bytes,", CANARY),
-    ("inodes of /out", "limits.out_bytes, limits.out_inodes", "limits.out_bytes, 999", CANARY),
+    ("size of /out", "_tmpfs(limits.out_bytes,", "_tmpfs(8 * limits.out_bytes,", ENFORCED),
+    ("inodes of /out", "limits.out_bytes, limits.out_inodes", "limits.out_bytes, 999", ENFORCED),
     ("/out: no setuid, devices, programs", "},nosuid,nodev,noexec", "}", T_INSIDE + TMPFS),
     ("holder reads only", "_mounts(volume, read_only=True)", "_mounts(volume, read_only=False)", T_FLAGS + "test_the_holder_is_as_locked_and_has_no_input_and_an_end"),
     ("GPU by UUID", '"DeviceIDs": [uuid]', '"Count": -1', T_POSTURE + "test_a_gpu_is_asked_for_by_uuid"),
@@ -215,7 +219,7 @@ def _seccomp() -> list[Defence]:
     namespaces = next(r["args"][0]["value"] for r in rules if r["names"] == ["clone"])
     return [
         *found,
-        Defence("seccomp: an allow-list", file, "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", CANARY),
+        Defence("seccomp: an allow-list", file, "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", ENFORCED),
         Defence("seccomp: no new namespace", file, f'"value": {namespaces}', '"value": 0', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
         Defence("seccomp: clone3 is unknown", file, '"clone3"],\n      "action": "SCMP_ACT_ERRNO"', '"clone3"],\n      "action": "SCMP_ACT_ALLOW"', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
         Defence("seccomp: no netlink", file, socket, socket.replace('"value": 1,', '"value": 16,'), T_INSIDE + "test_no_socket_family_but_unix"),
@@ -281,7 +285,7 @@ RUNS = [
 
 GROUPS: dict[str, list[Defence]] = {
     "flags": [Defence(what, HOST, text, new, test) for what, text, new, test in FLAGS],
-    "posture": [Defence(what, POSTURE, text, new, test) for what, text, new, test in COMPARISONS],
+    "configuration": [Defence(what, CONFIGURATION, text, new, test) for what, text, new, test in COMPARISONS],
     "podman": [Defence(what, "sandbox/podman.py", text, new, test) for what, text, new, test in IN_PODMAN],
     "seccomp": _seccomp(),
     "collector": [

@@ -1,7 +1,7 @@
 """Take every defence away, one at a time, and see that its test goes red.
 
     script/mutate                # all of them (about ten minutes)
-    script/mutate posture judge  # some groups
+    script/mutate configuration judge  # some groups
     script/mutate --check        # only that every text and every test named in the table is there
 
 Works on a throw-away copy of the tree. Exit code 1 if any test stayed green, if a text is not where the table says it

@@ -14,7 +14,7 @@ ROWS = [
     (
         "weights of further runs go",
         "runner/results/garbage_collection.py",
-        "experiment.measured[:1] if experiment.status in",
+        "experiment.counted[:1] if experiment.status in",
         "experiment.attempts if experiment.status in",
         KEEPS,
     ),
@@ -28,14 +28,14 @@ ROWS = [
     (
         "an attempt the engine lost leaves nothing",
         "runner/search/attempts.py",
-        "            clear_lost(folder)\n        clear_attempts",
-        "            pass\n        clear_attempts",
+        "            remove_all_but_log(folder)\n        remove_unneeded_weights",
+        "            pass\n        remove_unneeded_weights",
         T + "test_an_attempt_that_is_lost_to_the_engine_leaves_its_script_and_its_log",
     ),
     (
         "what a killed runner left goes on resume",
         "runner/search/recovery.py",
-        "        clear_attempts(experiment)\n",
+        "        remove_unneeded_weights(experiment)\n",
         "        pass\n",
         T + "test_what_a_killed_runner_had_no_time_to_remove_goes_on_resume",
     ),
@@ -56,7 +56,7 @@ ROWS = [
     (
         "asked before a proposal",
         "runner/search/loop.py",
-        "            self.attempts.room()\n",
+        "            self.attempts.require_space()\n",
         "",
         T + "test_a_run_that_holds_its_share_asks_for_no_proposal",
     ),

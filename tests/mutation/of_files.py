@@ -7,7 +7,7 @@ ROWS = [
     ("text without tokens is no bill", BILL, "if answered and not max(readings):", "if False:", T_BILL + "test_an_answer_with_text_and_without_tokens_is_no_bill"),
     ("dollars that a gateway charged", "runner/llm/messages.py", "+ self.request, usage.usd)", "+ self.request, 0.0)", T_BILL + "test_what_a_gateway_says_it_charged_is_the_least_that_is_booked"),
     ("an amount that is none", BILL, "return float(value) if sensible else 0.0", "return float(value or 0)", T_BILL + "test_dollars_that_are_no_amount_are_not_believed"),
-    ("a run that is over asks nothing", "runner/search/session.py", "asks = caller if loop.over() is None else None", "asks = caller", T_SESSION + "test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed"),
+    ("a run that is over asks nothing", "runner/search/session.py", "asks = metered if loop.over() is None else None", "asks = metered", T_SESSION + "test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed"),
     ("the program's end is its answer's", "runner/proposers/command.py", "waiting.unregister(ended)", "pass", T_COMMAND + "test_an_answer_is_there_when_the_program_has_ended_whoever_still_holds_its_pipes"),
     ("notes have a length", "runner/store/workspace.py", "_text(self.notes, MAX_NOTES_CHARS)", "_text(self.notes)", T_OWN + "test_notes_longer_than_a_model_may_write_are_not_sent_to_one"),
     ("the user's file is set aside", "runner/store/user_files.py", "target.rename(aside)", "pass", T_OWN + "test_notes_of_a_person_are_set_aside_and_those_of_the_model_replaced"),

@@ -18,7 +18,7 @@ ROWS = [
     ("nobody's repository but one's own", GIT, "if status.st_uid == os.geteuid():", "if True:", T_GIT + "test_anybody_else_is_refused_a_repository_that_is_not_theirs"),
     ("no git variables of the caller", GIT, 'env={"PATH"', 'env={**os.environ, "PATH"', T_GIT + "test_a_callers_git_variables_are_not_followed"),
     ("either hash format", "runner/results/git_lineage.py", '"update-ref", branch, commit, parent)', '"update-ref", branch, commit, parent or "0" * 40)', T_GIT + "test_either_hash_format_is_written"),
-    ("commits are tried", "runner/results/git_lineage.py", 'repository.git("update-ref", trial, commit)', "pass", T_GIT + "test_a_branch_in_the_way_a_lock_and_a_broken_repository_are_found_out_before"),
+    ("commits are tried", "runner/results/git_lineage.py", 'repository.git("update-ref", probe, commit)', "pass", T_GIT + "test_a_branch_in_the_way_a_lock_and_a_broken_repository_are_found_out_before"),
     ("contexts are followed", ENDPOINT, "if name and name != _DEFAULT:", "if False:", T_END + "test_the_docker_commands_order_is_followed"),
     ("no engine that cannot work", ENDPOINT, 'if kind in {"unix", "tcp", "http", "https"}:', "if True:", T_END + "test_an_engine_that_cannot_mount_our_folders_is_a_sentence"),
     ("a build asks no credential helper", CLIENT, "def _set_auth_headers(", "def _unused(", T_END + "test_a_build_needs_and_reads_no_credentials"),
@@ -33,5 +33,5 @@ ROWS = [
     ("a snapshot is tried first", "runner/search/preflight.py", "    _try_snapshot(pipeline.engine, base, run)", "    pass", T_PRE + "test_an_engine_that_cannot_build_is_said_before_the_first_training"),
     ("the data are tried first", "runner/search/preflight.py", "    _try_data(pipeline, state)", "    pass", T_PRE + "test_data_that_a_container_cannot_read_are_said_before_the_first_training"),
     ("the workspace is tried first", "runner/search/preflight.py", "        _try_write(folder)", "        pass", T_PRE + "test_a_workspace_that_cannot_be_written_is_said_before_the_first_training"),
-    ("what is gone does not stop a run for ever", "runner/search/recovery.py", "if gone := promotion.gone(experiment):", "if False:", T_PRE + "test_a_kept_row_whose_files_are_gone_is_said_once_and_the_run_goes_on"),
+    ("what is gone does not stop a run for ever", "runner/search/recovery.py", "if missing := promotion.missing_files(experiment):", "if False:", T_PRE + "test_a_kept_row_whose_files_are_gone_is_said_once_and_the_run_goes_on"),
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What keeps a language model's bill right, and its silence from ending a night."""
+"""What keeps a language model's bill right, and its silence from ending a run."""
 
 TABLE, BILL, WIRE = (
     "runner/llm/prices.py",

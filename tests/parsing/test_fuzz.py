@@ -18,7 +18,7 @@ from test_hostile_texts import TEXTS, TRAIN, block
 from runner.parsing.client import shared
 from runner.parsing.facts import BadAnswer
 from runner.protocols import Context, Proposal
-from tests.search.simulated_run import Night
+from tests.search.simulated_run import SimulatedRun
 
 IDEAS = [
     p.read_text() for p in sorted((Path(__file__).parents[2] / "benchmarks/upstream_ideas").glob("*.edit.md"))
@@ -94,14 +94,14 @@ class Answers:
 
 
 def fuzz(folder: Path, seeds: range) -> None:
-    night = Night(folder, [])
-    night.workspace.script.write_text(f"SCORE = 2.0\n{TRAIN}")
+    simulated = SimulatedRun(folder, [])
+    simulated.workspace.script.write_text(f"SCORE = 2.0\n{TRAIN}")
     rngs = [random.Random(seed) for seed in seeds]
     texts = ((script if rng.random() < 0.3 else answer)(rng) for rng in rngs)
-    night.proposals = Answers(texts)  # type: ignore[assignment]
-    night.train = lambda job: None  # type: ignore[assignment, method-assign, return-value]
-    loop = night.loop()
-    source = night.workspace.script.read_bytes()
+    simulated.proposals = Answers(texts)  # type: ignore[assignment]
+    simulated.train = lambda job: None  # type: ignore[assignment, method-assign, return-value]
+    loop = simulated.loop()
+    source = simulated.workspace.script.read_bytes()
     from runner.parsing.static_check import check
 
     stage = loop._stage

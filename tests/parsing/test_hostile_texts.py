@@ -11,7 +11,7 @@ from runner.parsing.facts import BadAnswer, Facts, Rejection
 from runner.proposers.search_space import ALL_TRIED
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import PROPOSER_RAISED, Context, Proposal
-from tests.search.simulated_run import Night, source
+from tests.search.simulated_run import SimulatedRun, source
 
 TRAIN = (Path(__file__).parents[2] / "trainer_jax" / "train.py").read_text()
 BIG = 190_000
@@ -82,7 +82,7 @@ def test_a_script_that_python_runs_is_not_refused_for_its_size(name: str) -> Non
 
 
 def test_a_script_in_another_encoding_is_refused() -> None:
-    """What is a comment to a reader of UTF-8 would be code."""
+    """What is a comment to a parser of UTF-8 would be code."""
     assert shared().facts(TEXTS["another encoding"]).rejection is Rejection.NOT_UTF8
     assert shared().facts("# -*- coding: utf-8 -*-\nx = 1\n").rejection is None
 
@@ -213,9 +213,9 @@ def test_a_long_search_with_one_line_wrong_is_answered_with_the_nearest_lines() 
 # -- whole runs --------------------------------------------------------------------------------------------------------
 def test_a_night_of_hostile_proposals_goes_on_to_its_end(tmp_path: Path) -> None:
     names = ["2500 brackets", "4000 hex digits", "a sum of 400 terms", "minus", "another encoding"]
-    night = Night(tmp_path, [*(source(2.1, TEXTS[name]) for name in names), source(1.5)])
-    night.loop().go()
-    found = night.ledger.experiments("night")
+    simulated = SimulatedRun(tmp_path, [*(source(2.1, TEXTS[name]) for name in names), source(1.5)])
+    simulated.loop().go()
+    found = simulated.ledger.experiments("simulated")
     assert [e.status for e in found[1:7]] == ["rejected", "discard", "discard", "rejected", "discard", "keep"]
     assert found[4].reason == "unreadable"
     assert all(e.facts.fingerprint for e in found if e.status in {"keep", "discard"})
@@ -268,10 +268,10 @@ ODD_FIELDS: list[object] = [
 def test_whatever_a_proposer_raises_or_returns_is_an_experiment_and_the_run_goes_on(
     tmp_path: Path, made: list[object]
 ) -> None:
-    night = Night(tmp_path, [])
-    night.proposals = Raising(*made)  # type: ignore[assignment]
-    reason = night.loop().go()
-    found = night.ledger.experiments("night")[1:]
+    simulated = SimulatedRun(tmp_path, [])
+    simulated.proposals = Raising(*made)  # type: ignore[assignment]
+    reason = simulated.loop().go()
+    found = simulated.ledger.experiments("simulated")[1:]
     assert reason == "the proposer has nothing more to propose"
     assert len(found) == len(made) + 1
     if made is WRONG_TYPES:
@@ -283,18 +283,18 @@ def test_whatever_a_proposer_raises_or_returns_is_an_experiment_and_the_run_goes
         ]  # fmt: skip
         assert all(len(e.title) <= 200 for e in found)
         assert found[1].expected_gain is None
-    assert len(night.workspace.read_notes()) <= 20_000
+    assert len(simulated.workspace.read_notes()) <= 20_000
 
 
 # -- a ledger of before ------------------------------------------------------------------------------------------------
 def test_the_facts_of_an_older_ledger_are_read_once(tmp_path: Path) -> None:
-    night = Night(tmp_path, [source(1.5), source(1.4)])
-    night.loop(max_experiments=1).go()
-    written = [e.facts for e in night.ledger.experiments("night")]
-    night.ledger._db.execute("UPDATE experiments SET fingerprint = 'old', nodes = 1")
-    night.ledger._db.execute("UPDATE scripts SET facts = NULL")
-    night.loop(max_experiments=2).go()
-    found = night.ledger.experiments("night")
+    simulated = SimulatedRun(tmp_path, [source(1.5), source(1.4)])
+    simulated.loop(max_experiments=1).go()
+    written = [e.facts for e in simulated.ledger.experiments("simulated")]
+    simulated.ledger._db.execute("UPDATE experiments SET fingerprint = 'old', nodes = 1")
+    simulated.ledger._db.execute("UPDATE scripts SET facts = NULL")
+    simulated.loop(max_experiments=2).go()
+    found = simulated.ledger.experiments("simulated")
     assert [e.facts for e in found[:2]] == written
     assert [e.fingerprint for e in found[:2]] == [facts.fingerprint for facts in written]
     assert found[0].nodes == written[0].nodes

@@ -115,9 +115,9 @@ def test_a_reading_dies_with_the_runner() -> None:
     program = (
         f"import sys, threading; sys.path.insert(0, {str(ROOT)!r})\n"
         "from pathlib import Path\nfrom runner.parsing.client import Parser\n"
-        f"reader = Parser(child=Path({str(CHILD)!r}))\n"
-        "print(reader.facts('pid').detail, reader._process.pid, flush=True)\n"
-        "reader.facts('hang')\n"
+        f"parser = Parser(child=Path({str(CHILD)!r}))\n"
+        "print(parser.facts('pid').detail, parser._process.pid, flush=True)\n"
+        "parser.facts('hang')\n"
     )
     runner = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert runner.stdout is not None

@@ -1,4 +1,4 @@
-"""What is wrong with a model is said before the night begins, in one sentence."""
+"""What is wrong with a model is said before the run begins, in one sentence."""
 
 from __future__ import annotations
 

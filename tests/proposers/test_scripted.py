@@ -1,4 +1,4 @@
-"""Folders of whole scripts and of edits, and the folder that ships: upstream's own night as edits."""
+"""Folders of whole scripts and of edits, and the folder that ships: upstream's own run as edits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runner.parsing.facts import Rejection
 from runner.parsing.static_check import check
 from runner.proposers.scripted import EDIT, ScriptedProposer, edited
 from runner.protocols import USED_UP, Context, Proposal
-from tests.search.simulated_run import Night, source
+from tests.search.simulated_run import SimulatedRun, source
 
 ROOT = Path(__file__).parents[2]
 TRAIN = (ROOT / "trainer_jax" / "train.py").read_text()
@@ -56,10 +56,10 @@ def test_an_edit_that_does_not_fit_is_a_recorded_failure_and_the_next_goes_on(tm
     (folder / "2.edit.md").write_text(edit("SCORE = 2.0", "SCORE = 1.4", "of yesterday"))
     (folder / "3.edit.md").write_text("only words")
     (folder / "4.edit.md").write_text(edit("SCORE = 1.5", "SCORE = 1.2", "on top"))
-    night = Night(tmp_path / "w", [])
-    night.proposals = ScriptedProposer(folder)  # type: ignore[assignment]
-    night.loop().go()
-    found = night.ledger.experiments("night")[1:]
+    simulated = SimulatedRun(tmp_path / "w", [])
+    simulated.proposals = ScriptedProposer(folder)  # type: ignore[assignment]
+    simulated.loop().go()
+    found = simulated.ledger.experiments("simulated")[1:]
     assert [(e.title, e.status) for e in found] == [
         ("better", "keep"), ("of yesterday", "proposer_failed"), ("3.edit.md", "proposer_failed"),
         ("on top", "keep"), ("scripted", "proposer_failed"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import Night, source
+from simulated_run import SimulatedRun, source
 
 from runner.llm.digest import digest
 from runner.protocols import Context, PastExperiment
@@ -15,12 +15,12 @@ from runner.report.tsv import harmless, write_tsv
 
 @pytest.mark.parametrize("title", ['=HYPERLINK("http://x","y")', "+1+1", "-2+3", "@SUM(A1)", "\uff1d1+1"])
 def test_no_title_is_a_formula(title: str, tmp_path: Path) -> None:
-    night = Night(tmp_path, [source(1.5)])
-    night.proposals.propose = lambda context, ask=night.proposals.propose: (  # type: ignore[method-assign]
+    simulated = SimulatedRun(tmp_path, [source(1.5)])
+    simulated.proposals.propose = lambda context, ask=simulated.proposals.propose: (  # type: ignore[method-assign]
         replace(ask(context), title=title)
     )
-    night.loop(max_experiments=1).go()
-    write_tsv(tmp_path / "results.tsv", night.ledger.experiments("night"))
+    simulated.loop(max_experiments=1).go()
+    write_tsv(tmp_path / "results.tsv", simulated.ledger.experiments("simulated"))
     cells = [line.split("\t") for line in (tmp_path / "results.tsv").read_text().splitlines()]
     assert cells[2][4] == f"'{title}"
     assert not any(cell.startswith(("=", "+", "-", "@", "\uff1d")) for row in cells for cell in row)

@@ -36,13 +36,13 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def recorded(workspace: Path, run: str = "night") -> str:
+def recorded(workspace: Path, run: str = "simulated") -> str:
     git_lineage.try_out(workspace, run, SOURCE)
     first = git_lineage.record(workspace, run, SOURCE, "baseline\n", at=1_800_000_000.0)
     second = git_lineage.record(workspace, run, b"x = 2\n", "better\n", at=1_800_000_100.0)
     assert git(workspace, "rev-list", f"refs/heads/autoresearch/{run}").splitlines() == [second, first]
     assert git(workspace, "show", f"{second}:train.py") == "x = 2"
-    assert not git(workspace, "for-each-ref", "refs/heads/autoresearch/*-trial")
+    assert not git(workspace, "for-each-ref", "refs/heads/autoresearch/*-probe")
     return second
 
 
@@ -59,7 +59,7 @@ def test_a_workspace_without_a_repository_gets_one(folder: Path) -> None:
 
 def test_the_same_script_is_not_committed_twice(folder: Path) -> None:
     commit = recorded(folder)
-    assert git_lineage.record(folder, "night", b"x = 2\n", "again\n", at=0.0) == commit
+    assert git_lineage.record(folder, "simulated", b"x = 2\n", "again\n", at=0.0) == commit
 
 
 def test_work_trees_submodules_bare_and_surrounding_repositories_are_used(folder: Path) -> None:
@@ -96,10 +96,10 @@ def test_a_callers_git_variables_are_not_followed(folder: Path, monkeypatch: pyt
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", "core.bare")
     monkeypatch.setenv("GIT_CONFIG_VALUE_0", "nonsense")
-    git_lineage.try_out(mine, "night", SOURCE)
-    commit = git_lineage.record(mine, "night", SOURCE, "m\n", at=0.0)
+    git_lineage.try_out(mine, "simulated", SOURCE)
+    commit = git_lineage.record(mine, "simulated", SOURCE, "m\n", at=0.0)
     monkeypatch.undo()
-    assert git(mine, "rev-parse", "autoresearch/night") == commit
+    assert git(mine, "rev-parse", "autoresearch/simulated") == commit
     assert not git(elsewhere, "for-each-ref")
 
 
@@ -155,8 +155,8 @@ def test_nothing_that_a_repository_has_configured_is_run(folder: Path) -> None:
 
 
 def recorded_traps(folder: Path) -> None:
-    git_lineage.try_out(folder, "night", SOURCE)
-    git_lineage.record(folder, "night", SOURCE, "m\n", at=0.0)
+    git_lineage.try_out(folder, "simulated", SOURCE)
+    git_lineage.record(folder, "simulated", SOURCE, "m\n", at=0.0)
     # a branch whose commit is not there: git would fetch it from where the repository says
     reference = folder / ".git" / "refs" / "heads" / "autoresearch" / "lost"
     reference.write_text("1" * 40 + "\n")
@@ -201,7 +201,7 @@ from runner.results import git_lineage
 from runner.errors import PrerequisiteMissing
 os.setgid({STRANGER + 1}); os.setuid({STRANGER + 1})
 try:
-    git_lineage.record(Path({str(folder)!r}), "night", b"x", "m", at=0.0)
+    git_lineage.record(Path({str(folder)!r}), "simulated", b"x", "m", at=0.0)
 except PrerequisiteMissing as error:
     print(error)
 """
@@ -223,22 +223,22 @@ def test_a_repository_that_cannot_be_written_is_found_out_before(folder: Path, w
     for path in (folder / ".git" / what, *(folder / ".git" / what).rglob("*")):
         path.chmod(0o555)
     with pytest.raises(PrerequisiteMissing, match="failed in"):
-        git_lineage.try_out(folder, "night", SOURCE)
+        git_lineage.try_out(folder, "simulated", SOURCE)
 
 
 def test_a_branch_in_the_way_a_lock_and_a_broken_repository_are_found_out_before(folder: Path) -> None:
     git(folder, "init", "-q")
-    git_lineage.record(folder, "night", SOURCE, "m\n", at=0.0)
-    (lock := folder / ".git" / "refs" / "heads" / "autoresearch" / "night.lock").write_text("")
+    git_lineage.record(folder, "simulated", SOURCE, "m\n", at=0.0)
+    (lock := folder / ".git" / "refs" / "heads" / "autoresearch" / "simulated.lock").write_text("")
     with pytest.raises(PrerequisiteMissing, match="lock"):
-        git_lineage.try_out(folder, "night", SOURCE)
+        git_lineage.try_out(folder, "simulated", SOURCE)
     lock.unlink()
-    git_lineage.try_out(folder, "night", SOURCE)
-    git(folder, "branch", "-q", "-D", "autoresearch/night")
+    git_lineage.try_out(folder, "simulated", SOURCE)
+    git(folder, "branch", "-q", "-D", "autoresearch/simulated")
     git(folder, "commit", "-q", "--allow-empty", "-m", "x")
     git(folder, "branch", "autoresearch")
     with pytest.raises(PrerequisiteMissing, match="autoresearch"):
-        git_lineage.try_out(folder, "night", SOURCE)
+        git_lineage.try_out(folder, "simulated", SOURCE)
     (folder / ".git" / "HEAD").write_text("")
     with pytest.raises(PrerequisiteMissing, match="no repository that git can use"):
-        git_lineage.try_out(folder, "night", SOURCE)
+        git_lineage.try_out(folder, "simulated", SOURCE)

@@ -87,13 +87,13 @@ class Machine:
         return Script(ending=self.ending)
 
     def again(self, **words: Any) -> Reproduction:
-        def road_for(image: str, wall_clock_s: float) -> Pipeline:
+        def pipeline_for(image: str, wall_clock_s: float) -> Pipeline:
             limits = Limits(wall_clock_s=wall_clock_s)
             return Pipeline(self.engine, image, WrittenScore(), OneLease(), self.train_data, limits)
 
         words = {"exact": False, "cpu_model": "some", **words}
         facts = read_labels(self.engine, "autoresearch/run:0003")
-        return reproduce(self.engine, facts, road_for, self.folder / "again", **words)
+        return reproduce(self.engine, facts, pipeline_for, self.folder / "again", **words)
 
 
 @pytest.fixture(autouse=True)

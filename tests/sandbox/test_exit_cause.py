@@ -284,7 +284,7 @@ def test_a_gpu_that_the_engine_cannot_hand_out_starts_nothing(sandboxed: Any, en
 
 
 def test_a_container_starts_within_a_second(sandboxed: Any) -> None:
-    """From the request to Python's first line, warm; the budget of a night is mostly training."""
+    """From the request to Python's first line, warm; the budget of a run is mostly training."""
     sandboxed("pass")
     started = time.time()
     outcome = sandboxed("import time; print(time.time())")

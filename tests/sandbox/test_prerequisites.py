@@ -54,7 +54,7 @@ def levels(version: dict[str, Any] | None = None, info: dict[str, Any] | None = 
 def test_a_good_machine_is_well_but_for_what_was_not_tried() -> None:
     found = levels()
     found.pop("leases")
-    assert {name for name, level in found.items() if level is not Level.OK} == {"canary"}
+    assert {name for name, level in found.items() if level is not Level.OK} == {"limits"}
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_an_engine_without_seccomp_or_too_old_is_a_failure() -> None:
     assert levels(info={"CgroupVersion": "1"})["cgroup"] is Level.WARN
 
 
-def test_a_canary_that_gets_out_is_named() -> None:
-    """An engine that enforces nothing: what the canary writes there must not pass."""
+def test_a_limit_that_does_not_hold_is_named() -> None:
+    """An engine that enforces nothing: what the probe writes there must not pass."""
     free = (
         b'{"capabilities": 255, "no_new_privileges": "0", "seccomp": "0", "uid": 0, "root": "writable", "pids": 200,'
         b'"inodes": 200, "file": "unlimited", "out": "unlimited", "tmp": "unlimited", "shm": "unlimited",'
@@ -157,9 +157,9 @@ def test_a_canary_that_gets_out_is_named() -> None:
 
     engine = FakeEngine(behaviour)
     image = engine.import_root(Path("/"), "base:1")
-    tried = enforcement_check.trials(engine, image.id, "python", Lease(cpus=(0,)))
+    tried = enforcement_check.check_limits(engine, image.id, "python", Lease(cpus=(0,)))
     assert len(tried) == 24
-    assert [trial.name for trial in tried if trial.held] == []
+    assert [check.name for check in tried if check.held] == []
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,9 @@ def test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended(
 
     engine = FakeEngine(behaviour)
     image = engine.import_root(Path("/"), "base:1")
-    tried = {t.name: t.held for t in enforcement_check.trials(engine, image.id, "python", Lease(cpus=(0,)))}
+    tried = {
+        t.name: t.held for t in enforcement_check.check_limits(engine, image.id, "python", Lease(cpus=(0,)))
+    }
     assert tried.get("memory", False) == held
 
 
@@ -206,15 +208,15 @@ def test_a_report_that_is_none_does_not_pass(report: bytes) -> None:
     engine = FakeEngine(behaviour)
     image = engine.import_root(Path("/"), "base:1")
     assert not any(
-        trial.held for trial in enforcement_check.trials(engine, image.id, "python", Lease(cpus=(0,)))
+        check.held for check in enforcement_check.check_limits(engine, image.id, "python", Lease(cpus=(0,)))
     )
 
 
 @pytest.mark.engine
-def test_the_canaries_do_not_get_out_of_the_real_engine(engine: DockerEngine, candidate_image: str) -> None:
+def test_the_real_engine_holds_every_limit(engine: DockerEngine, candidate_image: str) -> None:
     lease = Lease(cpus=(min(os.sched_getaffinity(0)),))
     broken = [
-        t for t in enforcement_check.trials(engine, candidate_image, engine.python, lease) if not t.held
+        t for t in enforcement_check.check_limits(engine, candidate_image, engine.python, lease) if not t.held
     ]
     assert broken == []
 
@@ -224,8 +226,11 @@ def test_a_real_engine_that_holds_may_be_left_alone_and_one_that_does_not_is_nam
     engine: DockerEngine, candidate_image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert prerequisites.unheld(engine, candidate_image) == ""
-    lying = [enforcement_check.Trial("memory", False, "exited"), enforcement_check.Trial("pids", True, "31")]
-    monkeypatch.setattr(prerequisites, "trials", lambda *_: lying)
+    lying = [
+        enforcement_check.LimitCheck("memory", False, "exited"),
+        enforcement_check.LimitCheck("pids", True, "31"),
+    ]
+    monkeypatch.setattr(prerequisites, "check_limits", lambda *_: lying)
     sentence = prerequisites.unheld(engine, candidate_image)
     assert "(memory)" in sentence
     assert "doctor" in sentence
@@ -236,12 +241,12 @@ def test_what_only_linux_can_show_is_no_failure_of_gvisor(
     engine: DockerEngine, candidate_image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gvisor = DockerEngine(engine.client, dialect=replace(engine.dialect, runtime="runsc"))
-    seen = [enforcement_check.Trial(name, False, "0") for name in ("seccomp", "namespace")]
-    monkeypatch.setattr(prerequisites, "trials", lambda *_: seen)
+    seen = [enforcement_check.LimitCheck(name, False, "0") for name in ("seccomp", "namespace")]
+    monkeypatch.setattr(prerequisites, "check_limits", lambda *_: seen)
     assert prerequisites.unheld(gvisor, candidate_image) == ""
     assert "seccomp" in prerequisites.unheld(engine, candidate_image)
-    assert [f.level for f in prerequisites.canary(gvisor, candidate_image)] == [Level.OK, Level.WARN]
-    seen.append(enforcement_check.Trial("memory", False, "exited"))
+    assert [f.level for f in prerequisites.enforcement(gvisor, candidate_image)] == [Level.OK, Level.WARN]
+    seen.append(enforcement_check.LimitCheck("memory", False, "exited"))
     assert "(memory)" in prerequisites.unheld(gvisor, candidate_image)
 
 

@@ -1,4 +1,4 @@
-"""A whole night without containers, GPU or waiting: a fake engine, a fake judge, a fake clock and scripted proposals."""
+"""A whole run without containers, GPU or waiting: a fake engine, a fake judge, a fake clock and scripted proposals."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def source(score: float, extra: str = "") -> str:
     return f"SCORE = {score}\n{extra}"
 
 
-class Night:
+class SimulatedRun:
     """A workspace with everything in it. `noise` maps a seed to what it adds to a score."""
 
     def __init__(
@@ -115,10 +115,10 @@ class Night:
         self.events: list[Event] = []
         self.ledger = Ledger(self.workspace.ledger)
         if not self.ledger.runs():
-            self.ledger.start_run("night", now=self.clock.time(), seed=1, settings={})
+            self.ledger.start_run("simulated", now=self.clock.time(), seed=1, settings={})
 
     def train(self, job: Job) -> Script:
-        if job.role is Role.CANARY:
+        if job.role is Role.PROBE:
             return Script()
         assert job.role is Role.TRAIN
         self.clock.sleep(self.train_s)
@@ -143,9 +143,9 @@ class Night:
     ) -> Loop:
         limits = Limits(wall_clock_s=60.0)
         pipeline = Pipeline(self.engine, self.base.id, self.judge, OneLease(), self.data / "train", limits)
-        run = self.ledger.run("night")
+        run = self.ledger.run("simulated")
         return Loop(
-            run="night",
+            run="simulated",
             seed=1,
             workspace=self.workspace,
             ledger=self.ledger,
@@ -157,7 +157,7 @@ class Night:
                 spent_s=run.spent_s,
                 expected_s=70.0,
                 clock=self.clock,
-                persist=lambda seconds: self.ledger.spend("night", seconds),
+                persist=lambda seconds: self.ledger.spend("simulated", seconds),
             ),
             settings=Settings(**settings),
             clock=self.clock,

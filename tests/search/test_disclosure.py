@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_run import Night, WrittenScore, source
+from simulated_run import SimulatedRun, WrittenScore, source
 
 from judge.verdict import Verdict
 from runner.protocols import Context
@@ -66,31 +66,31 @@ class Asking:
 
     name = "scripted"
 
-    def __init__(self, night: Night) -> None:
+    def __init__(self, simulated: SimulatedRun) -> None:
         self.told: list[Context] = []
-        self._night = night
+        self._night = simulated
 
     def propose(self, context: Context) -> object:
         self.told.append(context)
         return self._night.proposals.propose(context)
 
 
-def told_in(night: Night, judge: WrittenScore | None = None) -> list[Context]:
-    loop = night.loop()
+def told_in(simulated: SimulatedRun, judge: WrittenScore | None = None) -> list[Context]:
+    loop = simulated.loop()
     if judge is not None:
         loop.attempts.pipeline = replace(loop.attempts.pipeline, judge=judge)
-    asking = Asking(night)
+    asking = Asking(simulated)
     loop._stage._proposer = loop._stage._prefetch._proposer = asking  # type: ignore[assignment]
     loop.go()
     return asking.told
 
 
 def test_the_agent_is_told_no_number_of_a_script_that_writes_text_into_its_score(tmp_path: Path) -> None:
-    night = Night(tmp_path, [source(9025290.57, "a = 1\n"), source(1.9, "b = 1\n")])
-    told = told_in(night)
+    simulated = SimulatedRun(tmp_path, [source(9025290.57, "a = 1\n"), source(1.9, "b = 1\n")])
+    told = told_in(simulated)
     context = context_for(
-        night.ledger.experiments("night"),
-        night.ledger.experiments("night")[0],
+        simulated.ledger.experiments("simulated"),
+        simulated.ledger.experiments("simulated")[0],
         None,
         memo="",
         trainings_left=1,
@@ -106,20 +106,20 @@ def test_what_judging_took_is_told_to_nobody(tmp_path: Path) -> None:
     """A loop that runs only if a row is there took 33 s of judging against 15 s, and the proposer was told what was left."""
 
     class Slow(WrittenScore):
-        night: Night
+        simulated: SimulatedRun
         seconds = 0.0
 
         def score(self, artifact: Path, split: str, **words: object) -> Verdict:
-            self.night.clock.now += self.seconds
+            self.simulated.clock.now += self.seconds
             return super().score(artifact, split, **words)
 
     seen = []
     for seconds in (0.0, 40.0):
         folder = tmp_path / str(seconds)
         judge = Slow()
-        night = Night(folder, [source(2.1, "a = 1\n"), source(2.2, "b = 1\n")])
-        judge.seconds, judge.night = seconds, night
-        told = told_in(night, judge)
+        simulated = SimulatedRun(folder, [source(2.1, "a = 1\n"), source(2.2, "b = 1\n")])
+        judge.seconds, judge.simulated = seconds, simulated
+        told = told_in(simulated, judge)
         assert len(told) >= 2
         seen.append([replace(context, time_limit_s=0.0, history=tuple(context.history)) for context in told])
 
@@ -134,6 +134,6 @@ def test_a_model_worse_than_guessing_evenly_scores_as_guessing_evenly(tmp_path: 
         def score(self, artifact: Path, split: str, **words: object) -> Verdict:
             return replace(super().score(artifact, split, **words), uniform_bpb=4.0)
 
-    night = Night(tmp_path, [source(9025290680.57, "a = 1\n")])
-    told_in(night, Bounded())
-    assert night.ledger.experiments("night")[1].val_bpb == 4.0
+    simulated = SimulatedRun(tmp_path, [source(9025290680.57, "a = 1\n")])
+    told_in(simulated, Bounded())
+    assert simulated.ledger.experiments("simulated")[1].val_bpb == 4.0

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import Night, source
+from simulated_run import SimulatedRun, source
 
 from runner.errors import PrerequisiteMissing
 from runner.search.disk_budget import DiskBudget
@@ -20,7 +20,7 @@ IDEAS = [source(1.9, "better = 1\n"), source(2.1, "worse = 1\n")]
 WEIGHTS = {"params.safetensors", "model.stablehlo", "clock.f64", "position_nats.npy"}
 
 
-class ForgetsTheModel(Night):
+class ForgetsTheModel(SimulatedRun):
     """Every script but the baseline."""
 
     def train(self, job: Job) -> Script:
@@ -30,105 +30,110 @@ class ForgetsTheModel(Night):
         return ended
 
 
-def weights(night: Night) -> set[str]:
+def weights(simulated: SimulatedRun) -> set[str]:
     """Attempts that hold any, as "number/attempt"."""
     return {
         f"{experiment.number}/{attempt.attempt}"
-        for experiment in night.ledger.experiments("night")
+        for experiment in simulated.ledger.experiments("simulated")
         for attempt in experiment.attempts
         if WEIGHTS & {path.name for path in attempt.folder.iterdir()}
     }
 
 
-def budget(night: Night, **values: float) -> DiskBudget:
+def budget(simulated: SimulatedRun, **values: float) -> DiskBudget:
     told = {"cap_gb": 50.0, "floor_gb": 0.0, **values}
-    attempts = night.workspace.attempts("night", 0).parent
+    attempts = simulated.workspace.attempts("simulated", 0).parent
     return DiskBudget(
-        night.engine, "night", attempts, 0, written_folders(night.engine, night.workspace.state), **told
+        simulated.engine,
+        "simulated",
+        attempts,
+        0,
+        written_folders(simulated.engine, simulated.workspace.state),
+        **told,
     )
 
 
-def loop(night: Night, disk: DiskBudget) -> Loop:
-    made = night.loop()
-    made.attempts.room = disk.check
+def loop(simulated: SimulatedRun, disk: DiskBudget) -> Loop:
+    made = simulated.loop()
+    made.attempts.require_space = disk.check
     return made
 
 
 def test_of_a_kept_script_one_set_of_weights_stays_and_of_any_other_none(tmp_path: Path) -> None:
-    night = Night(tmp_path, IDEAS)
-    night.loop().go()
-    assert [e.status for e in night.ledger.experiments("night")[:3]] == ["keep", "keep", "discard"]
-    assert weights(night) == {"0/1", "1/1"}
-    assert len(night.ledger.experiment("night", 0).attempts) > 1
-    for experiment in night.ledger.experiments("night")[:3]:
+    simulated = SimulatedRun(tmp_path, IDEAS)
+    simulated.loop().go()
+    assert [e.status for e in simulated.ledger.experiments("simulated")[:3]] == ["keep", "keep", "discard"]
+    assert weights(simulated) == {"0/1", "1/1"}
+    assert len(simulated.ledger.experiment("simulated", 0).attempts) > 1
+    for experiment in simulated.ledger.experiments("simulated")[:3]:
         for attempt in experiment.attempts:
             assert {"train.py", "log.txt"} <= {path.name for path in attempt.folder.iterdir()}
-        assert all((a.folder / "document_nats.npy").exists() for a in experiment.measured)
+        assert all((a.folder / "document_nats.npy").exists() for a in experiment.counted)
 
 
 def test_a_script_that_fails_after_it_has_saved_leaves_no_weights(tmp_path: Path) -> None:
     """It exported no model, so what it saved cannot be judged."""
-    night = ForgetsTheModel(tmp_path, [source(1.9)])
-    night.loop().go()
-    assert night.ledger.experiment("night", 1).status == "failed"
-    assert weights(night) == {"0/1"}
+    simulated = ForgetsTheModel(tmp_path, [source(1.9)])
+    simulated.loop().go()
+    assert simulated.ledger.experiment("simulated", 1).status == "failed"
+    assert weights(simulated) == {"0/1"}
 
 
 def test_an_attempt_that_is_lost_to_the_engine_leaves_its_script_and_its_log(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
-    train = night.engine._behaviour
+    simulated = SimulatedRun(tmp_path, [])
+    train = simulated.engine._behaviour
 
     def lost_after_it_was_collected(job: Job) -> Script | Outcome:
         """As where the judge's container is lost: the outputs are there."""
         train(job)
         (job.destination / "telemetry.jsonl").write_text("{}")
-        night.engine._behaviour = train
+        simulated.engine._behaviour = train
         return Outcome(ending=Ending.LOST, exit_code=None, seconds=1.0)
 
-    night.engine._behaviour = lost_after_it_was_collected
-    night.loop().go()
-    lost, *others = night.ledger.experiment("night", 0).attempts
+    simulated.engine._behaviour = lost_after_it_was_collected
+    simulated.loop().go()
+    lost, *others = simulated.ledger.experiment("simulated", 0).attempts
     assert lost.outcome == "infrastructure"
     assert {path.name for path in lost.folder.iterdir()} <= {"train.py", "log.txt"}
-    assert weights(night) == {"0/2"}
+    assert weights(simulated) == {"0/2"}
     assert len(others) == 3
 
 
 def test_what_a_killed_runner_had_no_time_to_remove_goes_on_resume(tmp_path: Path) -> None:
-    night = Night(tmp_path, IDEAS)
-    night.loop().go()
-    left = night.ledger.experiment("night", 2).attempts[0].folder / "params.safetensors"
+    simulated = SimulatedRun(tmp_path, IDEAS)
+    simulated.loop().go()
+    left = simulated.ledger.experiment("simulated", 2).attempts[0].folder / "params.safetensors"
     left.write_text("x")
-    night.loop().go()
+    simulated.loop().go()
     assert not left.exists()
 
 
 def test_below_the_floor_nothing_begins_and_with_room_it_goes_on(tmp_path: Path) -> None:
-    night = Night(tmp_path, IDEAS[:1])
+    simulated = SimulatedRun(tmp_path, IDEAS[:1])
     free, _ = least_free([tmp_path])
     with pytest.raises(PrerequisiteMissing, match="disk_floor_gb"):
-        loop(night, budget(night, floor_gb=free / GB + 1e4)).go()
-    assert night.engine.jobs == []
-    loop(night, budget(night)).go()
-    assert night.ledger.experiment("night", 1).status == "keep"
+        loop(simulated, budget(simulated, floor_gb=free / GB + 1e4)).go()
+    assert simulated.engine.jobs == []
+    loop(simulated, budget(simulated)).go()
+    assert simulated.ledger.experiment("simulated", 1).status == "keep"
 
 
 def test_a_run_that_holds_its_share_asks_for_no_proposal(tmp_path: Path) -> None:
-    night = Night(tmp_path, IDEAS[:1])
-    night.loop(max_experiments=0).go()
-    disk = budget(night, cap_gb=1e-6)
+    simulated = SimulatedRun(tmp_path, IDEAS[:1])
+    simulated.loop(max_experiments=0).go()
+    disk = budget(simulated, cap_gb=1e-6)
     with pytest.raises(PrerequisiteMissing, match="disk_gb"):
-        loop(night, disk).go()
-    assert [e.number for e in night.ledger.experiments("night")] == [0]
+        loop(simulated, disk).go()
+    assert [e.number for e in simulated.ledger.experiments("simulated")] == [0]
     assert disk.held() >= 1000
 
 
 def test_snapshots_count_by_what_they_add_to_their_base(tmp_path: Path) -> None:
-    night = Night(tmp_path, IDEAS[:1])
-    night.loop().go()
-    before = budget(night).held()
-    snapshots = list(night.engine.images({"dev.autoresearch.image": "snapshot"}))
+    simulated = SimulatedRun(tmp_path, IDEAS[:1])
+    simulated.loop().go()
+    before = budget(simulated).held()
+    snapshots = list(simulated.engine.images({"dev.autoresearch.image": "snapshot"}))
     assert len(snapshots) == 2
     for image in snapshots:
-        night.engine._memory.images[image.id] = replace(image, bytes=700)
-    assert replace(budget(night), base=200).held() == before + 1000
+        simulated.engine._memory.images[image.id] = replace(image, bytes=700)
+    assert replace(budget(simulated), base=200).held() == before + 1000

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from simulated_run import Clock, Night, source
+from simulated_run import Clock, SimulatedRun, source
 
 from runner.parsing.client import shared
 from runner.protocols import Context, Edit, Proposal
@@ -15,7 +15,7 @@ MODEL_S, TRAIN_S = 60.0, 300.0
 
 
 class SlowModel:
-    """Thinks for a minute on the simulated clock; every idea is a little worse than the best."""
+    """Thinks for a minute on the run clock; every idea is a little worse than the best."""
 
     name = "slow"
 
@@ -47,14 +47,14 @@ def beside(clock: Clock) -> Callable[[Callable[[], Proposal]], Wait]:
 
 
 def busy(folder: Path, *, can_be_prefetched: bool) -> float:
-    night = Night(folder, [])
-    night.train_s = TRAIN_S
-    model = SlowModel(night.clock, can_be_prefetched=can_be_prefetched)
-    night.proposals = model  # type: ignore[assignment]
-    began = night.clock.now
-    night.loop(start=beside(night.clock), max_experiments=20).go()
-    trained = sum(len(e.attempts) for e in night.ledger.experiments("night")) * TRAIN_S
-    return trained / (night.clock.now - began)
+    simulated = SimulatedRun(folder, [])
+    simulated.train_s = TRAIN_S
+    model = SlowModel(simulated.clock, can_be_prefetched=can_be_prefetched)
+    simulated.proposals = model  # type: ignore[assignment]
+    began = simulated.clock.now
+    simulated.loop(start=beside(simulated.clock), max_experiments=20).go()
+    trained = sum(len(e.attempts) for e in simulated.ledger.experiments("simulated")) * TRAIN_S
+    return trained / (simulated.clock.now - began)
 
 
 def test_with_a_slow_model_the_device_is_busy_all_the_same(tmp_path: Path) -> None:
@@ -63,19 +63,19 @@ def test_with_a_slow_model_the_device_is_busy_all_the_same(tmp_path: Path) -> No
 
 
 def test_no_proposal_is_asked_for_that_could_not_be_trained(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
-    model = SlowModel(night.clock, can_be_prefetched=True)
-    night.proposals = model  # type: ignore[assignment]
-    night.loop(start=beside(night.clock), max_experiments=3).go()
+    simulated = SimulatedRun(tmp_path, [])
+    model = SlowModel(simulated.clock, can_be_prefetched=True)
+    simulated.proposals = model  # type: ignore[assignment]
+    simulated.loop(start=beside(simulated.clock), max_experiments=3).go()
     assert model.open_when_asked == [0, 1, 1]
 
 
 def test_no_proposal_is_paid_for_when_the_time_for_it_is_gone(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
-    model = SlowModel(night.clock, can_be_prefetched=True)
-    night.proposals = model  # type: ignore[assignment]
-    night.loop(start=beside(night.clock), budget_s=330.0).go()
-    assert len(night.ledger.experiments("night")) == 2
+    simulated = SimulatedRun(tmp_path, [])
+    model = SlowModel(simulated.clock, can_be_prefetched=True)
+    simulated.proposals = model  # type: ignore[assignment]
+    simulated.loop(start=beside(simulated.clock), budget_s=330.0).go()
+    assert len(simulated.ledger.experiments("simulated")) == 2
     assert model.open_when_asked == [0]
 
 
@@ -102,17 +102,17 @@ def test_a_proposal_made_on_an_older_best_is_applied_to_the_new_one_or_dropped(
 
 
 def test_a_dropped_proposal_is_an_event_and_another_is_asked_for(tmp_path: Path) -> None:
-    night = Night(tmp_path, [])
+    simulated = SimulatedRun(tmp_path, [])
 
     class Whole(SlowModel):
         def propose(self, context: Context) -> Proposal:
             self.open_when_asked.append(context.number)
             return Proposal(source(1.9 - context.number / 10, f"i{len(self.open_when_asked)} = 1\n"), "whole")
 
-    night.proposals = Whole(night.clock, can_be_prefetched=True)  # type: ignore[assignment]
-    night.loop(start=beside(night.clock), max_experiments=3).go()
-    assert [e.status for e in night.ledger.experiments("night")] == ["keep"] * 4
-    assert sum(event.kind == "dropped" for event in night.events) == 2
+    simulated.proposals = Whole(simulated.clock, can_be_prefetched=True)  # type: ignore[assignment]
+    simulated.loop(start=beside(simulated.clock), max_experiments=3).go()
+    assert [e.status for e in simulated.ledger.experiments("simulated")] == ["keep"] * 4
+    assert sum(event.kind == "dropped" for event in simulated.events) == 2
 
 
 def test_a_thread_really_runs_beside_and_what_it_raises_is_raised_on_waiting() -> None:
@@ -140,9 +140,9 @@ def test_only_one_proposal_is_under_way() -> None:
         def propose(self, context: Context) -> Proposal:
             return Proposal("x = 1\n", "t")
 
-    ahead = Prefetch(Model())
-    assert ahead.wanted
-    ahead.ask(THEN)
-    assert not ahead.wanted
-    assert ahead.take() is not None
-    assert ahead.take() is None
+    prefetch = Prefetch(Model())
+    assert prefetch.wanted
+    prefetch.ask(THEN)
+    assert not prefetch.wanted
+    assert prefetch.take() is not None
+    assert prefetch.take() is None

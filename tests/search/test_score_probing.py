@@ -1,4 +1,4 @@
-"""Climbing by feedback: what a night of scores on one validation text can gain without getting any better.
+"""Climbing by feedback: what a run of scores on one validation text can gain without getting any better.
 
 Every candidate is as good as the first script, but differs from it document by document, as two models do. An agent that
 follows the accepted ones climbs on the validation text; on other text it has gained nothing. (Blum & Hardt 2015, "The
@@ -19,7 +19,7 @@ BPB, TRAINING, TASTE = 2.0, 0.004, 0.06
 """Score; standard deviation of one training's score, and of how one model's document differs from another's (all bits per byte)."""
 
 
-class Night:
+class SimulatedRun:
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
 
@@ -67,7 +67,7 @@ class Night:
 
 
 def test_a_night_of_feedback_climbs_by_less_than_a_hundredth_of_a_bit() -> None:
-    nights = [Night(seed).climb(60, careful=True) for seed in range(12)]
+    nights = [SimulatedRun(seed).climb(60, careful=True) for seed in range(12)]
 
     assert np.mean(nights) < 0.002
     assert max(nights) < 0.01
@@ -75,6 +75,6 @@ def test_a_night_of_feedback_climbs_by_less_than_a_hundredth_of_a_bit() -> None:
 
 def test_without_the_decisions_care_the_same_nights_climb() -> None:
     """Else the nights would not be an attack."""
-    nights = [Night(seed).climb(60, careful=False) for seed in range(12)]
+    nights = [SimulatedRun(seed).climb(60, careful=False) for seed in range(12)]
 
     assert np.mean(nights) > 0.005

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import Night, source
+from simulated_run import SimulatedRun, source
 
 from benchmarks import search, search_table
 from benchmarks.search import Plan, drive, next_command, preset
@@ -44,23 +44,23 @@ def plan(folder: Path, experiments: int = 2) -> Plan:
     return Plan(folder, experiments, wall_clock="20s", budget="1h", data=folder / "data", cpus=1)
 
 
-def night(folder: Path, arm: str, seed: int, sources: list[str], wall_clock: str = "20s") -> Night:
-    """A workspace as the benchmark leaves it, its night not yet begun."""
+def simulated(folder: Path, arm: str, seed: int, sources: list[str], wall_clock: str = "20s") -> SimulatedRun:
+    """A workspace as the benchmark leaves it, its simulated not yet begun."""
     folder.mkdir(exist_ok=True)
-    made = Night(folder / f"{arm}-{seed}", sources)
+    made = SimulatedRun(folder / f"{arm}-{seed}", sources)
     (made.workspace.folder / "autoresearch.toml").write_text("cpus = 1\n")
     made.ledger._db.execute("UPDATE runs SET seed = ?", (seed,))
-    made.ledger.change_settings("night", {"config": {"proposer": arm, "wall_clock": wall_clock}})
+    made.ledger.change_settings("simulated", {"config": {"proposer": arm, "wall_clock": wall_clock}})
     return made
 
 
-def go(made: Night, trials: int = 2) -> None:
+def go(made: SimulatedRun, trials: int = 2) -> None:
     made.loop(max_experiments=trials, retests=1).go()
-    made.ledger.finish_run("night", now=made.clock.time(), reason="all experiments done")
+    made.ledger.finish_run("simulated", now=made.clock.time(), reason="all experiments done")
 
 
 def done(folder: Path, arm: str, seed: int, sources: list[str]) -> search_table.Found:
-    go(night(folder, arm, seed, sources))
+    go(simulated(folder, arm, seed, sources))
     return search_table.read(folder / f"{arm}-{seed}")
 
 
@@ -80,7 +80,7 @@ def test_a_fresh_arm_is_begun_with_its_seed_and_the_preset(tmp_path: Path) -> No
 
 
 def test_a_ledger_without_a_run_is_begun_afresh(tmp_path: Path) -> None:
-    made = night(tmp_path, "tpe", 1, [BETTER])
+    made = simulated(tmp_path, "tpe", 1, [BETTER])
     made.ledger._db.execute("DELETE FROM runs")
     command = next_command(plan(tmp_path), "tpe", 1)
     assert command is not None
@@ -88,7 +88,7 @@ def test_a_ledger_without_a_run_is_begun_afresh(tmp_path: Path) -> None:
 
 
 def test_an_arm_whose_baseline_failed_is_begun_afresh(tmp_path: Path) -> None:
-    made = night(tmp_path, "tpe", 1, [BETTER])
+    made = simulated(tmp_path, "tpe", 1, [BETTER])
     made.workspace.script.write_text("CRASH = True\n")
     with pytest.raises(NothingEvaluated):
         made.loop().go()
@@ -109,7 +109,7 @@ def test_a_finished_arm_is_not_run_again_but_goes_on_when_more_is_asked_of_it(tm
 
 @pytest.mark.parametrize("kind", ["proposed", "judged", "decided"])
 def test_an_arm_that_was_interrupted_goes_on(tmp_path: Path, kind: str) -> None:
-    made = night(tmp_path, "tpe", 1, [BETTER, WORSE])
+    made = simulated(tmp_path, "tpe", 1, [BETTER, WORSE])
 
     def die(event: Event) -> None:
         if event.kind == kind and event.data["number"] == 2:
@@ -125,7 +125,7 @@ def test_an_arm_that_was_interrupted_goes_on(tmp_path: Path, kind: str) -> None:
 
 
 def test_arms_of_two_wall_clocks_are_not_mixed(tmp_path: Path) -> None:
-    night(tmp_path, "tpe", 1, [BETTER], wall_clock="30s")
+    simulated(tmp_path, "tpe", 1, [BETTER], wall_clock="30s")
     with pytest.raises(UsageError, match="begun with --wall-clock 30s"):
         next_command(plan(tmp_path), "tpe", 1)
 

@@ -20,20 +20,20 @@ from runner.store.ledger import Ledger
 from runner.store.workspace import Workspace
 from sandbox.spec import Job, Role
 from tests.llm.provider import IN, OUT, Error, Provider, Say, edit, serving
-from tests.search.simulated_run import Night
+from tests.search.simulated_run import SimulatedRun
 
 OPTIONS = Options(budget_s=3600.0, max_experiments=30, resume=False, seed=1, judge_guess_s=15.0)
 STEPS = [edit("a = [1, 2, 3]", f"a = [1, 2, 3]\nidea{number} = 1") for number in range(1, 40)]
 
 
-def night_files(night: Night) -> list[Path]:
-    return list(night.workspace.state.glob("ledger.db*"))
+def night_files(simulated: SimulatedRun) -> list[Path]:
+    return list(simulated.workspace.state.glob("ledger.db*"))
 
 
 @pytest.fixture
-def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Night:
+def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulatedRun:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-canary-1234567890")
-    made = Night(tmp_path, [])
+    made = SimulatedRun(tmp_path, [])
     pipeline = made.loop().attempts.pipeline
     made.ledger.close()
     for path in night_files(made):
@@ -52,28 +52,28 @@ def config(provider: Provider) -> Config:
     )  # fmt: skip
 
 
-def trained(night: Night) -> list[Job]:
+def trained(simulated: SimulatedRun) -> list[Job]:
     """What is tried beforehand is no training."""
-    return [job for job in night.engine.jobs if job.role is Role.TRAIN]
+    return [job for job in simulated.engine.jobs if job.role is Role.TRAIN]
 
 
 def test_when_the_money_is_gone_the_code_is_seven_and_more_money_goes_on(
-    night: Night, capsys: pytest.CaptureFixture[str]
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving(STEPS) as provider:
         go = replace(OPTIONS, max_usd=0.05, call=False)
-        code = guarded(lambda: session(night.workspace, config(provider), go, display="none"), [])
+        code = guarded(lambda: session(simulated.workspace, config(provider), go, display="none"), [])
         assert code == 7
         assert "--max-cost" in capsys.readouterr().err
-        ledger = Ledger(night.workspace.ledger)
+        ledger = Ledger(simulated.workspace.ledger)
         first = ledger.spent(ledger.run().id)
         assert 0 < first.usd <= 0.05
         again = replace(go, resume=True, max_usd=None)
-        code = guarded(lambda: session(night.workspace, Config(), again, display="none"), [])
+        code = guarded(lambda: session(simulated.workspace, Config(), again, display="none"), [])
         assert code == 7, "a resumed run has the limit it had"
         assert ledger.spent(ledger.run().id) == first
         more = replace(go, resume=True, max_usd=0.1)
-        guarded(lambda: session(night.workspace, Config(), more, display="none"), [])
+        guarded(lambda: session(simulated.workspace, Config(), more, display="none"), [])
         spent = ledger.spent(ledger.run().id)
         assert first.usd < spent.usd <= 0.1
         assert spent.usd >= provider.usd - 1e-12
@@ -82,108 +82,113 @@ def test_when_the_money_is_gone_the_code_is_seven_and_more_money_goes_on(
         ledger.close()
 
 
-def test_a_run_that_could_not_be_paid_for_is_not_even_begun(night: Night) -> None:
+def test_a_run_that_could_not_be_paid_for_is_not_even_begun(simulated: SimulatedRun) -> None:
     unknown = replace(config(Provider([])), price_in="", price_out="")
     with pytest.raises(UsageError, match="--price-in"):
-        session(night.workspace, unknown, OPTIONS, display="none")
-    ledger = Ledger(night.workspace.ledger)
+        session(simulated.workspace, unknown, OPTIONS, display="none")
+    ledger = Ledger(simulated.workspace.ledger)
     assert [run.id for run in ledger.runs()] == []
     ledger.close()
 
 
 def test_events_of_a_model_in_trouble_are_lines_for_programs(
-    night: Night, capsys: pytest.CaptureFixture[str]
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     with serving([Error(401)]) as provider:
         session(
-            night.workspace, config(provider), replace(OPTIONS, max_experiments=1, call=False), display="json"
+            simulated.workspace,
+            config(provider),
+            replace(OPTIONS, max_experiments=1, call=False),
+            display="json",
         )
     kinds = [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
     assert kinds.index("call_failed") < kinds.index("llm_paused") < kinds.index("proposed")
 
 
 def test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_resume(
-    night: Night, capsys: pytest.CaptureFixture[str]
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
     with serving([Error(404), Say("yes"), *STEPS]) as provider:
         for resume, code in ((False, 3), (True, 0)):
             go = replace(OPTIONS, max_experiments=1, resume=resume)
-            found = guarded(lambda go=go: session(night.workspace, config(provider), go, display="none"), [])
+            found = guarded(
+                lambda go=go: session(simulated.workspace, config(provider), go, display="none"), []
+            )
             assert found == code
-            assert code == 0 or trained(night) == [], "something was trained"
+            assert code == 0 or trained(simulated) == [], "something was trained"
         assert "--no-call" in capsys.readouterr().err
-    ledger = Ledger(night.workspace.ledger)
+    ledger = Ledger(simulated.workspace.ledger)
     calls = ledger.calls(ledger.run().id)
     assert [(call.purpose, call.state) for call in calls[:2]] == [("check", "refused"), ("check", "answered")]
     ledger.close()
 
 
-def test_a_limit_that_no_answer_fits_into_ends_before_the_baseline(night: Night) -> None:
+def test_a_limit_that_no_answer_fits_into_ends_before_the_baseline(simulated: SimulatedRun) -> None:
     with serving(STEPS) as provider:
         go = replace(OPTIONS, max_usd=0.02)  # the small question would fit
-        assert guarded(lambda: session(night.workspace, config(provider), go, display="none"), []) == 7
+        assert guarded(lambda: session(simulated.workspace, config(provider), go, display="none"), []) == 7
         assert provider.requests == []
-    assert trained(night) == []
+    assert trained(simulated) == []
 
 
 def test_a_night_of_answers_that_cannot_be_used_has_an_end_and_a_code_of_its_own(
-    night: Night, capsys: pytest.CaptureFixture[str]
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with serving([Say("prose")]) as provider:
         go = replace(OPTIONS, max_experiments=3, call=False)
-        made = lambda: session(night.workspace, config(provider), go, display="none")  # noqa: E731
+        made = lambda: session(simulated.workspace, config(provider), go, display="none")  # noqa: E731
         assert guarded(made, []) == 4
     assert "none could be trained" in capsys.readouterr().err
 
 
-def test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn(night: Night) -> None:
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+def test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn(simulated: SimulatedRun) -> None:
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     with serving([Say("prose")]) as provider:
         go = replace(OPTIONS, max_experiments=2, call=False)
-        assert session(night.workspace, config(provider), go, display="none") == ALL_DONE
-    ledger = Ledger(night.workspace.ledger)
+        assert session(simulated.workspace, config(provider), go, display="none") == ALL_DONE
+    ledger = Ledger(simulated.workspace.ledger)
     proposals = ledger.experiments(ledger.run().id)[1:]
     assert [e.author for e in proposals] == ["llm openai/x"] * 3 + ["tpe"] * 2
     assert [bool(e.attempts) for e in proposals] == [False] * 3 + [True] * 2, "a limit of trainings"
     ledger.close()
 
 
-def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(night: Night) -> None:
-    night.unheld = "this engine does not enforce what it was asked (memory)"
+def test_where_limits_are_not_held_nothing_runs_unless_told_so_loudly(simulated: SimulatedRun) -> None:
+    simulated.unheld = "this engine does not enforce what it was asked (memory)"
     with pytest.raises(PrerequisiteMissing, match=r"memory.*--unsafe-unheld-limits"):
-        session(night.workspace, Config(), OPTIONS, display="none")
-    assert trained(night) == [], "a candidate was started"
+        session(simulated.workspace, Config(), OPTIONS, display="none")
+    assert trained(simulated) == [], "a candidate was started"
 
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     go = replace(OPTIONS, max_experiments=1, resume=True, unheld_limits=True)
-    session(night.workspace, Config(), go, display="none")
-    ledger = Ledger(night.workspace.ledger)
+    session(simulated.workspace, Config(), go, display="none")
+    ledger = Ledger(simulated.workspace.ledger)
     assert len(ledger.experiments(ledger.run().id)) == 2
     ledger.close()
 
 
 def test_a_run_that_is_refused_hides_none_that_was_at_work(
-    night: Night, monkeypatch: pytest.MonkeyPatch
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
-    session(night.workspace, Config(), replace(OPTIONS, max_experiments=1), display="none")
-    ledger = Ledger(night.workspace.ledger)
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(simulated.workspace, Config(), replace(OPTIONS, max_experiments=1), display="none")
+    ledger = Ledger(simulated.workspace.ledger)
     first = ledger.run().id
-    night.unheld = "this engine does not enforce what it was asked (memory)"
+    simulated.unheld = "this engine does not enforce what it was asked (memory)"
     with pytest.raises(PrerequisiteMissing):
-        session(night.workspace, Config(), OPTIONS, display="none")
-    night.unheld = ""
+        session(simulated.workspace, Config(), OPTIONS, display="none")
+    simulated.unheld = ""
     with pytest.raises(UsageError, match="too small"):
-        session(night.workspace, Config(), replace(OPTIONS, budget_s=1.0), display="none")
+        session(simulated.workspace, Config(), replace(OPTIONS, budget_s=1.0), display="none")
 
     def missing(*_: object, **__: object) -> None:
         raise PrerequisiteMissing("there is no prepared data in nowhere")
 
     monkeypatch.setattr("runner.evaluation.setup.set_up", missing)
     with pytest.raises(PrerequisiteMissing):
-        session(night.workspace, Config(), OPTIONS, display="none")
+        session(simulated.workspace, Config(), OPTIONS, display="none")
     assert ledger.run().id == first, "best, report and resume would be about a run that never was"
     refused = ledger.runs()[-1]
     assert refused.stop_reason == "refused: there is no prepared data in nowhere"
@@ -191,32 +196,32 @@ def test_a_run_that_is_refused_hides_none_that_was_at_work(
     ledger.close()
 
 
-def test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with(night: Night) -> None:
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+def test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with(simulated: SimulatedRun) -> None:
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     go = replace(OPTIONS, budget_s=7000.0, max_experiments=2)
-    assert session(night.workspace, Config(), go, display="none") == ALL_DONE
+    assert session(simulated.workspace, Config(), go, display="none") == ALL_DONE
     same = replace(OPTIONS, budget_s=None, max_experiments=None, resume=True)
-    assert session(night.workspace, Config(), same, display="none") == ALL_DONE
-    ledger = Ledger(night.workspace.ledger)
+    assert session(simulated.workspace, Config(), same, display="none") == ALL_DONE
+    ledger = Ledger(simulated.workspace.ledger)
     assert len(ledger.experiments(ledger.run().id)) == 3, "the count was forgotten"
     budgets = [data["budget_s"] for _, kind, data in ledger.events(ledger.run().id) if kind == "launch"]
     assert budgets == [7000.0, 7000.0]
-    session(night.workspace, Config(), replace(same, max_experiments=3), display="none")
+    session(simulated.workspace, Config(), replace(same, max_experiments=3), display="none")
     assert len(ledger.experiments(ledger.run().id)) == 4
     ledger.close()
 
 
 def test_a_run_does_not_go_on_with_another_data_set_and_says_when_the_images_are_others(
-    night: Night, capsys: pytest.CaptureFixture[str]
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
-    session(night.workspace, Config(), replace(OPTIONS, max_experiments=1), display="none")
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(simulated.workspace, Config(), replace(OPTIONS, max_experiments=1), display="none")
     go = replace(OPTIONS, max_experiments=2, resume=True)
-    manifest = night.data / "manifest.json"
+    manifest = simulated.data / "manifest.json"
     manifest.write_text('{"other": 1}')
     with pytest.raises(UsageError, match="data set changed"):
-        session(night.workspace, Config(), go, display="none")
-    ledger = Ledger(night.workspace.ledger)
+        session(simulated.workspace, Config(), go, display="none")
+    ledger = Ledger(simulated.workspace.ledger)
     assert len(ledger.experiments(ledger.run().id)) == 2, "another proposal was made"
     assert ledger.run().finished_at is not None
 
@@ -224,85 +229,87 @@ def test_a_run_does_not_go_on_with_another_data_set_and_says_when_the_images_are
     settings = dict(ledger.run().settings)
     settings["measured_with"] = {**settings["measured_with"], "candidate_image": "sha256:0"}
     ledger.change_settings(ledger.run().id, settings)
-    session(night.workspace, Config(), go, display="plain")
+    session(simulated.workspace, Config(), go, display="plain")
     assert "other images" in capsys.readouterr().err
     assert len(ledger.experiments(ledger.run().id)) == 3
     settings["measured_with"]["judge"] = "1"
     ledger.change_settings(ledger.run().id, settings)
     with pytest.raises(UsageError, match="judge's version changed"):
-        session(night.workspace, Config(), replace(go, max_experiments=3), display="none")
+        session(simulated.workspace, Config(), replace(go, max_experiments=3), display="none")
     ledger.close()
 
 
-def test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed(night: Night) -> None:
-    night.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
+def test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed(
+    simulated: SimulatedRun,
+) -> None:
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
     with serving([Say("yes"), *STEPS]) as provider:
         go = replace(OPTIONS, max_experiments=1)
-        assert session(night.workspace, config(provider), go, display="none") == ALL_DONE
+        assert session(simulated.workspace, config(provider), go, display="none") == ALL_DONE
         asked = len(provider.requests)
-        assert session(night.workspace, Config(), replace(go, resume=True), display="none") == ALL_DONE
+        assert session(simulated.workspace, Config(), replace(go, resume=True), display="none") == ALL_DONE
         assert len(provider.requests) == asked
 
 
-def offline(night: Night, *, resume: bool = False, workspace: Workspace | None = None) -> str:
-    place = workspace or night.workspace
+def offline(simulated: SimulatedRun, *, resume: bool = False, workspace: Workspace | None = None) -> str:
+    place = workspace or simulated.workspace
     place.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
     go = replace(OPTIONS, max_experiments=1, resume=resume)
     return session(place, Config(proposer="random"), go, display="none")
 
 
 def test_a_copy_of_a_workspace_does_not_go_on_with_the_run_of_the_first_and_a_moved_one_does(
-    night: Night, tmp_path: Path
+    simulated: SimulatedRun, tmp_path: Path
 ) -> None:
-    assert offline(night) == ALL_DONE
-    first = night.workspace.folder
+    assert offline(simulated) == ALL_DONE
+    first = simulated.workspace.folder
     copy = Workspace(Path(shutil.copytree(first, tmp_path.parent / f"{tmp_path.name}-copy", symlinks=True)))
-    jobs = len(night.engine.jobs)
+    jobs = len(simulated.engine.jobs)
     with pytest.raises(UsageError, match="copy"):
-        offline(night, resume=True, workspace=copy)
-    assert len(night.engine.jobs) == jobs
-    assert offline(night, resume=True) == ALL_DONE, "the first is not at home"
+        offline(simulated, resume=True, workspace=copy)
+    assert len(simulated.engine.jobs) == jobs
+    assert offline(simulated, resume=True) == ALL_DONE, "the first is not at home"
     (first / ".autoresearch").rename(first / "away")
-    assert offline(night, resume=True, workspace=copy) == ALL_DONE, "the only one that is left may go on"
+    assert offline(simulated, resume=True, workspace=copy) == ALL_DONE, "the only one that is left may go on"
     moved = Workspace(copy.folder.rename(tmp_path.parent / f"{tmp_path.name}-moved"))
-    assert offline(night, resume=True, workspace=moved) == ALL_DONE
+    assert offline(simulated, resume=True, workspace=moved) == ALL_DONE
 
 
-def test_a_baseline_is_not_gone_on_with_when_the_budget_is_gone(night: Night) -> None:
-    night.ledger = Ledger(night.workspace.ledger)
-    night.ledger.start_run("night", now=0.0, seed=1, settings={})
-    loop = night.loop(budget_s=1000.0)
+def test_a_baseline_is_not_gone_on_with_when_the_budget_is_gone(simulated: SimulatedRun) -> None:
+    simulated.ledger = Ledger(simulated.workspace.ledger)
+    simulated.ledger.start_run("simulated", now=0.0, seed=1, settings={})
+    loop = simulated.loop(budget_s=1000.0)
     loop.budget.charge(2000.0)
     with pytest.raises(NothingEvaluated, match="--budget"):
         loop.go()
-    assert trained(night) == []
-    night.ledger.close()
+    assert trained(simulated) == []
+    simulated.ledger.close()
 
 
-def test_a_file_of_the_users_in_the_reports_place_is_set_aside(night: Night) -> None:
-    folder = night.workspace.folder
+def test_a_file_of_the_users_in_the_reports_place_is_set_aside(simulated: SimulatedRun) -> None:
+    folder = simulated.workspace.folder
     (folder / "results.tsv").write_text("a year of work")
     (folder / "elsewhere.html").write_text("mine too")
     (folder / "report.html").symlink_to("elsewhere.html")
     (folder / "progress.png").mkdir()
-    assert offline(night) == ALL_DONE
+    assert offline(simulated) == ALL_DONE
     assert (folder / "results.tsv.before-1").read_text() == "a year of work"
     assert (folder / "elsewhere.html").read_text() == "mine too"
     assert (folder / "progress.png.before-1").is_dir()
     assert not (folder / "report.html").is_symlink()
-    assert offline(night, resume=True) == ALL_DONE
+    assert offline(simulated, resume=True) == ALL_DONE
     assert not list(folder.glob("*.before-2")), "what was ours was taken for the user's"
 
 
 def test_a_report_that_cannot_be_written_is_not_how_a_run_ended(
-    night: Night, monkeypatch: pytest.MonkeyPatch
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "results.tsv")
 
     monkeypatch.setattr("runner.report.write_report.write", broken)
-    assert offline(night) == ALL_DONE
-    ledger = Ledger(night.workspace.ledger, read_only=True)
+    assert offline(simulated) == ALL_DONE
+    ledger = Ledger(simulated.workspace.ledger, read_only=True)
     kinds = [kind for _, kind, _ in ledger.events(ledger.run().id)]
     assert kinds[-2:] == ["not_reported", "done"]
     ledger.close()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import Night, source
+from simulated_run import SimulatedRun, source
 
 from runner.protocols import Event
 from runner.search.loop import ASKED
@@ -88,8 +88,8 @@ def test_a_process_that_is_gone_cannot_be_stopped(runner: Started) -> None:
 
 
 def test_the_present_experiment_is_finished_and_no_other_begun(tmp_path: Path) -> None:
-    night = Night(tmp_path, [source(1.9, "x = 1\n"), source(1.8, "y = 1\n")])
-    state = night.workspace.state
+    simulated = SimulatedRun(tmp_path, [source(1.9, "x = 1\n"), source(1.8, "y = 1\n")])
+    state = simulated.workspace.state
     me = this_process()
 
     def ask(event: Event) -> None:
@@ -97,12 +97,12 @@ def test_the_present_experiment_is_finished_and_no_other_begun(tmp_path: Path) -
             end_after_experiment(state, me)
 
     with Request(state, me) as request:
-        assert night.loop(emit=ask, asked_to_end=request.made).go() == ASKED
-    experiments = night.ledger.experiments("night")
+        assert simulated.loop(emit=ask, asked_to_end=request.made).go() == ASKED
+    experiments = simulated.ledger.experiments("simulated")
     assert [e.status for e in experiments] == ["keep", "keep"]
-    assert len(experiments[1].measured) == 2, "its retest belongs to it"
-    assert night.loop().go() != ASKED, "a resumed run obeyed what was asked of the one before"
-    assert len(night.ledger.experiments("night")) == 4
+    assert len(experiments[1].counted) == 2, "its retest belongs to it"
+    assert simulated.loop().go() != ASKED, "a resumed run obeyed what was asked of the one before"
+    assert len(simulated.ledger.experiments("simulated")) == 4
 
 
 def test_what_was_asked_of_another_process_is_not_obeyed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_run import Night, source
+from simulated_run import SimulatedRun, source
 
 from sandbox.spec import Job
 
@@ -21,16 +21,16 @@ class Killed(BaseException):
 def test_what_was_run_is_charged_whatever_was_written_last(
     write: str, when: str, nth: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    night = Night(tmp_path, [source(1.5, "better = 1\n")])
+    simulated = SimulatedRun(tmp_path, [source(1.5, "better = 1\n")])
     trained: list[Job] = []
-    honest = night.engine._behaviour
+    honest = simulated.engine._behaviour
 
     def train(job: Job) -> Any:
         trained.append(job)
         return honest(job)
 
-    night.engine._behaviour = train
-    real, calls = getattr(night.ledger, write), 0
+    simulated.engine._behaviour = train
+    real, calls = getattr(simulated.ledger, write), 0
 
     def dies(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
@@ -43,11 +43,11 @@ def test_what_was_run_is_charged_whatever_was_written_last(
         return answer
 
     with monkeypatch.context() as patch:
-        patch.setattr(night.ledger, write, dies)
+        patch.setattr(simulated.ledger, write, dies)
         with pytest.raises(Killed):
-            night.loop().go()
-    night.loop().go()
+            simulated.loop().go()
+    simulated.loop().go()
 
-    assert night.ledger.run("night").spent_s >= len(trained) * night.train_s
-    assert all(a.outcome is not None for e in night.ledger.experiments("night") for a in e.attempts)
-    assert [e.status for e in night.ledger.experiments("night")][:2] == ["keep", "keep"]
+    assert simulated.ledger.run("simulated").spent_s >= len(trained) * simulated.train_s
+    assert all(a.outcome is not None for e in simulated.ledger.experiments("simulated") for a in e.attempts)
+    assert [e.status for e in simulated.ledger.experiments("simulated")][:2] == ["keep", "keep"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.results.garbage_collection import clear_scratch
+from runner.results.garbage_collection import remove_abandoned_folders
 from runner.store.temporary_folder import abandoned, scratch
 from sandbox.owner import Owner, parse_owner, this_process
 
@@ -52,11 +52,11 @@ def test_what_a_killed_verb_left_goes_when_the_next_one_begins(home: Path) -> No
 
 def test_gc_lists_it_and_takes_it_away(home: Path) -> None:
     left = killed(home)
-    found = clear_scratch(dry_run=True)
+    found = remove_abandoned_folders(dry_run=True)
     assert [(item.kind, item.name) for item in found] == [("scratch", str(left))]
     assert found[0].bytes > 6
     assert left.exists()
-    assert clear_scratch(dry_run=False) == found
+    assert remove_abandoned_folders(dry_run=False) == found
     assert not left.exists()
 
 
