@@ -80,11 +80,14 @@ class Arm:
         t, harness = self.train, self.train.harness
         harness.seed = seed
         batches, (params, state) = harness.batches(t.BATCH), self.init(jax.random.key(seed))
-        step, started, total = 0, 0.0, t.MAX_EPOCHS * harness.train_tokens
+        step, started, total, before = 0, 0.0, t.MAX_EPOCHS * harness.train_tokens, None
         while (progress := step * t.BATCH * t.T / total) < 1.0:
             rows = jax.device_put(next(batches), self.shared_out)
             params, state, loss = self.step_fn(params, state, rows, np.float32(progress))
             step += 1
+            if before is not None:
+                before.block_until_ready()  # at most one step ahead, as in train.py: XLA's CPU devices wait for each other
+            before = loss
             if step == 1:
                 loss.block_until_ready()
                 started = time.perf_counter()
