@@ -60,6 +60,7 @@ class Decision(StrEnum):
 
 SIMPLER = "as good and simpler"
 """Why a script was kept that is not better."""
+NOISE_TOO_LARGE = "the noise is larger than the score: nothing can be told apart"
 USED_UP = "the scripted proposals are used up"
 NOTHING_TO_TUNE = "train.py has no constant with a `# tune:` comment (see docs/proposers.md)"
 ALL_TRIED = "every change that came up was tried before"

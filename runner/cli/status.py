@@ -48,5 +48,6 @@ def status(run: RunId = None, json: Json = False) -> None:
     if best:
         print(f"best {number(best.val_bpb)} (experiment {best.number}: {one_line(best.title)})")
     if now:
-        print(f"now  experiment {now.number}, {now.state}: {one_line(now.title)}")
+        what = "now " if running else "open"
+        print(f"{what} experiment {now.number}, {now.state}: {one_line(now.title)}")
     print(listing(ledger.newest(found.id, _RECENT)))

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from runner.protocols import Event
+from runner.protocols import NOISE_TOO_LARGE, Event
 from sandbox.sanitise import one_line
 
 _QUIET = frozenset({"trained", "collected"})
@@ -67,6 +67,8 @@ def sentence(event: Event) -> str:
             else one_line(str(data.get("reason") or ""))
         )
         return f"{what}: {data['outcome']} {score} after {data['seconds']:.1f} s {one_line(str(data.get('detail') or ''))}".rstrip()
+    if event.kind == "decided" and data["reason"] == NOISE_TOO_LARGE:
+        return f"{what}: {data['decision']}, {data['reason']}"
     if event.kind == "decided":
         return f"{what}: {data['decision']}, {data['reason']} ({data['delta']:+.4f}, needs beyond {data['margin']:.4f})"
     if event.kind == "kept":
@@ -91,6 +93,10 @@ def sentence(event: Event) -> str:
         return "other images than when this run was started: what a script scores may have changed with their packages"
     if event.kind == "not_reported":
         return f"the report could not be written ({data['error']}); `autoresearch report` writes it later"
+    if event.kind == "left_open":
+        return f"{what} is left open: the budget has no time for another training; `autoresearch resume --budget` goes on with it"
+    if event.kind == "cut_short":
+        return f"{what}: a training was cut short by the wall clock ({data['left']} more may be); is the machine busy?"
     if event.kind == "waiting":
         return str(data["why"])
     if event.kind == "dropped":

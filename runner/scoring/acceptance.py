@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.protocols import SIMPLER, Decision
+from runner.protocols import NOISE_TOO_LARGE, SIMPLER, Decision
 from runner.scoring.noise import KEEP_QUANTILES, Noise, tabled
 
 _PROMISING = 1.0
@@ -60,7 +60,8 @@ def decide(
     kept as soon as it is better beyond the noise, but never after its first run while retests are left: the best of many
     candidates was lucky, too.
 
-    Equal within noise and at least `simpler_share` fewer syntax-tree nodes is kept as a simplification.
+    Equal within noise and at least `simpler_share` fewer syntax-tree nodes is kept as a simplification. Where a difference
+    would have to exceed the incumbent's score itself, nothing is decided: what is not worth another run is dropped for that reason.
     """
     delta, runs = candidate.mean - incumbent.mean, len(candidate.scores)
     if not math.isfinite(delta):
@@ -76,6 +77,8 @@ def decide(
         return Judgement(Decision.KEEP, "better beyond the noise", delta, margin)
     if retests_left > 0 and (promising or (simpler and runs < _SIMPLER_RUNS)):
         return Judgement(Decision.RETEST, "within the noise", delta, margin)
+    if margin >= incumbent.mean:
+        return Judgement(Decision.DISCARD, NOISE_TOO_LARGE, delta, margin)
     if simpler:
         return Judgement(Decision.KEEP, SIMPLER, delta, margin)
     reason = "not better beyond the noise" if delta < 0 else "not better"

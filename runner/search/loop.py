@@ -19,6 +19,7 @@ from runner.protocols import (
     EXHAUSTED,
     MONEY_GONE,
     Decision,
+    EvaluationOutcome,
     Proposer,
     State,
 )
@@ -41,6 +42,8 @@ BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
 ASKED = "asked to end after the present experiment"
 NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_UNTRAINED_IN_A_ROW = 10
+MAX_CUT_SHORT = 2
+"""Trainings of the baseline that may end at the wall clock with nothing to judge, as on a machine that is busy for a while."""
 UNTRAINABLE = "proposals in a row could not be trained"
 
 
@@ -125,12 +128,19 @@ class Loop:
             self._stage.ask_early(experiment)
             finished = self._advance(experiment)
             if finished.status == "open":
-                return BUDGET_GONE
+                return self._ended(BUDGET_GONE)
             untrained = 0 if finished.attempts else untrained + 1
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
                 return finished.reason if finished.reason == MONEY_GONE else NOTHING_MORE
             if untrained >= MAX_UNTRAINED_IN_A_ROW:
                 return f"{untrained} {UNTRAINABLE}"
+        return self._ended(reason)
+
+    def _ended(self, reason: str) -> str:
+        """Whatever is still open is said to be."""
+        for experiment in self.recorder.experiments():
+            if experiment.status == "open":
+                self.recorder.emit("left_open", number=experiment.number)
         return reason
 
     def _baseline(self) -> None:
@@ -149,9 +159,13 @@ class Loop:
                     "`autoresearch resume --budget` with a longer one goes on"
                 )
             attempt = self.attempts.run(baseline)
-            if attempt.outcome not in {"ok", "infrastructure"}:
-                self.recorder.set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
             baseline = self.recorder.experiments()[0]
+            cut_short = sum(a.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT for a in baseline.attempts)
+            if attempt.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT and cut_short <= MAX_CUT_SHORT:
+                self.recorder.emit("cut_short", number=0, left=MAX_CUT_SHORT - cut_short)
+            elif attempt.outcome not in {"ok", "infrastructure"}:
+                self.recorder.set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
+                baseline = self.recorder.experiments()[0]
         if baseline.status == "failed":  # now, or before a resume
             limit_s = self.attempts.pipeline.limits.wall_clock_s
             advice = unscored(str(baseline.reason), limit_s, look="autoresearch logs 0")

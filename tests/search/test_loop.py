@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 from simulated_run import SimulatedRun, source
 
+from runner.display.lines import sentence
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.pipeline import POSITIONS
-from runner.protocols import Event
+from runner.protocols import NOISE_TOO_LARGE, Event
+from runner.search.loop import NOTHING_MORE
 from sandbox.engine import ImageMissing
-from sandbox.fake_engine import Point
+from sandbox.fake_engine import Point, Script
 from sandbox.outcome import Ending
+from sandbox.spec import Job, Role
 
 IDEAS = [
     source(1.9, "better = 1\n"),
@@ -226,3 +229,63 @@ def test_a_script_is_judged_beside_the_losses_of_the_best_one(tmp_path: Path) ->
     for attempt in (baseline.counted[0], better.counted[0]):
         assert (attempt.folder / POSITIONS).stat().st_mode & 0o777 == 0o600
     assert not any((attempt.folder / POSITIONS).exists() for attempt in worse.attempts)
+
+
+def test_a_run_does_not_end_with_an_experiment_left_open_without_saying_so(tmp_path: Path) -> None:
+    """Room for the baseline and one training of an idea that needs a second."""
+    simulated = SimulatedRun(tmp_path, [source(1.9, "tiny = 1\n")])
+    assert simulated.loop(budget_s=4 * 70.0).go() == "budget"
+    assert simulated.ledger.experiment("simulated", 1).status == "open"
+    assert [e.data["number"] for e in simulated.events if e.kind == "left_open"] == [1]
+    assert "left open" in sentence(simulated.events[-1])
+
+
+class CutShort(SimulatedRun):
+    """The nth trainings in `busy` end at the wall clock with nothing to judge."""
+
+    busy: tuple[int, ...] = ()
+    trained = 0
+
+    def train(self, job: Job) -> Script:
+        if job.role is Role.TRAIN:
+            self.trained += 1
+            if self.trained in self.busy:
+                return Script(ending=Ending.TIMED_OUT, exit_code=137)
+        return super().train(job)
+
+
+def test_one_baseline_training_that_a_busy_machine_cut_short_does_not_end_the_run(tmp_path: Path) -> None:
+    simulated = CutShort(tmp_path, IDEAS[:1])
+    simulated.busy = (1, 3)
+    assert simulated.loop().go() == NOTHING_MORE
+    baseline = simulated.ledger.experiment("simulated", 0)
+    assert [a.outcome for a in baseline.attempts][:5] == [
+        "timeout_no_artifact",
+        "ok",
+        "timeout_no_artifact",
+        "ok",
+        "ok",
+    ]
+    assert [e.data["left"] for e in simulated.events if e.kind == "cut_short"] == [1, 0]
+
+
+def test_a_baseline_that_never_fits_into_its_wall_clock_does(tmp_path: Path) -> None:
+    simulated = CutShort(tmp_path, IDEAS[:1])
+    simulated.busy = (1, 2, 3)
+    with pytest.raises(NothingEvaluated, match="timeout_no_artifact"):
+        simulated.loop().go()
+    assert len(simulated.ledger.experiment("simulated", 0).attempts) == 3
+
+
+def test_where_the_noise_is_larger_than_the_score_nothing_is_decided_and_no_margin_is_shown(
+    tmp_path: Path,
+) -> None:
+    """Three baselines 0.5 apart ask for more than ten bits per byte: neither a gain nor a simplification can be judged."""
+    shorter = "SCORE = 2.0\n"
+    simulated = SimulatedRun(tmp_path, [shorter], noise=lambda seed: (seed % 7 - 3) / 4)
+    simulated.loop().go()
+    experiment = simulated.ledger.experiment("simulated", 1)
+    assert (experiment.status, experiment.reason) == ("discard", NOISE_TOO_LARGE)
+    decided = next(e for e in simulated.events if e.kind == "decided")
+    assert NOISE_TOO_LARGE in sentence(decided)
+    assert "beyond" not in sentence(decided)
