@@ -32,6 +32,8 @@ _TIMES, _AT_LEAST = 8, 65_536
 def sanitise(raw: bytes | str, *, max_chars: int = 16_000) -> str:
     """The last `max_chars` characters of `raw` as plain text: printable characters, tabs and newlines."""
     raw = raw[-max(_TIMES * max_chars, _AT_LEAST) :]  # before any pattern sees it
+    if isinstance(raw, str) and len(raw) <= min(max_chars, MAX_LINE) and raw.isascii() and raw.isprintable():
+        return raw  # most titles and reasons
     text = raw.decode("utf-8", errors="replace") if isinstance(raw, bytes) else raw
     text = text.encode("utf-8", errors="replace").decode("utf-8", errors="replace")  # lone surrogates
     text = _ESCAPES.sub("", text.replace("\r\n", "\n"))

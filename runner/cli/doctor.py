@@ -34,6 +34,7 @@ def doctor(
     except RunnerError:
         config = Config()
     findings = _findings(override(config, runtime=runtime))
+    findings += _ledger()
     findings.append(("llm", *_model(config, call=not no_call)))
     ready = all(level != "fail" for _, level, _ in findings)
     if json:
@@ -44,6 +45,24 @@ def doctor(
             print(f"{level:4}  {name}: {sentence}")
     if not ready:
         failed(PrerequisiteMissing("this machine is not ready; see what fails"))
+
+
+def _ledger() -> list[tuple[str, str, str]]:
+    """Whether the whole ledger of this workspace can be read, where there is one."""
+    from runner.errors import RunnerError
+    from runner.store.ledger import Ledger
+
+    try:
+        path = workspaces.find(Path.cwd()).ledger
+    except RunnerError:
+        return []
+    if not path.exists():
+        return []
+    try:
+        Ledger(path, read_only=True, check=True).close()
+    except RunnerError as error:
+        return [("ledger", "fail", str(error))]
+    return [("ledger", "ok", f"{path} is whole")]
 
 
 def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:

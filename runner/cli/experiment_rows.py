@@ -8,7 +8,7 @@ from typing import Any
 from runner.cli.output import number, table
 from runner.store import workspace as workspaces
 from runner.store.ledger import Ledger
-from runner.store.records import Attempt, Experiment, Run
+from runner.store.records import Attempt, Experiment, Line, Run
 from sandbox.sanitise import one_line
 
 
@@ -18,18 +18,18 @@ def open_run(run: str | None) -> tuple[workspaces.Workspace, Ledger, Run]:
     return workspace, ledger, ledger.run(run)
 
 
-def listing(experiments: list[Experiment]) -> str:
+def listing(lines: list[Line]) -> str:
     rows = [
         (
             str(e.number),
             e.status,
             number(e.val_bpb),
             "" if e.delta is None else f"{e.delta:+.4f}",
-            str(len(e.attempts)),
+            str(e.attempts),
             one_line(e.title, max_chars=60),
             one_line(e.reason or "", max_chars=40),
         )
-        for e in experiments
+        for e in lines
     ]
     return table(rows, ("#", "status", "val_bpb", "delta", "runs", "description", "reason"))
 
@@ -67,7 +67,7 @@ def experiment_row(e: Experiment, run: Run) -> dict[str, Any]:
 
 
 def attempt_row(a: Attempt) -> dict[str, Any]:
-    from runner.evaluation.compile_check import report_in
+    from runner.evaluation.compile_report import report_in
 
     return {
         "attempt": a.attempt,

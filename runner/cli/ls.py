@@ -10,13 +10,12 @@ from runner.cli.output import envelope
 def ls(run: RunId = None, json: Json = False) -> None:
     """All experiments of a run."""
     _, ledger, found = open_run(run)
-    experiments = ledger.experiments(found.id)
     if json:
         envelope(
             "ls",
             run=found.id,
             counts=ledger.counts(found.id),
-            experiments=[experiment_row(e, found) for e in experiments],
+            experiments=[experiment_row(e, found) for e in ledger.experiments(found.id)],
         )
     else:
-        print(listing(experiments))
+        print(listing(ledger.lines(found.id)))

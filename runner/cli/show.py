@@ -10,7 +10,7 @@ from sandbox.sanitise import one_line
 
 def show(experiment: Number, run: RunId = None, json: Json = False) -> None:
     """One experiment: what was tried, every attempt, the decision."""
-    from runner.evaluation.compile_check import report_in, sentence
+    from runner.evaluation.compile_report import report_in, sentence
 
     _, ledger, found = open_run(run)
     item = ledger.experiment(found.id, experiment)

@@ -50,4 +50,4 @@ def status(run: RunId = None, json: Json = False) -> None:
     if now:
         what = "now " if running else "open"
         print(f"{what} experiment {now.number}, {now.state}: {one_line(now.title)}")
-    print(listing(ledger.newest(found.id, _RECENT)))
+    print(listing(ledger.lines(found.id, newest=_RECENT)))

@@ -30,7 +30,7 @@ def try_(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Evaluate any script once (check, sandbox, collect, judge), without an agent or a run."""
-    from runner.evaluation.compile_check import report_in, sentence
+    from runner.evaluation.compile_report import report_in, sentence
     from runner.evaluation.try_script import attempt
     from runner.store.temporary_folder import scratch
 

@@ -14,15 +14,13 @@ import json
 import shutil
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
-from runner.durations import format_duration
+from runner.evaluation.compile_report import REPORT
 from runner.evaluation.pipeline import MODEL, Pipeline, artifact
 from runner.protocols import EvaluationOutcome
 from sandbox.outcome import Outcome
-from sandbox.spec import GIB, Job
+from sandbox.spec import Job
 
-REPORT = "check.json"
 _TELLING = frozenset(
     {
         EvaluationOutcome.CRASH,
@@ -92,26 +90,6 @@ def checked(pipeline: Pipeline, check_s: float) -> CompileCheckedPipeline:
     return CompileCheckedPipeline(
         **{item.name: getattr(pipeline, item.name) for item in fields(pipeline)}, check_s=check_s
     )
-
-
-def report_in(folder: Path) -> dict[str, Any] | None:
-    """What the check of an attempt found; None without one."""
-    try:
-        found: dict[str, Any] = json.loads((folder / REPORT).read_text())
-    except (OSError, ValueError):
-        return None
-    return found
-
-
-def sentence(report: dict[str, Any]) -> str:
-    """A report in words."""
-    memory = [
-        f"{report[key] / GIB:.2f} GiB {where}"
-        for key, where in (("memory_peak_bytes", "of memory"), ("device_memory_bytes", "on the device"))
-        if report[key] is not None
-    ]
-    words = ", ".join([f"after {format_duration(report['seconds'])}", *memory])
-    return f"compile check: {report['outcome']} {words}"
 
 
 def _device_memory(telemetry: Path) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from runner.protocols import Event, State
 from runner.store.config import from_workspace
 from runner.store.ledger_json import loads
 from runner.store.llm_calls import Call, Spent, Unread
-from runner.store.records import Attempt, Experiment, Run
+from runner.store.records import Attempt, Experiment, Line, Run
 
 _ON_DEMAND = {"attempts", "read_source", "read_facts", "read_log"}
 _EXPERIMENT = ", ".join(name for name in Experiment.__dataclass_fields__ if name not in _ON_DEMAND)
@@ -32,6 +32,22 @@ def damaged(path: Path, error: Exception) -> PrerequisiteMissing:
     return PrerequisiteMissing(
         f"the ledger {path} is damaged ({error}); put a copy of it aside and move it away to start afresh"
     )
+
+
+class _Once:
+    """Asks `read` when it is first called, and never again. (functools.cache takes ten times as long to be made.)"""
+
+    __slots__ = ("_read", "_value")
+
+    def __init__(self, read: Callable[[], Facts]) -> None:
+        self._read = read
+
+    def __call__(self) -> Facts:
+        try:
+            return self._value
+        except AttributeError:
+            self._value: Facts = self._read()
+            return self._value
 
 
 class Queries:
@@ -110,13 +126,15 @@ class Queries:
         """The first that is not decided yet."""
         return self._one(run, "status = 'open' ORDER BY number LIMIT 1")
 
-    def newest(self, run: str, count: int) -> list[Experiment]:
-        """The last `count`, in order."""
-        return self._select(
-            run,
-            "number > (SELECT coalesce(max(number), 0) - ? FROM experiments WHERE run = ?)",
-            (count, run),
+    def lines(self, run: str, newest: int | None = None) -> list[Line]:
+        """What a list shows of all experiments, or of the `newest`, in order."""
+        rows = self._read(
+            "SELECT number, status, val_bpb, delta, (SELECT count(*) FROM attempts WHERE attempts.run = experiments.run"
+            " AND attempts.number = experiments.number), title, reason FROM experiments WHERE run = ?"
+            " ORDER BY number DESC LIMIT ?",
+            (run, -1 if newest is None else newest),
         )
+        return [Line(*row) for row in reversed(rows)]
 
     def tagged(self, tag: str) -> Experiment | None:
         """The newest kept experiment of any run whose image has this tag."""
@@ -173,7 +191,7 @@ class Queries:
         return Experiment(
             **{**values, "state": State(values["state"]), "attempts": tuple(attempts)},
             read_source=functools.partial(self._source, run, number),
-            read_facts=functools.cache(functools.partial(self._facts, run, number)),
+            read_facts=_Once(functools.partial(self._facts, run, number)),
         )
 
     def _script_column(self, name: str, run: str, number: int) -> Any:

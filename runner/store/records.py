@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.parsing.facts import Facts
 from runner.protocols import State
@@ -82,6 +82,18 @@ class Experiment:
     def counted(self) -> tuple[Attempt, ...]:
         """The attempts that count: judged, and not beside somebody else's work."""
         return tuple(a for a in self.attempts if a.outcome == "ok" and not a.contended)
+
+
+class Line(NamedTuple):
+    """What a list shows of an experiment."""
+
+    number: int
+    status: str
+    val_bpb: float | None
+    delta: float | None
+    attempts: int
+    title: str
+    reason: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.cli.app import app
 from runner.cli.failures import guarded
 from runner.store.workspace_lock import lock
-from tests.search.simulated_run import SimulatedRun, source
 
 
 @pytest.fixture

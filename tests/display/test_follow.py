@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun
 
+from benchmarks.simulated_run import SimulatedRun
 from runner.display.follow import find, follow
 from runner.errors import NotRunning
 from runner.store.workspace_lock import lock

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.simulated_run import SimulatedRun
 from runner.evaluation.compile_check import checked
 from runner.llm.client import LitellmClient
 from runner.llm.configuration import llm_proposer
@@ -24,7 +25,6 @@ from runner.store.config import Config
 from runner.store.ledger import Ledger
 from runner.store.llm_calls import Caps
 from tests.llm.provider import IN, OUT, Error, Provider, Say, Silence, Step, Unless, edit, serving
-from tests.search.simulated_run import SimulatedRun
 
 NO_LIMIT = Caps()
 CANARY = "sk-canary-5f2d0c9e7b1a4863"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_run import SimulatedRun
 
+from benchmarks.simulated_run import SimulatedRun
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.calibration import Calibration, _chi_square, calibrate, interval
 from runner.evaluation.failure_advice import unscored

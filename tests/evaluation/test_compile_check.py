@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from benchmarks.simulated_run import Proposals, SimulatedRun, source
 from runner.cli import main
 from runner.errors import UsageError
-from runner.evaluation.compile_check import CompileCheckedPipeline, checked, report_in, sentence
+from runner.evaluation.compile_check import CompileCheckedPipeline, checked
+from runner.evaluation.compile_report import report_in, sentence
 from runner.protocols import Context, Proposal
 from runner.search.loop import Loop
 from runner.store.config import config_from
 from sandbox.fake_engine import Crash, Point, Script
 from sandbox.outcome import Ending
 from sandbox.spec import GIB, Job
-from tests.search.simulated_run import Proposals, SimulatedRun, source
 
 CHECK_S, TRAIN_S = 20.0, 60.0
 

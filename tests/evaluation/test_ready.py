@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.data.errors import DataError
 from runner.protocols import Event
 

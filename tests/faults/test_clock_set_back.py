@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
-from simulated_run import SimulatedRun, source
-
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
 from sandbox.reaper import Reaper
 

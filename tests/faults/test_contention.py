@@ -15,7 +15,7 @@ from sandbox.outcome import Ending
 from sandbox.spec import Job, Limits
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
-from simulated_run import SimulatedRun, WrittenScore, source
+from benchmarks.simulated_run import SimulatedRun, WrittenScore, source
 
 GPU = "GPU-a"
 

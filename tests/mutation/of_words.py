@@ -54,4 +54,9 @@ ROWS = [
     ("one busy moment does not end a run", "runner/search/loop.py", "cut_short <= MAX_CUT_SHORT", "False", "tests/search/test_loop.py::test_one_baseline_training_that_a_busy_machine_cut_short_does_not_end_the_run"),
     ("a baseline that never fits ends the run", "runner/search/loop.py", "cut_short <= MAX_CUT_SHORT", "cut_short <= 99", "tests/search/test_loop.py::test_a_baseline_that_never_fits_into_its_wall_clock_does"),
     ("noise larger than the score decides nothing", "runner/scoring/acceptance.py", "if margin >= incumbent.mean:", "if False:", "tests/search/test_loop.py::test_where_the_noise_is_larger_than_the_score_nothing_is_decided_and_no_margin_is_shown"),
+    ("damage that is met is a sentence", "runner/store/ledger_queries.py", "raise damaged(self.path, error) from error", "raise", "tests/store/test_damage.py::test_a_verb_that_meets_damage_says_so_in_one_sentence"),
+    ("doctor reads the whole ledger", "runner/cli/doctor.py", "Ledger(path, read_only=True, check=True)", "Ledger(path, read_only=True)", "tests/store/test_damage.py::test_doctor_reads_the_whole_ledger"),
+    ("a run checks its ledger first", "runner/search/session.py", "Ledger(workspace.ledger, check=True)", "Ledger(workspace.ledger)", "tests/store/test_damage.py::test_a_run_does_not_go_on_with_a_damaged_ledger"),
+    ("another's writes are not missed", "runner/store/ledger_queries.py", "        if (now := self._changes()) != self._seen_changes:\n", "        if (now := self._changes()) != self._seen_changes and False:\n", "tests/store/test_ledger.py::test_what_is_remembered_is_what_is_written"),
+    ("what was written is read again", "runner/store/ledger_queries.py", "self._stale |= {(run, number) for number in numbers}", "pass", "tests/store/test_ledger.py::test_what_is_remembered_is_what_is_written"),
 ]  # fmt: skip

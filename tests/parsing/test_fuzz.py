@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from test_hostile_texts import TEXTS, TRAIN, block
 
+from benchmarks.simulated_run import SimulatedRun
 from runner.parsing.client import shared
 from runner.parsing.facts import BadAnswer
 from runner.protocols import Context, Proposal
-from tests.search.simulated_run import SimulatedRun
 
 IDEAS = [
     p.read_text() for p in sorted((Path(__file__).parents[2] / "benchmarks/upstream_ideas").glob("*.edit.md"))

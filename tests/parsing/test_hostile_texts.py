@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.parsing.client import shared
 from runner.parsing.facts import BadAnswer, Facts, Rejection
 from runner.proposers.search_space import ALL_TRIED
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import PROPOSER_RAISED, Context, Proposal
-from tests.search.simulated_run import SimulatedRun, source
 
 TRAIN = (Path(__file__).parents[2] / "trainer_jax" / "train.py").read_text()
 BIG = 190_000

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.errors import UsageError
 from runner.parsing.client import shared
 from runner.parsing.facts import Rejection
 from runner.parsing.static_check import check
 from runner.proposers.scripted import EDIT, ScriptedProposer, edited
 from runner.protocols import USED_UP, Context, Proposal
-from tests.search.simulated_run import SimulatedRun, source
 
 ROOT = Path(__file__).parents[2]
 TRAIN = (ROOT / "trainer_jax" / "train.py").read_text()

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.llm.digest import digest
 from runner.protocols import Context, PastExperiment
 from runner.report.tsv import harmless, write_tsv

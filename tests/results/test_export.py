@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.results.apply import apply
 from runner.results.export import export

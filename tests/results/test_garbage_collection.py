@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.results.garbage_collection import remove_unneeded_files, remove_unneeded_images
 from runner.results.snapshot import PREFIX
 from runner.store.copied_workspace import home_of

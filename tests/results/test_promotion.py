@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_run import SimulatedRun, WrittenScore, source
 
+from benchmarks.simulated_run import SimulatedRun, WrittenScore, source
 from judge.verdict import Verdict
 from runner.evaluation.pipeline import OUTPUTS
 from runner.protocols import State

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_run import OneLease, WrittenScore
 
+from benchmarks.simulated_run import OneLease, WrittenScore
 from runner.cli.reproduction_text import explain
 from runner.data.manifest import manifest_sha256
 from runner.errors import CannotReproduce

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulated_run import SimulatedRun, WrittenScore, source
 
+from benchmarks.simulated_run import SimulatedRun, WrittenScore, source
 from judge.verdict import Verdict
 from runner.protocols import Context
 from runner.search.disclosure import FINEST, MUCH_WORSE, Disclosure

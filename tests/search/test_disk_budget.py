@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.errors import PrerequisiteMissing
 from runner.search.disk_budget import DiskBudget
 from runner.search.loop import Loop

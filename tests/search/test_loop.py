@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.display.lines import sentence
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.pipeline import POSITIONS

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from simulated_run import Clock, SimulatedRun, source
 
+from benchmarks.simulated_run import Clock, SimulatedRun, source
 from runner.parsing.client import shared
 from runner.protocols import Context, Edit, Proposal
 from runner.search.prefetch import Prefetch, Wait, in_thread, rebased

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.errors import PrerequisiteMissing
 from runner.evaluation import setup
 from runner.evaluation.setup import Environment
@@ -21,7 +22,6 @@ from sandbox.fake_engine import Point
 from sandbox.mounts import make_folder, write_file
 from sandbox.outcome import Ending
 from sandbox.spec import Role
-from tests.search.simulated_run import SimulatedRun, source
 
 OPTIONS = Options(budget_s=3600.0, max_experiments=30, resume=False, seed=1, judge_guess_s=15.0)
 AGAIN = Options(budget_s=None, max_experiments=None, resume=True, seed=0, judge_guess_s=15.0)

@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
 from benchmarks import search, search_table
 from benchmarks.search import Plan, drive, next_command, preset
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.errors import NothingEvaluated, UsageError
 from runner.parsing.client import shared
 from runner.protocols import Event

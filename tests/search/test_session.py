@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_run import SimulatedRun
 from runner.cli.failures import guarded
 from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.evaluation.setup import Environment
@@ -20,7 +21,6 @@ from runner.store.ledger import Ledger
 from runner.store.workspace import Workspace
 from sandbox.spec import Job, Role
 from tests.llm.provider import IN, OUT, Error, Provider, Say, edit, serving
-from tests.search.simulated_run import SimulatedRun
 
 OPTIONS = Options(budget_s=3600.0, max_experiments=30, resume=False, seed=1, judge_guess_s=15.0)
 STEPS = [edit("a = [1, 2, 3]", f"a = [1, 2, 3]\nidea{number} = 1") for number in range(1, 40)]

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
 from runner.search.loop import ASKED
 from runner.search.stop_request import Process, StopRequest, StopResult, end_after_experiment

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from simulated_run import SimulatedRun, source
 
+from benchmarks.simulated_run import SimulatedRun, source
 from sandbox.spec import Job
 
 

@@ -159,3 +159,27 @@ def test_a_mount_with_a_blank_is_known(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert file_system(tmp_path) == "ext4"
     with pytest.raises(PrerequisiteMissing, match="use a local disk"):
         Ledger(inner / "ledger.db")
+
+
+def test_what_is_remembered_is_what_is_written(tmp_path: Path) -> None:
+    """Own writes, another connection's, and an attempt's: none is missed."""
+    ledger, other = Ledger(tmp_path / "ledger.db"), Ledger(tmp_path / "ledger.db")
+    ledger.start_run("a", now=1.0, seed=1, settings={})
+    for number in range(3):
+        ledger.add_experiment(
+            "a", number, now=1.0, title=f"{number}", hypothesis="", category="c", source=b"x"
+        )
+    assert [e.title for e in ledger.experiments("a")] == ["0", "1", "2"]
+    ledger.set_experiment("a", 1, title="mine")
+    ledger.start_attempt("a", 2, seed=1, folder=tmp_path, now=2.0)
+    assert [(e.title, len(e.attempts)) for e in ledger.experiments("a")] == [("0", 0), ("mine", 0), ("2", 1)]
+    other.set_experiment("a", 0, title="another's")
+    other.add_experiment("a", 3, now=1.0, title="3", hypothesis="", category="c", source=b"y")
+    assert [e.title for e in ledger.experiments("a")] == ["another's", "mine", "2", "3"]
+    ledger.set_experiment("a", 3, title="mine, too")
+    other.set_experiment("a", 2, title="late")
+    ledger.set_experiment("a", 3, status="discard")
+    assert [e.title for e in ledger.experiments("a")] == ["another's", "mine", "late", "mine, too"]
+    assert ledger.lose_open_attempts("a", now=3.0) == [(2, 1)]
+    assert ledger.experiments("a")[2].attempts[0].outcome == "infrastructure"
+    assert [e.title for e in ledger.experiments("a")] == [e.title for e in other.experiments("a")]
