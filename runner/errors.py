@@ -1,4 +1,4 @@
-"""The few errors a user can meet, each with its exit code. The message is one sentence that says what to do."""
+"""The errors shown to a user, each with its exit code. The message is one sentence that says what to do."""
 
 from __future__ import annotations
 

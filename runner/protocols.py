@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # facts are made of what is defined here
 
 
 class EvaluationOutcome(StrEnum):
-    """What became of one script in the pipeline check -> train -> collect -> judge (`try`'s `outcome`)."""
+    """The result of one script in the pipeline check -> train -> collect -> judge (`try`'s `outcome`)."""
 
     OK = "ok"
     CRASH = "crash"
@@ -73,7 +73,7 @@ EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED, LLM_BUDGET_EXHAUSTED
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """Under what a run's scripts are trained and judged, beside the limits of the container. Unknown is 0 or empty."""
+    """Where a run's scripts are trained and judged, in addition to the container's limits. Unknown is 0 or empty."""
 
     variant: str = "cpu"
     cpus: int = 0
@@ -84,7 +84,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Whole lines to be found exactly once, and what takes their place."""
+    """Whole lines that must occur exactly once, and their replacement."""
 
     search: str
     replace: str
@@ -124,7 +124,7 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class PastExperiment:
-    """One line of history as a proposer may see it: rounded score, closed words, sanitised text."""
+    """One line of history as a proposer may see it: rounded score, values of closed enums, sanitised text."""
 
     number: int
     title: str
@@ -160,7 +160,7 @@ class PastExperiment:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """All that a proposer is told."""
+    """Everything a proposer is given."""
 
     memo: str
     best_source: str
@@ -168,7 +168,7 @@ class Context:
     noise_sigma: float | None
     history: Sequence[PastExperiment] = ()
     time_limit_s: float = 0.0
-    """For the host's own clock: how long a proposal may take. Told to no agent."""
+    """For the host's own clock: how long a proposal may take. Not shown to an agent."""
     number: int = 0
     best_number: int = 0
     notes: str = ""
@@ -177,7 +177,7 @@ class Context:
     best_constants: Sequence[Constant] = ()
     """The tunable constants of `best_source`."""
     trainings_left: int = 0
-    """At most, counted from constants alone: how long judging took would tell of the hidden text."""
+    """Upper bound, computed from constants alone: the judge's measured time depends on the hidden text."""
 
 
 class Proposer(Protocol):

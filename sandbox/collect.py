@@ -1,4 +1,4 @@
-"""Take a candidate's outputs over the border: fixed names, regular files, capped sizes, nothing unpacked.
+"""Copies a candidate's outputs to the host: fixed names, regular files, capped sizes, nothing unpacked.
 
 `PROGRAM` runs inside the trusted holder container, after the candidate is dead. It reads one line that names what
 is wanted, each in its folder, and writes one framed stream: per name a JSON header line, then exactly the promised

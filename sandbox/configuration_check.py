@@ -3,7 +3,7 @@
 An engine may drop what it does not support with no more than a warning (rootless podman on cgroup v1 ignores
 memory and pids limits), so the answer is read back and compared, closed by default: every key that was asked is
 compared, and every key that could loosen the confinement must be empty. What the administrator's own defaults add and
-cannot loosen anything is passed over: options of a log driver that logs nothing, ulimits beside those asked (every one
+cannot loosen anything is ignored: options of a log driver that logs nothing, ulimits in addition to those asked (every one
 that could give more than the kernel's default is asked), a size for the root, labels.
 """
 

@@ -1,13 +1,13 @@
-"""The wall clock: kept by the host's monotonic clock, enforced with SIGKILL, verified.
+"""The wall clock: measured by the host's monotonic clock, enforced with SIGKILL, verified.
 
 A timer inside the container is no deadline (a process of the same user can stop or kill it), and killing a client
 of the engine leaves the container running. So the host waits, kills, and asks until it is dead: not running as
 the engine sees it, and no process left in its cgroup as the kernel sees it.
 
-The watchdog (`sandbox.watchdog`) does the same beside the runner, on time even when the runner is stopped or busy. When it was
-killed and when it died is what the first of the two saw; a runner that wakes up later says nothing about it.
+The watchdog (`sandbox.watchdog`) does the same in another process, on time even when the runner is stopped or busy. The
+times of kill and death are the earlier of the two observations, so a runner that wakes up later does not change them.
 
-An engine that goes away meanwhile is given a while to come back. A container that is found dead then was killed
+A runner waits a while for an engine that stops answering. A container that is found dead then was killed
 by the engine's restart; one that is still running (live-restore) keeps its deadline.
 """
 
@@ -27,7 +27,7 @@ _FIRST_LOOK_S = 0.25
 _LONGEST_LOOK_S = 5.0
 _KILL_PATIENCE_S = 20.0
 _DYING_S, _WORK_S = 180.0, 0.1
-"""How long a killed container may take to free its memory, and the seconds of CPU in _KILL_PATIENCE_S that show that it does."""
+"""Time limit for a killed container to free its memory, and the seconds of CPU in _KILL_PATIENCE_S that show that it does."""
 _ENGINE_PATIENCE_S = 30.0
 LATE_S = 2.0
 """Seconds after the deadline within which SIGKILL must have been sent, or the container have ended, for what it wrote to
@@ -58,7 +58,7 @@ class Death:
         )
 
     def late(self, deadline: float) -> bool:
-        """Whether it may have computed or written after its deadline, beyond what an engine takes to obey."""
+        """Whether it may have computed or written after its deadline plus the time an engine needs to deliver SIGKILL."""
         end = _earlier(self.killed_at, self.died_at)
         return end is None or end > deadline + LATE_S
 
@@ -149,7 +149,7 @@ class Watch:
                 raise
             return False
         if self._running():
-            self.sleep(0.05)  # the engine has said so, the kernel is still clearing up
+            self.sleep(0.05)  # the engine reports it dead, the kernel still removes its processes
             return False
         return True
 

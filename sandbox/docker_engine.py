@@ -44,7 +44,7 @@ _LABEL_GRACE_S = 300.0
 _COLLECT_S = 60.0
 _COLLECT_BYTES_PER_S = 20e6
 _RECORD_LOOKS, _RECORD_PAUSE_S = 40, 0.05
-"""How long the watchdog may take to see a death that the runner has seen."""
+"""Time limit for the watchdog to see a death that the runner has seen."""
 
 
 class DockerEngine:
@@ -263,7 +263,7 @@ class DockerEngine:
         report = self.client.inspect_container(container)
         if self.dialect.podman:
             own = podman.inspect(self.client, container)
-            report = podman.in_dockers_words(config, report, own, cgroup_v1=self.dialect.cgroup_v1)
+            report = podman.in_dockers_form(config, report, own, cgroup_v1=self.dialect.cgroup_v1)
         found = differences(config, report)
         if not found:
             return ""

@@ -1,7 +1,7 @@
-"""Does this engine enforce what it promises? Small containers that try to break out, run on the real thing.
+"""Tests whether the engine enforces its limits, with small containers that try to exceed them.
 
-Limits can be ignored without an error (rootless podman on cgroup v1), so before an unattended night they are tested
-by their effect. The programs are ours; their report is still read as if it were not.
+Limits can be ignored without an error (rootless podman on cgroup v1), so before an unattended run they are tested by
+their effect. The programs are ours, but their output is parsed as untrusted input.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ _SYSCALLS = "import os\nPTRACE, UNSHARE, SYNC, INOTIFY = (117, 97, 81, 26) if os
 
 @dataclass(frozen=True, slots=True)
 class LimitCheck:
-    """One promise: its name, whether it held, and what was seen."""
+    """One limit: its name, whether it was enforced, and what was seen."""
 
     name: str
     held: bool
@@ -135,7 +135,7 @@ class LimitCheck:
 
 
 def check_limits(engine: Engine, image: str, python: str, lease: Lease) -> list[LimitCheck]:
-    """Run the canaries (a few seconds). `image` is a content id, `python` the interpreter inside it."""
+    """Test every limit (a few seconds). `image` is a content id, `python` the interpreter inside it."""
     probe = _run(engine, image, python, lease, _SYSCALLS + PROBE, _LIMITS)
     found = _report(probe)
     if not found:

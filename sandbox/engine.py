@@ -1,4 +1,4 @@
-"""The door: everything the rest of the project may ask of a container engine."""
+"""The interface: everything the rest of the project may ask of a container engine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LABEL = "dev.autoresearch"
 
 
 class SandboxError(Exception):
-    """The engine cannot do what was asked. The message is one sentence that says what to do next."""
+    """The engine cannot do what was asked. The message is one sentence with the next step."""
 
 
 class EngineUnavailable(SandboxError):

@@ -1,4 +1,4 @@
-"""How did it end? Exit status 137 alone does not say: the kernel's OOM killer, our own kill, another user's
+"""Finds the cause of a container's end. Exit status 137 is ambiguous: the kernel's OOM killer, our own kill, another user's
 `docker kill` and the candidate itself all look the same. The host's clock is asked first, then the kernel, then the
 engine's record of events.
 """

@@ -1,4 +1,4 @@
-"""An engine without containers, for tests of what stands around one. It ships, so that users can test with it, too.
+"""An engine without containers, for tests. It ships, so that users can test with it, too.
 
     def behaviour(job: Job) -> Script:
         (job.destination / "params.safetensors").write_bytes(b"...")
@@ -108,7 +108,7 @@ class FakeEngine:
         self._faults[point].append(fault)
 
     def add_remnant(self, remnant: Remnant) -> None:
-        """Put something there that another process has left."""
+        """Add a remnant, as another process would have left it."""
         self._memory.remnants[remnant.id] = remnant
 
     def run(self, job: Job) -> Outcome:

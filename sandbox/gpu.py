@@ -77,7 +77,7 @@ class NvmlProbe:
 
 
 class FakeGpuProbe:
-    """GPUs for a test. Change `busy` to let a stranger appear: {"GPU-a": [4711]}."""
+    """GPUs for a test. Set `busy` to simulate another user's process: {"GPU-a": [4711]}."""
 
     def __init__(self, uuids: Sequence[str], busy: Mapping[str, Sequence[int]] | None = None) -> None:
         self._uuids = list(uuids)

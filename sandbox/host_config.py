@@ -46,8 +46,8 @@ def volumes(volume: str, limits: Limits, *, uid: int, dialect: Dialect) -> dict[
 
 
 def _tmpfs(size: int, inodes: int, uid: int, dialect: Dialect) -> dict[str, str]:
-    room = podman.tmpfs_size(size) if dialect.podman else f"size={size}"
-    options = f"{room},nr_inodes={inodes},uid={uid},gid={uid},mode=0700"
+    bound = podman.tmpfs_size(size) if dialect.podman else f"size={size}"
+    options = f"{bound},nr_inodes={inodes},uid={uid},gid={uid},mode=0700"
     return {"type": "tmpfs", "device": "tmpfs", "o": f"{options},nosuid,nodev,noexec"}
 
 

@@ -16,7 +16,7 @@ from sandbox.reaper import remove_container
 from sandbox.sanitise import one_line
 
 _LONGEST_S = 1800.0
-"""After so long a reaper may take the container away."""
+"""Seconds after which a reaper may remove the container."""
 
 
 @contextmanager

@@ -122,8 +122,8 @@ def remove(client: Any, image_id: str) -> None:
 
 
 def context_blocks(context: BuildContext) -> Iterator[bytes]:
-    """The context as a tar that depends on names and contents alone, so that layers can be cached. Streamed: weights need
-    no room for a second copy among temporary files. Raises OSError."""
+    """The context as a tar that depends on names and contents alone, so that layers can be cached. Streamed, so that
+    weights need no second copy among temporary files. Raises OSError."""
     yield from _member("Dockerfile", context.dockerfile.encode())
     # else the engine makes the folders between, and its own umask counts
     parents = {str(parent) for name in context.files for parent in PurePosixPath(name).parents}

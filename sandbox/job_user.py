@@ -25,7 +25,7 @@ _SUBORDINATE = Path("/etc/subuid")
 
 
 class NoUser(SandboxError):
-    """Every number is taken."""
+    """Every user number is in use."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def claimed(numbers: range, *, remapped: bool, subordinate: Path = _SUBORDINATE)
             yield number
             return
     raise NoUser(
-        f"all users from {numbers.start} to {numbers.stop - 1} are taken: end other runs, or free the numbers"
+        f"all users from {numbers.start} to {numbers.stop - 1} are in use: end other runs, or free the numbers"
     )
 
 

@@ -8,7 +8,7 @@ for both streams, and keeps the first and the last bytes in /log, a small tmpfs 
 The file is up to date after each read, so a SIGKILL of everything loses at most what was in the pipe.
 
 It ends, and with it everything in the container, where nobody has ended that GRACE_S after the wall clock: when runner and
-watchdog were both killed. This is no deadline (the command may take over process 1), but a night of honest scripts leaves nothing behind.
+watchdog were both killed. This is no deadline (the command may take over process 1), but ordinary scripts leave nothing behind.
 
 As process 1 it reaps orphans and ends with the command's own exit code, 128 + n for signal n. The command sees itself as
 it would without it: arguments, environment, folder, signal dispositions, a process group of its own. It has the job's
@@ -119,7 +119,7 @@ def command(python: str, job_command: Sequence[str], log_bytes: int, wall_clock_
 
 
 def volume_bytes(log_bytes: int) -> int:
-    """Size of the volume that has room for the file."""
+    """Size of a volume that the file fits into."""
     return log_bytes + _BLOCK
 
 

@@ -133,7 +133,7 @@ class CpuLeases:
 
 
 class GpuLeases:
-    """One whole GPU out of `uuids`, with CPUs beside it. A GPU on which a stranger computes is waited for."""
+    """One whole GPU out of `uuids`, together with CPUs. Waits for a GPU that another process uses."""
 
     def __init__(
         self,

@@ -36,7 +36,7 @@ def unreadable(mounts: Iterable[Mount]) -> str:
         try:
             str(mount.source.resolve()).encode()
         except UnicodeEncodeError:
-            return f"the path {str(mount.source)!r} is not UTF-8, and an engine can be told no other: move it to one that is"
+            return f"the path {str(mount.source)!r} is not UTF-8, and an engine accepts no other: move it to one that is"
         for count, path in enumerate(_entries(mount.source)):
             if count >= _MAX_ENTRIES:
                 break
@@ -63,7 +63,7 @@ def _entries(source: Path) -> Iterator[Path]:
 
 
 def _has_acl(path: Path) -> bool:
-    """Whether others may have been named beside the mode's three (acl(5)); then the mode says nothing for certain."""
+    """Whether it has an ACL with more entries than the mode shows (acl(5)); then the mode is not conclusive."""
     try:
         return "system.posix_acl_access" in os.listxattr(path)
     except OSError:

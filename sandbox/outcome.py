@@ -12,7 +12,7 @@ MAX_LOG_CHARS = 16_000
 
 
 class Ending(StrEnum):
-    """How a container ended, as the host saw it. Closed: a new ending is a new word here."""
+    """How a container ended, as the host saw it. A closed enum."""
 
     EXITED = "exited"
     TIMED_OUT = "timed_out"
@@ -24,7 +24,7 @@ class Ending(StrEnum):
     REFUSED = "refused"
     """The engine would not run exactly what was asked, so nothing was started."""
     ENGINE_FAILED = "engine_failed"
-    """The engine did not answer, answered with an error, or has no room left."""
+    """The engine did not answer, answered with an error, or its disk is full."""
     LATE = "late"
     """It lived on after its deadline, because the engine was away or nobody was there to kill it: what it wrote does not
     count."""
@@ -82,7 +82,7 @@ class Outcome:
 
     @property
     def fault(self) -> Fault:
-        """Whose fault the ending was. An exit code is the candidate's word, so 0 means only "no complaint"."""
+        """Whose fault the ending was. The candidate chooses its exit code, so 0 means only that it reported no error."""
         if self.ending in NOBODYS_FAULT:
             return Fault.INFRASTRUCTURE
         if self.ending is Ending.EXITED and self.exit_code == 0:

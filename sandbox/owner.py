@@ -1,4 +1,4 @@
-"""Who a container belongs to: a process that can be told apart from a later one with the same number."""
+"""Who a container belongs to: a process, distinguishable from a later one with the same number."""
 
 from __future__ import annotations
 

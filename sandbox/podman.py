@@ -1,7 +1,7 @@
-"""podman's Docker-compatible socket: what is asked of it in other words, and its report put back into Docker's.
+"""podman's Docker-compatible socket: translates our requests for podman, and podman's report back into Docker's form.
 
-It takes most of Docker's configuration as it is. The rest is said here in the words of podman 4 (`podman create`,
-`podman volume create`), and what it reports is compared word by word: `in_dockers_words` replaces only the exact
+It accepts most of Docker's configuration. The rest is translated to the options of podman 4 (`podman create`,
+`podman volume create`), and its report is compared field by field: `in_dockers_form` replaces only the exact
 report that was expected, so that `sandbox.configuration_check` refuses every other one. Two things it does not have: a limit of
 the inodes of /tmp (each counts as memory all the same), and private cgroup names on cgroup v1.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from sandbox import seccomp
 
 _OUT = "rw,noexec,nosuid,nodev"
-# Beside a read-only root it makes both writable and of any size, unless it is told otherwise.
+# With a read-only root it makes both writable and of any size, unless an option forbids it.
 _CLOSED = "ro,noexec,nosuid,nodev,size=4096,mode=0555"
 _NPROC = {"Name": "nproc", "Soft": 4096, "Hard": 4096}
 """It sets this limit in any case, by default to more than a container of its own may have. PidsLimit is the real one."""
@@ -54,7 +54,7 @@ def inspect(client: Any, container: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def in_dockers_words(
+def in_dockers_form(
     config: Mapping[str, Any], answer: Mapping[str, Any], own: Mapping[str, Any], *, cgroup_v1: bool
 ) -> dict[str, Any]:
     """The report on what `asked(config)` became, for the comparison with `config` itself. `answer` is what podman

@@ -31,7 +31,7 @@ _FREE_BYTES = 10 * GIB
 _OF_LINUX = frozenset(
     "no_new_privileges seccomp root io_uring namespace sync inotify huge_pages message_queues".split()
 )
-"""Trials that ask Linux. A kernel in user space (gVisor) answers them differently, and stands between all the same."""
+"""Tests of Linux itself. A kernel in user space (gVisor) answers them differently, but isolates as well."""
 
 
 class Level(StrEnum):
@@ -55,7 +55,7 @@ def check(
     *,
     toolkit_version: Callable[[], str | None] | None = None,
 ) -> list[Finding]:
-    """Everything that can be asked in a second, and, given an image's content id, the canaries (some seconds).
+    """Everything that can be asked in a second, and, given an image's content id, the tests of the limits (some seconds).
 
     `toolkit_version` says which NVIDIA container toolkit is installed here (None: none that can be asked).
     """
@@ -118,9 +118,9 @@ def enforcement(engine: DockerEngine, image: str) -> list[Finding]:
 
 
 def unenforced_limits(engine: DockerEngine, image: str) -> str:
-    """Why a run must not be left alone on this engine, in one sentence; empty when every limit holds when tried.
+    """The limits that this engine does not enforce, in one sentence; empty when all passed their test.
 
-    `image` is a content id. Takes some seconds: it runs the canaries.
+    `image` is a content id. Needs some seconds: it tests every limit.
     """
     broken = [finding for finding in enforcement(engine, image) if finding.level is Level.FAIL]
     if not broken:
@@ -226,7 +226,7 @@ def _seccomp(info: Mapping[str, Any]) -> Finding:
         )
     extra = [name for name in ("apparmor", "selinux") if name in options]
     return Finding(
-        "seccomp", Level.OK, "system calls are filtered" + (f", beside {extra[0]}" if extra else "")
+        "seccomp", Level.OK, "system calls are filtered" + (f", in addition to {extra[0]}" if extra else "")
     )
 
 
@@ -281,7 +281,7 @@ def _toolkit(number: str) -> Finding:
 
 
 def installed_toolkit() -> str | None:
-    """The version `nvidia-ctk --version` tells, or None."""
+    """The version that `nvidia-ctk --version` prints, or None."""
     try:
         answer = subprocess.run(
             ["nvidia-ctk", "--version"], capture_output=True, text=True, timeout=10, check=False
@@ -305,7 +305,7 @@ def _storage(info: Mapping[str, Any], *, local: bool) -> list[Finding]:
                 Finding(
                     "engine disk",
                     Level.WARN,
-                    f"{free / GIB:.1f} GiB left in {root}: a night of snapshots may need 10",
+                    f"{free / GIB:.1f} GiB left in {root}: the snapshots of an overnight run may need 10",
                 )
             )
         else:

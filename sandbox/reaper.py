@@ -1,7 +1,7 @@
-"""Remove what is ours and no longer wanted, and nothing else.
+"""Removes our containers and volumes that are no longer needed, and nothing else.
 
 Ours is what carries `dev.autoresearch.owner` with our user id. It goes when its deadline has passed, when its owner
-process is dead, or when the whole run is told to go. It needs no runner: any process of the same user can do it.
+process is dead, or when the whole run is to be removed. It needs no runner: any process of the same user can do it.
 """
 
 from __future__ import annotations

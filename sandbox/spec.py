@@ -1,7 +1,7 @@
 """What is asked of a container: every limit, mount and output, in one frozen value.
 
-Nothing here talks to an engine. `Job` is the only thing that crosses the sandbox's door on the way in;
-`sandbox.outcome.Outcome` is the only thing that crosses it on the way out.
+Nothing here talks to an engine. `Job` is the sandbox's only input and
+`sandbox.outcome.Outcome` its only output.
 """
 
 from __future__ import annotations

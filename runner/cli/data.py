@@ -95,7 +95,7 @@ def data_prepare(
     if folder != cache.default_data(variant):
         path = shlex.quote(str(folder.resolve()))
         say(
-            f"next: `autoresearch run --data {path}`, or data = in autoresearch.toml; else a run takes the default data"
+            f"next: `autoresearch run --data {path}`, or data = in autoresearch.toml; else a run uses the default data"
         )
 
 

@@ -1,4 +1,4 @@
-"""Verbs that take a kept experiment home: export, apply."""
+"""The verb export."""
 
 from __future__ import annotations
 

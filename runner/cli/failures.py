@@ -1,4 +1,4 @@
-"""Errors as a user meets them: one sentence on stderr (or JSON on stdout), an exit code, nothing lost."""
+"""How errors are reported: one sentence on stderr (or JSON on stdout) and an exit code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sandbox.sanitise import one_line
 
 
 class Stopped(BaseException):
-    """A signal asked us to stop; no library's `except Exception` may take that for its own. `number` is the signal's."""
+    """A signal asked us to stop. A BaseException, so that no library's `except Exception` catches it. `number` is the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"stopped by signal {number}")
@@ -54,7 +54,7 @@ def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
 
 
 def _stopped(words: Sequence[str]) -> str:
-    """Only a run can go on where it was."""
+    """Only a run can be resumed."""
     return "stopped; `autoresearch run --resume` goes on" if {"run", "resume"} & set(words[:1]) else "stopped"
 
 
@@ -67,7 +67,9 @@ def _unexpected(error: Exception, as_json: bool) -> int:
         silence_stdout()
         return _say(f"the answer could not be written to stdout: {error.strerror}", "prerequisite", 3, False)
     if _disk_full(error):
-        sentence = "there is no room left on the disk of the workspace; make some, then `autoresearch run --resume` goes on"
+        sentence = (
+            "the disk of the workspace is full; free some space, then `autoresearch run --resume` goes on"
+        )
         return _say(sentence, "prerequisite", 3, as_json)
     if isinstance(error, OSError) and error.errno in _PATH_ERRORS:
         return _say(_path_error(error), "usage", 2, as_json)
@@ -82,7 +84,7 @@ def _unexpected(error: Exception, as_json: bool) -> int:
 _PATH_ERRORS = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
 )  # fmt: skip
-"""What is wrong with a path, and not with us."""
+"""Errors of a path that the user named."""
 
 
 def _path_error(error: OSError) -> str:
@@ -92,7 +94,7 @@ def _path_error(error: OSError) -> str:
 
 
 def _is_stdout(error: OSError) -> bool:
-    """Whether nothing more can be written to our stdout; asked only after something could not be written somewhere."""
+    """Whether our stdout cannot be written; asked only after a write failed."""
     if error.errno not in {errno.ENOSPC, errno.EIO, errno.EBADF}:
         return False
     try:
@@ -103,14 +105,14 @@ def _is_stdout(error: OSError) -> bool:
 
 
 def silence_stdout() -> None:
-    """What waits to be written goes nowhere, so that the interpreter's end does not complain again."""
+    """Send what is still buffered to /dev/null, so that the interpreter does not report the error again at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
 
 
 def _disk_full(error: Exception) -> bool:
-    """Whether the disk, or our share of it, is full; SQLite says so in words of its own."""
+    """Whether the disk or the user's quota is full; SQLite has error codes of its own for that."""
     import sqlite3
 
     if isinstance(error, sqlite3.OperationalError):

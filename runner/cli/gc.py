@@ -1,4 +1,4 @@
-"""The verb that makes room: gc."""
+"""The verb gc: frees disk space."""
 
 from __future__ import annotations
 

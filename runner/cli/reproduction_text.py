@@ -1,4 +1,4 @@
-"""What came of a reproduction, in a sentence that says what to do."""
+"""The result of a reproduction, as a sentence that says what to do."""
 
 from __future__ import annotations
 

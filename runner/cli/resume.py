@@ -25,13 +25,14 @@ def resume(
         float | None, typer.Option(help="Dollars the model may cost in the whole run.")
     ] = None,
     max_tokens: Annotated[
-        int | None, typer.Option(help="Tokens the model may take.", min=1, max=10**15)
+        int | None,
+        typer.Option(help="Limit of prompt and completion tokens of the whole run.", min=1, max=10**15),
     ] = None,
     no_call: Annotated[
         bool, typer.Option("--no-call", help="Do not ask the model something small first.")
     ] = False,
     unsafe_unheld_limits: Annotated[
-        bool, typer.Option("--unsafe-unheld-limits", help="Never remembered: to be said again.")
+        bool, typer.Option("--unsafe-unheld-limits", help="Not stored with the run: give it again.")
     ] = False,
     display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
@@ -45,7 +46,7 @@ def resume(
 
     options = limit_options(budget, max_experiments, max_cost, max_tokens)
     workspace = workspaces.find(folder or Path.cwd())
-    os.chdir(workspace.folder)  # what the run was told may be a path from there
+    os.chdir(workspace.folder)  # the run's options may hold paths relative to it
     options = replace(options, unheld_limits=unsafe_unheld_limits, call=not no_call)
     with signals():
         reason = session(workspace, Config(), options, display="json" if json else display)

@@ -48,7 +48,7 @@ def run(
     ] = None,
     max_tokens: Annotated[
         int | None,
-        typer.Option(help="Tokens the model may take in the whole run, both ways.", min=1, max=10**15),
+        typer.Option(help="Limit of prompt and completion tokens of the whole run.", min=1, max=10**15),
     ] = None,
     price_in: Annotated[str | None, typer.Option(help="Dollars per million prompt tokens.")] = None,
     price_out: Annotated[str | None, typer.Option(help="Dollars per million completion tokens.")] = None,
@@ -80,7 +80,7 @@ def run(
     display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
-    """Search until the budget is gone. Ctrl-C ends it cleanly; --resume goes on."""
+    """Search until the budget is used up. Ctrl-C ends it cleanly; --resume goes on."""
     from runner.search.session import session
 
     options = limit_options(budget, max_experiments, max_cost, max_tokens)
@@ -137,7 +137,7 @@ def run(
 
 
 def _refuse_unused(proposer: str, given: dict[str, object]) -> None:
-    """A night with the optimiser is not what somebody wants who names a model. Raises UsageError."""
+    """Refuse model options with a proposer that asks no model. Raises UsageError."""
     from runner.proposers.registry import MODELS
 
     names = [name for name, value in given.items() if value is not None]
@@ -151,7 +151,7 @@ def _refuse_unused(proposer: str, given: dict[str, object]) -> None:
 def limit_options(
     budget: str | None, max_experiments: int | None, max_cost: float | None, max_tokens: int | None
 ) -> Options:
-    """How far a run may go, for `run` and `resume`; what is None stays as the run was started. Raises UsageError."""
+    """The limits of a run, for `run` and `resume`; None keeps the run's own. Raises UsageError."""
     from runner.search.session import Options
 
     if max_cost is not None and not 0 <= max_cost < float("inf"):

@@ -1,4 +1,4 @@
-"""What a process may have been started with, put right before anything else: closed streams, an old locale."""
+"""Repairs a process's closed standard streams and non-UTF-8 locale, before anything else."""
 
 from __future__ import annotations
 

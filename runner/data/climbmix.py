@@ -55,7 +55,7 @@ def fetch(url: str, path: Path) -> str:
     """Download to `path`, going on where an earlier attempt stopped; returns the SHA-256 (hex).
 
     The digest the hub announces (X-Linked-ETag or ETag of an LFS file) is checked; a finished file keeps its digest
-    beside it. Raises DataError when the hub does not answer or the content is not what it announced.
+    next to it. Raises DataError when the hub does not answer or the content is not what it announced.
     """
     note = path.with_suffix(".sha256")
     if path.exists() and note.exists() and _digest(path) == note.read_text().strip():

@@ -28,7 +28,7 @@ class NotText(Exception):
 
 
 def decoded(blocks: Iterator[bytes], replaced: Callable[[int], None]) -> Iterator[str]:
-    """The text in chunks. What is not valid becomes U+FFFD, and `replaced` is told how many of them. Raises NotText when the
+    """The text in chunks. What is not valid becomes U+FFFD, and `replaced` is called with how many of them. Raises NotText when the
     beginning has a null byte, or is so full of invalid bytes that it must be another encoding."""
     head = b""
     for block in blocks:

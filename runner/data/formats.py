@@ -1,6 +1,6 @@
 """Documents out of one file: text, JSON, CSV and parquet. Every record that is left out is counted and named.
 
-A reader yields documents, each an iterator of chunks, so that a text of any length is never in memory whole.
+A parser yields documents, each an iterator of chunks, so that a long text is never in memory as a whole.
 """
 
 from __future__ import annotations

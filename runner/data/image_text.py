@@ -75,7 +75,7 @@ class _Counted:
         self._stream, self._name, self._unpacked = stream, name, unpacked
 
     def read(self, size: int) -> bytes:
-        # one step of decompressing at a time: a step that fails must not take the good ones before it along
+        # one step of decompressing at a time: a failing step must not discard the blocks before it
         read = getattr(self._stream, "read1", self._stream.read)
         try:
             block: bytes = read(size)

@@ -2,10 +2,10 @@
 
 What a candidate can read is its image and the training split. Both are searched by content, whatever the names of the files:
 the held-out documents as UTF-8, UTF-16 and UTF-32, and as token ids of 16, 32 and 64 bits; packed files (runner/data/archives.py) are unpacked.
-Not found is what is enciphered, printed as numbers or compressed in another way: the check is against accidents and against
-easy lookups, and whoever makes the base image is trusted (docs/security.md).
+Encrypted text, text printed as numbers or compressed in another way is not found: the check is against accidents and easy
+lookups, and whoever makes the base image is trusted (docs/security.md).
 
-A search takes some 15 s for an image of 700 MB. What it found clean is remembered by the content ids of both sides.
+A search of an image of 700 MB needs about 15 s. A clean result is cached by the content ids of both sides.
 """
 
 from __future__ import annotations

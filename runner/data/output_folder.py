@@ -86,7 +86,7 @@ def turn(folder: Path, progress: Callable[[str], None]) -> Iterator[None]:
 
 @contextmanager
 def partial(folder: Path) -> Iterator[Path]:
-    """A new folder beside `folder`. It goes when the block ends; what a killed process left goes, too. To be entered in turn."""
+    """A new folder next to `folder`, removed when the block ends, with what a killed process left. Enter it inside `turn`."""
     left = re.compile(
         rf"\.{re.escape(folder.name)}\.[a-z0-9_]+\.partial"
     )  # not those of NAME.v2, which may be under way
@@ -102,7 +102,7 @@ def partial(folder: Path) -> Iterator[Path]:
 
 
 def put(made: Path, folder: Path) -> None:
-    """Let `made` take the place of `folder`. Modes are set, so that a container's user can read it whatever the umask was.
+    """Replace `folder` by `made`. Modes are set, so that a container's user can read it whatever the umask was.
     Raises DataError when the data in `folder` is in use, or when somebody has put files of their own there meanwhile."""
     for path in [made, *made.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)

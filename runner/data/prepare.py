@@ -1,7 +1,7 @@
 """From documents to a data set: read, drop duplicates, split, cut what is shared, train the tokenizer, encode, hash.
 
 Text goes to disk as it is read and is mapped from there; no step holds more than a few megabytes of it in memory. The data
-set is made beside its folder and renamed at the end: there is never half of one.
+set is made next to its folder and renamed at the end, so it is always complete.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def prepare(
 ) -> Manifest:
     """Make `folder` hold `source`: "default" (the text of `wheels`), "climbmix", or a path. Idempotent; raises DataError.
 
-    `val_bytes` and `test_bytes` are upper bounds; neither takes more than 5 % of the text. Held-out text that lies in
+    `val_bytes` and `test_bytes` are upper bounds; neither gets more than 5 % of the text. Held-out text that lies in
     `image`, the candidate's, is cut like text that lies in train; the default data must be the same everywhere, so there
     it is an error.
     """

@@ -63,7 +63,7 @@ class Shared:
 
 
 def _parts(text: bytes, shared: NDArray[np.bool_]) -> Iterator[bytes]:
-    """What is not shared, at character boundaries, as far as it is worth keeping."""
+    """The parts that are not shared, cut at character boundaries, without those below the smallest size."""
     edges = np.flatnonzero(np.diff(np.concatenate([[True], shared, [True]]).astype(np.int8)))
     for first, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
         start = first

@@ -21,7 +21,7 @@ SPARE = 1.3
 
 def split(spill: Spill, *, val_bytes: int, test_bytes: int) -> dict[str, Pieces]:
     """train, val and test, in that order and each in its own; empty where there is too little. `val_bytes` and `test_bytes`
-    are upper bounds; neither takes more than 5 % of the text."""
+    are upper bounds; neither gets more than 5 % of the text."""
     chosen = {name: _said(spill, name) for name in ("train", "val", "test")}
     free = np.flatnonzero(spill.alive & (spill.split == 0))
     total = int(spill.size[free].sum()) if len(free) else 0
@@ -63,7 +63,7 @@ def _bounded(spill: Spill, pieces: Pieces, most: int) -> Pieces:
 
 
 class _Turn:
-    """Takes from the ends of documents, the last document first, and goes on where it stopped."""
+    """Chooses pieces from the ends of documents, the last document first; each call goes on where the last one stopped."""
 
     def __init__(self, spill: Spill, documents: list[Pieces]) -> None:
         self._spill, self._documents = spill, documents

@@ -15,7 +15,7 @@ from typing import Any
 from runner.data.errors import DataError
 
 SCHEMA = "autoresearch/tokenizer/1"
-# GPT-4's split, with numbers of at most two digits as in nanochat: a small vocabulary has no room for more.
+# GPT-4's split, with numbers of at most two digits as in nanochat: a small vocabulary has no tokens for more.
 PATTERN = r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+"
 
 

@@ -18,7 +18,7 @@ Display = AbstractContextManager[Callable[[Event], None]]
 
 
 def make(name: str, workspace: Workspace, ledger: Ledger, run: str, budget_s: float) -> Display:
-    """A context manager whose value takes events. Raises UsageError for an unknown name."""
+    """A context manager whose value is called with each event. Raises UsageError for an unknown name."""
     if name == "auto":
         name = "live" if sys.stderr.isatty() else "plain"
     if name == "live":

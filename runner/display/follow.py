@@ -42,7 +42,7 @@ def find(workspace: Workspace, *, sleep: Callable[[float], None] = time.sleep) -
 def follow(
     workspace: Workspace, watched: Watched, *, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Event]:
-    """Every event of the session, from its launch to its end. Raises NotRunning when the runner dies without a word."""
+    """Every event of the session, from its launch to its end. Raises NotRunning when the runner dies without a last event."""
     last, event = watched.after - 1, watched.launch
     owner = watched.launch.data["owner"]
     while True:
@@ -54,7 +54,7 @@ def follow(
         if over and event.kind == "done":
             return
         if over:
-            raise NotRunning("the runner is gone and has not said why; `autoresearch resume` goes on")
+            raise NotRunning("the runner died without a reason in the ledger; `autoresearch resume` goes on")
         sleep(_POLL_S)
 
 

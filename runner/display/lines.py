@@ -44,7 +44,7 @@ def _harmless(data: dict[str, Any]) -> dict[str, str]:
 
 
 def sentence(event: Event) -> str:
-    """An event in words. Text that a proposer or a candidate wrote is made harmless."""
+    """An event as a sentence. Text that a proposer or a candidate wrote is sanitised."""
     data: dict[str, Any] = event.data
     number = data.get("number")
     what = "baseline" if number == 0 else f"experiment {number}"

@@ -1,4 +1,4 @@
-"""How much is noise? The same script is evaluated several times with fresh seeds; nothing of it enters a run.
+"""Measures the noise: the same script is evaluated several times with fresh seeds; no run uses the results.
 
 The interval of sigma is the chi-square one (Montgomery & Runger, Applied Statistics, section 8-3); the gain that would be
 kept is what `runner.scoring.acceptance` asks of training noise alone after two runs. Seconds are the host's.

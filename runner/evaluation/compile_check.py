@@ -1,9 +1,9 @@
-"""The compile check: two steps of a new script, before its minutes begin.
+"""The compile check: two steps of a new script, before its training.
 
-The same container under the same limits, with a shorter wall clock; the harness is told to let the time end with the
-second batch (AUTORESEARCH_COMPILE_CHECK). So compilation, export, the first steps and the writing of weights have all
-happened, and the memory they take has been seen. A crash there is the script's crash; what the check cannot tell (it took too
-long, it wrote no weights after so few steps) is left to the real training. A script is checked once in a session.
+The same container under the same limits, with a shorter wall clock. AUTORESEARCH_COMPILE_CHECK makes the harness report the
+end of the time budget with the second batch. So the check covers compilation, export, the first steps and writing the
+weights, and measures their memory. A crash in the check counts as the script's crash. A check that ran out of time or
+wrote no weights decides nothing: the real training does. A script is checked once in a session.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from runner.protocols import EvaluationOutcome
 from sandbox.outcome import Outcome
 from sandbox.spec import Job
 
-_TELLING = frozenset(
+_CONCLUSIVE = frozenset(
     {
         EvaluationOutcome.CRASH,
         EvaluationOutcome.OOM,
@@ -29,7 +29,7 @@ _TELLING = frozenset(
         EvaluationOutcome.INFRASTRUCTURE,
     }
 )
-"""What a check ends an attempt with. No script that could have had a score may be lost to it."""
+"""Outcomes of the check that end the attempt. No script that could have got a score may fail here."""
 _MAX_TELEMETRY = 1 << 20
 
 
@@ -53,7 +53,7 @@ class CompileCheckedPipeline(Pipeline):
         digest = hashlib.sha256((job.destination / "train.py").read_bytes()).hexdigest()
         if digest not in self.passed:
             outcome = self._check(job)
-            if artifact(outcome)[0] in _TELLING:
+            if artifact(outcome)[0] in _CONCLUSIVE:
                 return replace(outcome, files={}, detail=outcome.detail or "in the compile check")
             self.passed.add(digest)
         return self.engine.run(job)

@@ -1,4 +1,4 @@
-"""What to do about a script that was to be measured and has no score."""
+"""Advice for a script that got no score."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from runner.durations import format_duration
 from runner.protocols import EvaluationOutcome
 
 _ADVICE = {
-    EvaluationOutcome.TIMEOUT_NO_ARTIFACT: "it saved no weights in its {wall_clock}, of which imports and compilation took their "
-    "share: give a longer --wall-clock, save earlier, or try again when the machine has less to do",
-    EvaluationOutcome.OOM: "it needed more memory than it may take: raise memory_gb in autoresearch.toml, or make the model or "
+    EvaluationOutcome.TIMEOUT_NO_ARTIFACT: "it saved no weights within {wall_clock}, imports and compilation included: "
+    "give a longer --wall-clock, save earlier, or try again when the machine has less load",
+    EvaluationOutcome.OOM: "it needed more memory than its limit: raise memory_gb in autoresearch.toml, or make the model or "
     "its batches smaller",
     EvaluationOutcome.TOO_SLOW: "the judge could not run its forward pass in time: raise judge_wall_clock in autoresearch.toml, or "
     "make the model smaller",

@@ -72,7 +72,7 @@ class Ids:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Everything a script meets. `image` is the candidate image's content id, `train_data` the only data it sees."""
+    """What one evaluation needs. `image` is the candidate image's content id, `train_data` the only data it sees."""
 
     engine: Engine
     image: str
@@ -83,15 +83,15 @@ class Pipeline:
     eval_batch: int = 16
     preset: str = "cpu"
     announced_wall_clock_s: float | None = None
-    """What a script is told its wall clock is, where that is not the limit: a replay may take longer. None: the limit."""
+    """The wall clock that the script is given. None: `limits.wall_clock_s`; a replay has a longer limit."""
     covers: tuple[Mount, ...] = ()
-    """Mounts over what a training must not find in its image."""
+    """Mounts that hide files of the image from the training."""
     require_ready: Callable[[], None] = lambda: None
-    """Called before and after every training; raises RunnerError when what a script meets is no longer what it was."""
+    """Called before and after every training; raises RunnerError when the training data changed."""
 
     @property
     def longest_training_s(self) -> float:
-        """Seconds that container A may take, all in all."""
+        """Longest time of container A, in seconds."""
         return self.limits.wall_clock_s
 
     def evaluate(
@@ -108,8 +108,8 @@ class Pipeline:
         """Train `source` in container A and judge what it hands over. `folder` must be new; it keeps the copies.
 
         `replay` is a tape of clock answers (clock.f64) to be played back, `reference` the POSITIONS file of the best script's
-        attempt. Raises nothing for what a script, the engine or the judge did: that is the outcome. What `require_ready`
-        raises is nobody's outcome.
+        attempt. Raises nothing for a failure of the script, the engine or the judge: that is the outcome. Raises what
+        `require_ready` raises.
         """
         self.require_ready()
         folder.mkdir(parents=True, mode=0o755)
@@ -123,7 +123,7 @@ class Pipeline:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
             # another process on the GPU slowed the training
             afterwards = self.leases.with_contention(lease)
-            self.require_ready()  # else what it met is not what it was given
+            self.require_ready()  # the data must not have changed during the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
             found, reason = artifact(outcome)
@@ -234,15 +234,15 @@ def remove_judging_files(folder: Path) -> None:
 
 
 def remove_all_but_log(folder: Path) -> None:
-    """Remove all that an attempt nobody can finish has left, but for its script and its log."""
+    """Remove all files of an unfinished attempt except its script and its log."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name not in {"train.py", "log.txt"}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def artifact(outcome: Outcome) -> tuple[EvaluationOutcome | None, str | None]:
-    """None when there is an artifact to judge. An exit code decides nothing while a good artifact is there, and
-    a kill at the wall clock is no failure by itself."""
+    """None when there is an artifact to judge. With a valid artifact, neither a non-zero exit code nor a kill at the wall
+    clock is a failure."""
     if outcome.fault is Fault.INFRASTRUCTURE:
         return EvaluationOutcome.INFRASTRUCTURE, str(outcome.ending)
     wanted = (MODEL, PARAMS)
@@ -266,7 +266,7 @@ def artifact(outcome: Outcome) -> tuple[EvaluationOutcome | None, str | None]:
 
 
 def _bounded(verdict: Verdict) -> float | None:
-    """A model that is worse than guessing evenly counts as guessing evenly: a score without an end could carry text."""
+    """At most the score of a uniform model: an unbounded score could carry hidden text."""
     scores = [score for score in (verdict.val_bpb, verdict.uniform_bpb) if score is not None]
     return None if verdict.val_bpb is None else min(scores)
 

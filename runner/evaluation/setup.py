@@ -35,7 +35,7 @@ class Environment:
     data: Path
     pipeline: Pipeline
     unenforced_limits: Callable[[], str]
-    """Tries the limits on the real engine, some seconds: why a run must not be left alone on it; empty when all hold."""
+    """Tests the limits on the real engine (some seconds): which are not enforced, as a sentence; empty when all are."""
     conditions: Conditions = field(default_factory=Conditions)
     require_unseen: Callable[[str], None] = lambda _: None
     """Raises DataError when held-out text lies in an image (a content id); done for the candidate's already."""
@@ -57,8 +57,8 @@ def set_up(
     waiting: Callable[[str], None] | None = None,
 ) -> Environment:
     """Raises SandboxError, PrerequisiteMissing or DataCorrupt, each with what to do. The data stay locked against being
-    replaced as long as the environment is referenced. `waiting` (`progress` if not said) is told when a training has to wait for CPUs
-    or a GPU."""
+    replaced as long as the environment is referenced. `waiting` (default `progress`) is called when a training has to wait for
+    CPUs or a GPU."""
     from judge.heldout import load
     from judge.judge import Judge, JudgeLimits
     from runner.data.dataset_lock import DatasetLock
@@ -121,7 +121,7 @@ def set_up(
 
 
 def cpu_model() -> str:
-    """What this machine calls its processors, "" where it does not say: XLA's code for another model may round otherwise."""
+    """The CPU model, "" if unknown: XLA's code for another model may round differently."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             name, _, value = line.partition(":")
@@ -131,7 +131,7 @@ def cpu_model() -> str:
 
 
 def leases(config: Config, waiting: Callable[[str], None] = lambda _: None) -> Leases:
-    """CPU sets, or whole GPUs when some are named; `waiting` is told when they have to be waited for."""
+    """CPU sets, or whole GPUs when some are named; `waiting` is called with the reason when they are not free."""
     from sandbox.lease import CpuLeases, GpuLeases
 
     cpus = CpuLeases(config.cpus or len(os.sched_getaffinity(0)), waiting=waiting)

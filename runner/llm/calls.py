@@ -1,10 +1,10 @@
-"""Calls that are paid for: reserved before, settled after, repeated with patience, then made elsewhere.
+"""Paid model calls: the worst case is reserved before, the bill settled after; failures are retried, then another model is asked.
 
-Both halves of the bill and the answer itself are on disk before anything reads it. A call that a crash cut off stays
-reserved and counts whole, and so does one without an answer, because the provider may have worked; only what was refused
-(3xx, 4xx) or never left this machine counts nothing. A refusal that names its cure is asked once more with it, as a call of
-its own, and the cure is kept for the rest of the run. An answer that a crash kept from being read is read after --resume,
-if the same is asked for again: the same experiment, for the same purpose, of the same script.
+Reservation, bill and answer are on disk before the answer is used. A call cut off by a crash stays reserved and counts in
+full. So does a call without an answer, because the provider may charge for it. Only a refused call (3xx, 4xx) or one that
+never left this machine costs nothing. Where a refusal says which request would be accepted, that request is sent as a new
+call and its form is used for the rest of the run. An answer that was not used because of a crash is used after --resume if
+the same is asked again: same experiment, same purpose, same script.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ TRIES = 3
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
 _LONGEST_RETRY_AFTER_S = 120.0
 _CURES = 4
-"""Of refusals, for one answer of one model."""
+"""How often one request is adapted to a refusal, for one answer of one model."""
 _ADAPTED = "request_adapted"
 _CUT_BELOW, _CUT_FROM_TOKENS = 0.5, 1000
 """A prompt of which less than this share was counted has been cut; tokenizers do not differ by as much."""
@@ -47,10 +47,10 @@ _CUT_BELOW, _CUT_FROM_TOKENS = 0.5, 1000
 
 @dataclass(frozen=True, slots=True)
 class CallSettings:
-    """What calls may take. Dollars, tokens (prompt and completion together), seconds; None is no limit."""
+    """Limits of a run's calls: dollars, tokens (prompt and completion together), seconds; None is no limit."""
 
     models: Sequence[str]
-    """The first is asked; the others stand in when it fails."""
+    """The first is asked; the others, in order, when it fails."""
     prices: Mapping[str, Price]
     max_usd: float | None = None
     max_tokens: int | None = None
@@ -118,7 +118,7 @@ class MeteredClient:
         deadline: float,
         max_tokens: int | None = None,
     ) -> Answer:
-        """The same, whatever an earlier session was answered. `max_tokens` is for an answer shorter than usual."""
+        """As `ask`, but without an answer saved by an earlier session. `max_tokens` is for an answer shorter than usual."""
         failed, unaffordable, wait_s = [], 0, 0.0
         for model in self.settings.models:
             try:
@@ -130,14 +130,14 @@ class MeteredClient:
                 wait_s = max(wait_s, self._retry_after(error) or 0.0)
         if unaffordable == len(self.settings.models):
             raise CallOverBudget
-        raise ModelsUnavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
+        raise ModelsUnavailable("; ".join(failed) or "the budget does not cover a fallback model", wait_s)
 
     def reading(self, answer: Answer) -> AbstractContextManager[None]:
-        """Around the reading of an answer: one that ends the runner meanwhile is not read again."""
+        """Context manager around parsing an answer: an answer that makes the runner crash is not parsed again."""
         return self._ledger.reading(answer.call)
 
     def affordable(self, model: str, prompt_tokens: int) -> bool:
-        """Whether an answer of `model` to a prompt of at most so many tokens fits into what is left."""
+        """Whether the worst case of a call of `model` with so many prompt tokens fits into the remaining budget."""
         spent, most = self._ledger.spent(self._run), self._longest(model)
         usd, tokens = self.settings.prices[model].worst(prompt_tokens, most), prompt_tokens + most
         within = self.settings.max_usd is None or spent.usd + usd <= self.settings.max_usd
@@ -152,7 +152,7 @@ class MeteredClient:
         return max(self.settings.max_usd - self._ledger.spent(self._run).usd, 0.0)
 
     def _saved(self, messages: Sequence[Message], number: int, purpose: str) -> Answer | None:
-        """The answer that was paid for already, once."""
+        """An answer that an earlier session paid for and did not use; returned once."""
         wanted = (number, purpose, about_sha256(messages))
         for unread in self._unread:
             if (unread.number, unread.purpose, unread.about_sha256) == wanted:
@@ -190,7 +190,7 @@ class MeteredClient:
     def _adapts(
         self, model: str, messages: Sequence[Message], error: CallFailed, max_tokens: int | None
     ) -> bool:
-        """Whether the refusal says how to ask instead. That is kept, also for a later session of the run."""
+        """Whether the refusal says how to ask instead. That is remembered, also for later sessions of the run."""
         if error.cause not in {Cause.REFUSED, Cause.TOO_LONG} or not error.refusal:
             return False
         before = self._requests.get(model, PLAIN)
@@ -267,7 +267,7 @@ class MeteredClient:
     def _compare(
         self, model: str, messages: Sequence[Message], usage: Usage, reserved: int, dearer_usd: float
     ) -> None:
-        """Tell of a bill that is larger than what was set aside, and of a prompt of which the model read a part."""
+        """Report a bill above its reservation, and a prompt that the server truncated."""
         if usage.prompt + usage.completion > reserved or dearer_usd > 0:
             data = {"model": model, "tokens": usage.prompt + usage.completion, "reserved_tokens": reserved}
             self.tell(
@@ -288,7 +288,7 @@ class MeteredClient:
             )
 
     def _wait(self, attempt: int, error: CallFailed) -> float | None:
-        """Seconds until the next try; None when the provider asks for more patience than a night allows."""
+        """Seconds until the next try; None when the provider asks for a longer wait than a run allows."""
         asked = self._retry_after(error)
         if asked is not None and asked > _LONGEST_RETRY_AFTER_S:
             return None
@@ -310,7 +310,7 @@ class MeteredClient:
 
 
 def _learnt(events: Sequence[tuple[float, str, Mapping[str, object]]]) -> dict[str, Request]:
-    """How earlier sessions of a run were told to ask each model."""
+    """The form of request that refusals in earlier sessions of the run asked for, by model."""
     names = Request.__dataclass_fields__
     return {
         str(data["model"]): Request(**{name: data[name] for name in names if name in data})  # type: ignore[arg-type]
@@ -330,7 +330,7 @@ def about_sha256(messages: Sequence[Message]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Without lone surrogates, which a database does not take."""
+    """Without lone surrogates, which SQLite does not accept."""
     return text.encode("utf-8", errors="replace").decode()
 
 

@@ -1,4 +1,4 @@
-"""From configuration and command line to a researcher: models, prices, limits. Everything is refused before it costs."""
+"""Builds the LLM proposer from configuration and command line. Models, prices and limits are checked before any call."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def client_for(config: Config) -> Client:
 
 
 def call_settings(config: Config, caps: Caps, client: Client) -> CallSettings:
-    """Raises UsageError for what is not said or cannot be right, PrerequisiteMissing for a key or proxy that is not
-    there."""
+    """Raises UsageError for a missing or invalid setting, PrerequisiteMissing for a missing key or an unusable proxy."""
     models = [name.strip() for name in (config.model, *config.fallback_models.split(",")) if name.strip()]
     if not config.model:
         raise UsageError(
@@ -73,7 +72,7 @@ def llm_proposer(
     tell: Callable[[Notice], None] | None = None,
     to_end: Callable[[], bool] = lambda: False,
 ) -> LlmProposer:
-    """`tell` hears at once what should become an event, `to_end` says that the run is to end."""
+    """`tell` is called with each notice that becomes an event; `to_end` returns whether the run is to end."""
     settings = call_settings(config, caps, client)
     metered = MeteredClient(client, ledger, run, settings, clock=clock, rng=rng, tell=tell)
     return LlmProposer(metered, TpeProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
@@ -97,7 +96,7 @@ def _refuse_url(api_base: str) -> None:
 
 
 def _price(config: Config, model: str, client: Client) -> Price:
-    """A price that was given is that of `model`; a stand-in has its own if litellm knows it."""
+    """A price given on the command line is that of `model`; a fallback model has litellm's."""
     if config.cost_tracking == "off":
         return FREE
     given = _given(config)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 MILLION = 1e6
 _PER_PROMPT, _PER_MESSAGE = 64, 16
-"""Tokens that the chat format itself takes, at most."""
+"""Upper bound of the tokens that the chat format itself adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Price:
     """What a call costs that the account has let the provider serve first."""
 
     def worst(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """The most these tokens can cost (dollars), whichever tier the provider serves them in."""
+        """Upper bound of the cost of these tokens (dollars), over the provider's price tiers."""
         own = prompt_tokens * max(self.prompt, self.cache_write) + completion_tokens * self.completion
         dearer = [price for threshold, price in self.above if prompt_tokens > threshold]
         dearer += [] if self.priority is None else [self.priority]
@@ -118,10 +118,10 @@ class UnknownPrice(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """How one model wants to be asked: what its refusals taught (runner.llm.request_fixes)."""
+    """The form of request that one model accepts, learned from its refusals (runner.llm.request_fixes)."""
 
     max_output: int | None = None
-    """Tokens of the longest answer it takes; None is no limit of its own."""
+    """Largest max_tokens it accepts; None is no limit of its own."""
     completion_name: bool = False
     """The limit is called max_completion_tokens instead of max_tokens."""
     stream: bool = False

@@ -1,5 +1,5 @@
-"""What can be known of a language model before the night is known before it: the first prompt fits and can be paid for,
-and one small question is answered. That call is reserved and settled like any other."""
+"""Checks of a language model before a run: the first prompt fits its window and the budget, and it answers one small
+question. That call is reserved and settled like any other."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _QUESTION = (
     Message("user", "Answer with the one word: yes"),
 )
 _ANSWER_TOKENS = 1024
-"""Enough for a model that thinks before it says one word."""
+"""Tokens; enough for a model that thinks before its one-word answer."""
 _SHORTEST_ANSWER = 2048
-"""Tokens that must be left of a model's window beside the first prompt."""
+"""Tokens that a model's window must hold in addition to the first prompt."""
 
 
 def check_models(
@@ -61,7 +61,7 @@ def check_models(
 
 
 def try_model(config: Config, workspace: Workspace, ledger_file: Path, *, call: bool) -> str:
-    """What `doctor` says of the model of `config`: a sentence when it may be left alone. Raises as `check_models` does."""
+    """A sentence for `doctor` when the model of `config` passes the checks. Raises as `check_models` does."""
     from runner.llm.configuration import call_settings, client_for
 
     clock = SystemClock()
@@ -84,7 +84,7 @@ def try_model(config: Config, workspace: Workspace, ledger_file: Path, *, call: 
 
 
 def _first_prompt(metered: MeteredClient, workspace: Workspace) -> list[Message]:
-    """What the first proposal will be asked with, before there is any history."""
+    """The prompt of the first proposal, without history."""
     script = workspace.script.read_text(errors="replace") if workspace.script.exists() else ""
     context = Context(
         memo=workspace.read_memo(),

@@ -1,4 +1,4 @@
-"""A model's price as litellm's table has it, and nothing that only resembles it.
+"""A model's price from litellm's table, by exact name.
 
 litellm itself "generalises": it prices a model that its table does not have like its family, often at zero. So its table
 is read here by exact key, and what the table does not say for certain is no price.
@@ -96,7 +96,7 @@ def _tier(entry: Entry, suffix: str = "", otherwise: Price | None = None) -> Pri
 
 
 def _per_request(entry: Entry, provider: str) -> float:
-    """Dollars per call beside its tokens. Perplexity searches at every call, the others only when told to."""
+    """Dollars per call in addition to its tokens. Perplexity searches at every call, the others only on request."""
     found = [_dollars(entry, name) for name in ("input_cost_per_request", "input_cost_per_query")]
     searching = entry.get("search_context_cost_per_query")
     if provider == "perplexity" and isinstance(searching, Mapping):

@@ -1,4 +1,4 @@
-"""What a model is told, from what never changes to what always does, so that providers' prompt caches hit."""
+"""The prompt, ordered from its constant parts to its changing ones, so that providers' prompt caches hit."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def harness_api(parser: Parser) -> str:
 
 
 def messages(context: Context, task: Task, count: Count, parser: Parser, *, money: str) -> list[Message]:
-    """The prompt. `money` says what is left of it, in words."""
+    """The prompt. `money` is a clause that states the remaining budget."""
     script = (
         "the best train.py so far" if task.parent is None else f"the train.py of experiment #{task.parent}"
     )
@@ -110,7 +110,7 @@ def repair_request(past: PastExperiment, parent_source: str, parser: Parser) -> 
 
 
 def correction(reason: str) -> str:
-    """What is said, once, to the author of an answer that cannot be used."""
+    """Sent once to the author of an answer that cannot be used."""
     return (
         f"Your answer cannot be used: {reason}\n\nNothing was applied. Send the whole answer again, header included, "
         "with every SEARCH copied exactly from train.py as it was given."

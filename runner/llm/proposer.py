@@ -1,8 +1,8 @@
-"""A language model as the researcher. It only proposes text: what is done with that text is the loop's business.
+"""The proposer that asks a language model. It only proposes text; the loop decides what is done with it.
 
-When no model answers, or answers make no sense several times in a row, the offline optimiser stands in for a while and
-says so at once. Only where it has nothing to tune is a pause waited for, after it was said and before the model is asked
-again. The parent is never run again as if it were an idea.
+When no model answers, or several answers in a row cannot be used, an event is emitted and the offline optimiser proposes
+for a while. Only if the optimiser has nothing to tune does the proposer wait out the pause before it asks the model
+again. It never proposes the unchanged parent.
 """
 
 from __future__ import annotations

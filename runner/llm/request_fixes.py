@@ -1,4 +1,4 @@
-"""A refusal that names its cure: how the same request is to be put instead.
+"""Adapts a request to a refusal that says which form would be accepted.
 
 The sentences are those of OpenAI, Anthropic, DeepSeek, Groq, DashScope and vLLM; all patterns are linear and see at
 most 2000 characters.
@@ -12,7 +12,7 @@ from dataclasses import replace
 from runner.llm.messages import Request
 
 SHORTEST_ANSWER = 512
-"""Tokens. Where less is allowed there is no room for an answer."""
+"""Tokens. Below this an answer would not fit."""
 _NUMBER = re.compile(r"\d[\d,]{0,11}")
 _NAME = re.compile(r"max_completion_tokens|unsupported parameter.{0,20}max_tokens", re.IGNORECASE)
 _STREAM = re.compile(

@@ -1,10 +1,10 @@
-"""The one way by which litellm reaches a provider, and the evidence of what was sent.
+"""The only HTTP transport litellm is given. It records what was sent.
 
 litellm is given a single httpx client whose transport belongs to the call that is under way on this thread. So it is
-known, not guessed from an exception, whether a request's body began to be written; before that no provider works, and
-nothing can cost. The same request is never sent twice within a call (that would be a retry that nobody reserved), no
-redirect is followed (the key would go along), an answer has a size and the call an end, and a request that belongs to no
-call does not leave the machine.
+known, not guessed from an exception, whether a request's body began to be written; before that the call costs nothing.
+The same request is never sent twice within a call (that would be a retry without a reservation), no redirect is followed
+(the key would be sent along), the size of an answer and the time of a call are limited, and a request outside a call is
+not sent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Exchange:
         """What kept the last request from an answer, in httpx's words."""
         self.headers: dict[str, str] = {}
         self.body = bytearray()
-        """Everything that was answered, in order: litellm may look something up beside the call."""
+        """All responses, in order: litellm may send other requests in addition to the call."""
 
     @property
     def requested(self) -> bool:

@@ -1,7 +1,7 @@
-"""What a provider says it counted, read so that nothing it may charge for is left out.
+"""A provider's token counts, read so that nothing it may charge for is left out.
 
-Gateways list thinking inside completion_tokens, beside it, or in the total alone. Where several readings are possible the
-larger is billed; a count that is no count makes the whole bill unknown, and then the reservation stands.
+Gateways count thinking tokens in completion_tokens, in addition to it, or in the total alone. Where several readings are possible the
+larger is billed. An invalid count makes the whole bill unknown, and then the reservation stands.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 from runner.llm.messages import Usage
 
 _MOST_TOKENS = 10_000_000
-"""No model reads or writes so many in one call: a count above it is not believed."""
+"""No model reads or writes so many in one call: a larger count is treated as invalid."""
 _MOST_USD = 1000.0
-"""Nor costs so much."""
+"""No call costs so much: a larger amount is treated as invalid."""
 _SAID = re.compile(
     rb'"(?:usage|usageMetadata|usage_metadata|eval_count|billed_units|token_usage)"\s*:\s*[{\d]'
 )
@@ -43,15 +43,15 @@ def usage_from(counts: Any, *, answered: bool = False) -> Usage | None:
     assert thinking is not None
     assert cached is not None
     assert written is not None
-    beside = completion + thinking
+    separate = completion + thinking
     readings = [completion, total - prompt]
     if (
         thinking > completion or total < prompt + completion
-    ):  # it cannot be inside, or nothing says that it is
-        readings.append(beside)
+    ):  # thinking is not, or may not be, part of completion
+        readings.append(separate)
     if answered and not max(readings):
         return None
-    if cached + written > prompt:  # they are listed beside the prompt
+    if cached + written > prompt:  # they are counted in addition to the prompt
         prompt += cached + written
     return Usage(
         prompt, max(readings), cached=cached, cache_written=written, usd=_usd(getattr(counts, "cost", None))

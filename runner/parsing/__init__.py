@@ -1,8 +1,8 @@
-"""Reads what a proposer wrote, in a process that may die of it.
+"""Parses what a proposer wrote, in a child process that may crash.
 
-A parser is native code with a stack, and a text can be made to take all of its time, its memory or its life. So no text
-that a proposer wrote is parsed, matched or compared in the runner: a child process turns it into facts (`facts`), under
-limits of CPU, memory, stack and wall time, and whatever happens there is a closed word.
+A parser is native code with a stack, and a hostile text can exhaust its time or memory or crash it. So no text that a
+proposer wrote is parsed, matched or compared in the runner: a child process turns it into facts (`facts`), under limits of
+CPU, memory, stack and wall time, and every failure there is a value of a closed enum.
 
     facts        what is known of a script: frozen values, their JSON form, their validation
     client       the runner's side: one request, one reply, a child that is restarted when it dies

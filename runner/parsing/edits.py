@@ -67,7 +67,7 @@ def apply(source: str, edits: Sequence[Edit]) -> str:
     for number, edit in enumerate(edits, 1):
         wanted = [line.rstrip() for line in edit.search.split("\n")]
         if not any(wanted):
-            raise BadEdit(f"block {number} has an empty SEARCH: give the lines it stands beside")
+            raise BadEdit(f"block {number} has an empty SEARCH: give the lines next to it")
         if any(_ELISION.fullmatch(line.strip()[:MAX_PATTERN_CHARS]) for line in edit.replace.split("\n")):
             raise BadEdit(
                 f"block {number} leaves code out with an ellipsis: write every line of the replacement"

@@ -1,7 +1,7 @@
 """What is known of a text once it was read: frozen values, and their JSON form.
 
-The child's replies are validated here, field by field, before anything else sees them: a text that took the child over
-can say nothing but what the parser may say.
+The child's replies are validated here, field by field, before anything else sees them: a text that took over the child
+process can return only values that the parser could return.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Rejection(StrEnum):
     TOO_LARGE = "too_large"
     SYNTAX_ERROR = "syntax_error"
     UNREADABLE = "unreadable"
-    """It took the parser's time, memory or life."""
+    """It exceeded the parser's time or memory, or crashed it."""
     UNKNOWN_IMPORT = "unknown_import"
     DUPLICATE = "duplicate"
     SEED_ONLY = "seed_only"

@@ -3,7 +3,7 @@
 `fingerprint`: comments, docstrings, formatting and the values of seeds do not count, so a change of nothing but the seed
 is a duplicate. Every traversal has its own stack: a sum of 5,000 terms is a tree 5,000 deep, and no reason to die.
 
-A constant is tunable when a comment behind it says how; its author knows what it may be, and a guessed range wastes nights:
+A constant is tunable when a comment behind it says how; its author knows what it may be, and a guessed range wastes trainings:
 
     EMBED_LR = 1.0  # tune: log 0.1 4
     DEPTH = 4       # tune: int 2 8
@@ -34,7 +34,7 @@ from runner.parsing.facts import (
 )
 
 BYTES_A_NODE = 8
-"""What a node of honest code takes, comments included, is about five bytes; the shipped train.py has 5.0."""
+"""An ordinary script has about five bytes a node, comments included; the shipped train.py has 5.0."""
 _MAX_COMMENT, _MAX_TEXT = 1000, 200
 _TUNE = re.compile(r"#[ \t]*tune:[ \t]*(log|float|int|cat)[ \t]+(\S.*)")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -48,7 +48,7 @@ _END_OF_NODE, _END_OF_LIST = object(), object()
 
 
 def facts(text: str) -> Facts:
-    """What `text` is. Raises MemoryError where it takes too much of it."""
+    """The facts of `text`. Raises MemoryError for a tree that is too large."""
     source = text.encode("utf-8", errors="replace")
     lines = source.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     try:

@@ -1,4 +1,4 @@
-"""The parser's worker process: takes requests from its stdin (a socket), forks for each, and sends back what the fork said.
+"""The parser's worker process: receives requests from its stdin (a socket), forks for each, and sends back what the fork said.
 
     python -I -S -B child.py
 
@@ -38,7 +38,7 @@ from runner.parsing.facts import BadAnswer, BadEdit
 from runner.protocols import Edit
 
 CPU_S, WALL_S = 5, 30
-"""Of one text. An honest script of 200 kB takes 0.3 s of a slow core (benchmarks/reading.py)."""
+"""Of one text. An ordinary script of 200 kB needs 0.3 s of a slow core (benchmarks/reading.py)."""
 MEMORY_BYTES, STACK_BYTES = 1 << 30, 64 << 20
 MAX_REQUEST, MAX_REPLY = 8 << 20, 8 << 20
 OK, CPU, WALL, MEMORY, DIED, TOO_LONG, NO_FORK = b"k", b"c", b"w", b"m", b"d", b"l", b"f"

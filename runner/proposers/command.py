@@ -1,7 +1,7 @@
-"""Any program as the researcher: the context as JSON on its stdin, the new train.py on its stdout.
+"""Any program as the proposer: the context as JSON on its stdin, the new train.py on its stdout.
 
-Whatever agent one likes can stand behind it. It runs on the host with the user's rights, as the user's own choice; what it
-prints is checked and evaluated like everything else. The title is what follows `# title:` on a line of its answer.
+The program may be any agent. It runs on the host with the user's rights; what it prints is checked and evaluated like any
+other proposal. The title is what follows `# title:` on a line of its answer.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class CommandProposer:
             )
 
     def propose(self, context: Context) -> Proposal:
-        asked = json.dumps({"schema": SCHEMA, **_told(context)}).encode()
+        asked = json.dumps({"schema": SCHEMA, **_as_json(context)}).encode()
         try:
             process = subprocess.Popen(
                 self._words,
@@ -71,9 +71,9 @@ class CommandProposer:
         return Proposal(source, title, category="command")
 
 
-def _told(context: Context) -> dict[str, Any]:
+def _as_json(context: Context) -> dict[str, Any]:
     """All of the context but the host's own time limit, as JSON can hold it."""
-    told = {f.name: getattr(context, f.name) for f in fields(context) if f.name != "time_limit_s"}
+    shown = {f.name: getattr(context, f.name) for f in fields(context) if f.name != "time_limit_s"}
     plain = [f.name for f in fields(PastExperiment) if not f.name.startswith("read_")]
     history = [
         {name: getattr(past, name) for name in plain}
@@ -81,7 +81,7 @@ def _told(context: Context) -> dict[str, Any]:
         | {"constants": [asdict(c) for c in past.constants]}
         for past in context.history
     ]
-    return {**told, "history": history, "best_constants": [asdict(c) for c in context.best_constants]}
+    return {**shown, "history": history, "best_constants": [asdict(c) for c in context.best_constants]}
 
 
 def _talk(process: subprocess.Popen[bytes], asked: bytes, timeout_s: float) -> tuple[bytes, bytes]:

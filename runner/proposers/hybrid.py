@@ -1,6 +1,6 @@
-"""An optimiser for the constants, a model for ideas: every third trial is the model's (after arXiv 2603.24647).
+"""An optimiser for the constants, a model for ideas: every third proposal is the model's (after arXiv 2603.24647).
 
-The model sees the optimiser's trials in its digest like everything else that was tried.
+The model sees the optimiser's experiments in its digest like all others.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from runner.protocols import Context, Proposal
 
 
 class RandomProposer:
-    """The same seed and history give the same proposal, so a resumed run goes on as if nothing had happened."""
+    """The same seed and history give the same proposal, so a resumed run makes the same proposals."""
 
     name = "random"
 

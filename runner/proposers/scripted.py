@@ -1,4 +1,4 @@
-"""Your own versions, in the order of their file names: for tests, replays, and people who think for themselves.
+"""Your own versions, in the order of their file names: for tests, replays, and hand-written experiments.
 
 NAME.py is a whole train.py; its title is what follows `# title:` on any line, else the file's name. NAME.edit.md is a
 change in the form in which a model answers (a header and SEARCH/REPLACE blocks); it is applied to the best script when its

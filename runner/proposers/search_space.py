@@ -20,7 +20,7 @@ ALL_TRIED = Proposal(None, "nothing new", failure=protocols.ALL_TRIED)
 
 
 def choose(constants: Sequence[Constant], rng: random.Random) -> list[Constant]:
-    """One to five of them, all numbers alike: moving all at once finds little, and one at a time takes many nights."""
+    """One to five of them, all numbers alike: changing all at once finds little, and one at a time needs too many trainings."""
     return rng.sample(constants, min(rng.randint(1, _AT_A_TIME), len(constants)))
 
 

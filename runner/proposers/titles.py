@@ -1,4 +1,4 @@
-"""Small words out of large texts, without a pattern."""
+"""Short strings cut from long texts, without regular expressions."""
 
 from __future__ import annotations
 

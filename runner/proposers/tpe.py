@@ -1,14 +1,14 @@
 """Tree-structured Parzen estimator (Bergstra et al. 2011) over the constants of the best script.
 
-On this very task TPE was on a par with a code-editing LLM (arXiv 2603.24647), so it is a real opponent and the default
-when no LLM is configured. Nothing is kept between calls: all comes from the history, so a resumed run continues as
-if nothing had happened.
+On this task TPE was on a par with a code-editing LLM (arXiv 2603.24647), so it is a strong baseline and the default when
+no LLM is configured. No state is kept between calls: all comes from the history, so a resumed run continues with the
+same proposals.
 
-A night has about as many trials as the script has constants, so what matters most is which few of them to change. Many
+An overnight run has about as many trials as the script has constants, so what matters most is which few of them to change. Many
 changes of a few constants are drawn, and the one is proposed whose new values, against the present ones, speak most for
 the good trials: the densities are per constant, their ratio is over the whole change. Libraries' samplers suggest values for
-all constants but not that ratio, and with a few constants taken at random from their suggestion a night finds no more than
-chance does (benchmarks/proposers.py).
+all constants but not that ratio, and a few constants chosen at random from their suggestion find no more than random
+search does (benchmarks/proposers.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A proposer asked, and what it gave made fit to be written down: whatever it raises or returns is a proposal.
+"""Asks a proposer and validates its answer: whatever it raises or returns becomes a proposal.
 
-A proposer may be anybody's program or hold a model's every word, so nothing of what it returns is believed: types are
-checked, text is cut, made harmless and freed of lone surrogates, numbers are finite.
+A proposer may be any program or pass on a model's text, so nothing that it returns is trusted: types are checked, text is
+cut and sanitised, lone surrogates are removed, numbers must be finite.
 """
 
 from __future__ import annotations

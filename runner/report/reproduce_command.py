@@ -1,4 +1,4 @@
-"""The command that runs a kept experiment again, as a person can paste it: from any folder, with what its run was told."""
+"""The command that runs a kept experiment again, ready to paste: from any folder, with the options of its run."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def write_tsv(path: Path, experiments: Sequence[Experiment]) -> None:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: an apostrophe before what could begin one (OWASP, "CSV injection")."""
+    """A cell that no spreadsheet reads as a formula: an apostrophe before what could begin one (OWASP, "CSV injection")."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 

@@ -25,7 +25,7 @@ class Applied:
 
 def apply(experiment: Experiment, file: Path, ledger: Ledger, *, force: bool) -> Applied:
     """Make `file` the script of a kept experiment. What is only there is not lost: raises UsageError, or with `force`
-    keeps a copy beside it."""
+    keeps a copy next to it."""
     target, new = file.resolve(), experiment.source.encode()
     if target.is_relative_to(ledger.path.parent.resolve()):
         raise UsageError(f"{file} lies in the folder of the ledger; name a training script")

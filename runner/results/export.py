@@ -1,4 +1,4 @@
-"""A kept experiment, taken home: found by number, tag or as the best, its files checked, its script put in place.
+"""Exports a kept experiment (a number, a tag or the best): its files are checked and copied into a new folder.
 
 Everything comes from the attempt that was frozen (its first that counts) and is compared with the ledger before it is
 handed over.

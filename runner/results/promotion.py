@@ -1,4 +1,4 @@
-"""What is done for a kept experiment: the sealed test score, the snapshot image, the commit. Each step can be repeated."""
+"""Promotes a kept experiment: the sealed test score, the snapshot image, the commit. Each step can be repeated."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A kept experiment again, from its image tag: same script, same limits, same judge, and a verdict that means something.
+"""Runs a kept experiment again from its image tag, with the same script, limits and judge, and gives a verdict.
 
 A time-budgeted run does not repeat exactly, because the clock decides the number of steps; so PASS means within the
 noise band that was measured when it was kept. Where that band is wider than the gain that the image claims, a score
 within it tells nothing, and the verdict is INCONCLUSIVE. `exact` plays back the clock's recorded answers instead: the
-tape decides the steps, the same script on the same kind of device then takes the same steps in whatever time it needs, and
-the weights must be the same byte for byte. A replay that was no whole replay is INCONCLUSIVE, too.
+tape decides the number of steps, so the same script on the same kind of device makes the same steps at any speed, and the
+weights must be the same byte for byte. An incomplete replay is INCONCLUSIVE, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MIN_BAND = 0.002
 WIDEST_BAND = 0.05
 """Share of the recorded score: beyond it a script that claims no gain (a baseline) cannot be said to have come back."""
 REPLAY_TIMES, REPLAY_LEAST_S, REPLAY_MOST_S = 6.0, 120.0, 24 * 3600.0
-"""A replay may take so many times the recorded wall clock, and at least and at most so many seconds: the tape ends it."""
+"""Time limit of a replay: a multiple of the recorded wall clock, with a minimum and a maximum in seconds. The tape normally ends it."""
 TAPE = "clock.f64"
 
 
@@ -58,7 +58,7 @@ class Reason(StrEnum):
     BAND_WIDER_THAN_GAIN = "band_wider_than_gain"
     BAND_TOO_WIDE = "band_too_wide"
     CONTENDED = "contended"
-    """Somebody else computed beside it, and it did not come back."""
+    """Another process used the GPU, and the score is outside the band."""
     OTHER_DEVICE = "other_device"
     """Other weights, from another kind of device than the recorded one."""
 

@@ -1,4 +1,4 @@
-"""Keep, discard or retest: a difference counts when it is larger than what repeating alone would do.
+"""Keep, discard or retest: a difference counts when it is larger than the noise of repeating the same script.
 
 Two sources of noise are measured, none is assumed. Training noise: the spread of repeats of the same script with
 other seeds, pooled over every script that ran more than once (baseline repeats, retests), with Student's t for the few
@@ -20,7 +20,7 @@ from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, Decision
 from runner.scoring.noise import KEEP_QUANTILES, Noise, tabled
 
 _PROMISING = 1.0
-"""Standard errors by which a script must look better to be worth another run: what lies below never gets clear."""
+"""Standard errors by which a script must be better to get another run."""
 _SIMPLER_RUNS = 3
 
 
@@ -56,12 +56,12 @@ def decide(
     retests_left: int,
     simpler_share: float = 0.05,
 ) -> Judgement:
-    """Compare. What does not look better by more than a standard error is dropped at once; what does is run again, and
-    kept as soon as it is better beyond the noise, but never after its first run while retests are left: the best of many
-    candidates was lucky, too.
+    """Compare. A candidate that is not better by more than a standard error is discarded at once; else it is run again and
+    kept as soon as it is better beyond the noise. It is never kept after its first run while retests are left: the best of
+    many candidates is partly lucky (winner's curse).
 
     Equal within noise and at least `simpler_share` fewer syntax-tree nodes is kept as a simplification. Where a difference
-    would have to exceed the incumbent's score itself, nothing is decided: what is not worth another run is dropped for that reason.
+    would have to exceed the incumbent's score itself, the candidate is discarded for that reason.
     """
     delta, runs = candidate.mean - incumbent.mean, len(candidate.scores)
     if not math.isfinite(delta):
@@ -69,7 +69,7 @@ def decide(
     training = noise.sigma * math.sqrt(1 / runs + 1 / len(incumbent.scores))
     sampling = _paired_error(candidate, incumbent, document_bytes)
     error = math.hypot(training, sampling)
-    # each source by what is known of it: three baseline repeats say little of their spread, hundreds of documents a lot
+    # each source with its own degrees of freedom: few for three baseline repeats, many for hundreds of documents
     margin = math.hypot(noise.quantile * training, tabled(KEEP_QUANTILES, len(document_bytes) - 1) * sampling)
     simpler = candidate.nodes <= (1 - simpler_share) * incumbent.nodes and delta <= error
     promising = delta < -_PROMISING * error

@@ -1,4 +1,4 @@
-"""What a run's scores are measured with: they compare only while it stays the same."""
+"""Data set, judge and images that a run's scores depend on: scores are comparable only while they stay the same."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def recorded(settings: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Images that a resumed run does not find as it left them: to be told. Raises UsageError for another data set or judge:
-    scores of before and after would not compare. What an older ledger does not say is taken as unchanged."""
+    """Names of the images that changed since a resumed run was started, to be reported. Raises UsageError for another data
+    set or judge: the scores would not be comparable. What an older ledger does not record counts as unchanged."""
     other = [name for name, value in now.items() if before.get(name, value) != value]
     if wrong := [_NAMES[name] for name in other if name in _NAMES]:
         raise UsageError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
-# looks of runner/scoring/acceptance.py, and with the incumbent run again beside what would be kept (runner/search/decider.py), a
+# looks of runner/scoring/acceptance.py, and with the incumbent run again before a keep (runner/search/decider.py), a
 # script that changes nothing is kept in about 0.01 % of the cases, and a gain of three standard deviations in seven of eight
 # (benchmarks/decisions.py).
 KEEP_QUANTILES = {

@@ -29,7 +29,7 @@ def best(experiments: Sequence[Experiment]) -> Experiment:
 
 
 def measurements(experiment: Experiment) -> Measurements:
-    """With the losses on every document, as the judge left them beside the attempts."""
+    """With the losses on every document, which the judge wrote into the attempts' folders."""
     import numpy as np
 
     from runner.scoring.acceptance import Measurements
@@ -39,7 +39,7 @@ def measurements(experiment: Experiment) -> Measurements:
 
 
 def missing_files(experiment: Experiment) -> list[str]:
-    """Files that `measured` needs and that are gone: their paths."""
+    """Paths of files that `measurements` needs and that do not exist."""
     files = [
         a.folder / name for a in experiment.counted for name in ("document_nats.npy", "document_bytes.npy")
     ]
@@ -47,8 +47,8 @@ def missing_files(experiment: Experiment) -> list[str]:
 
 
 def retested_since(incumbent: Experiment, challenger: Experiment) -> bool:
-    """Whether the incumbent ran again after the challenger's first run. What it scored long ago says little of a machine on
-    which others work: a candidate that only met a quieter hour must not look better."""
+    """Whether the incumbent ran again after the challenger's first run. On a shared machine an old score is not comparable:
+    a candidate must not win only because it ran under less load."""
     first = challenger.attempts[0].order
     return any(
         a.order > first and a.outcome not in {None, "infrastructure"} and not a.contended

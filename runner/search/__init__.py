@@ -1,4 +1,4 @@
-"""One run: the loop, its budgets, what a proposer is told, proposals asked for early, and the session around them.
+"""One run: the loop, its budgets, what a proposer is shown, proposals asked for early, and the session around them.
 
 Called by the verbs `run` and `resume`. It decides what is evaluated next and records what came of it; it never talks to a
 container engine itself, and never parses a script.

@@ -1,4 +1,4 @@
-"""One more evaluation of an experiment's script, written down as an attempt before anything follows from it."""
+"""One evaluation of an experiment's script, recorded as an attempt before its result is used."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ MAX_INFRASTRUCTURE_FAILURES = 3
 
 
 class AttemptRunner:
-    """Of one run. `seed` is the run's, `require_space` raises RunnerError where nothing may begin, `pause_s` is waited after an
-    infrastructure failure, longer after each in a row."""
+    """Of one run. `seed` is the run's, `require_space` raises RunnerError when the disk budget is used up. `pause_s` is
+    waited after an infrastructure failure, longer after each in a row."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class AttemptRunner:
         return self.recorder.experiment(number).attempts[-1]
 
     def _reference(self) -> Path | None:
-        """What the best script lost at every position, once there is a best script."""
+        """The best script's loss at every position, once there is a best script."""
         kept = (e for e in reversed(self.recorder.experiments()) if e.status == "keep" and e.counted)
         best = next(kept, None)
         return best.counted[0].folder / POSITIONS if best else None
@@ -96,13 +96,13 @@ class AttemptRunner:
         self._failures += 1
         if self._failures >= MAX_INFRASTRUCTURE_FAILURES:
             raise PrerequisiteMissing(
-                f"the engine failed {self._failures} times in a row ({detail}); mend it, then "
+                f"the engine failed {self._failures} times in a row ({detail}); repair it, then "
                 "`autoresearch run --resume` goes on"
             )
         self.recorder.clock.sleep(self._pause_s * self._failures)
 
 
 def _seed(run_seed: int, number: int, measurement: int) -> int:
-    """The seed is the host's to choose, never the candidate's; the nth measurement of a script has always the same."""
+    """Chosen by the host, never by the candidate; the nth measurement of a script always has the same seed."""
     digest = hashlib.sha256(f"{run_seed}/{number}/{measurement}".encode()).digest()
     return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF

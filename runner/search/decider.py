@@ -13,7 +13,7 @@ from runner.store.records import Experiment
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """`retests`: how often a promising script may run again before it must be clear."""
+    """`retests`: how often a promising script may run again."""
 
     retests: int
 
@@ -31,7 +31,7 @@ class Decider:
         )
 
     def is_final(self, experiment: Experiment, incumbent: Experiment, decision: Decision) -> bool:
-        """What would be kept is compared with the incumbent as it scores now, because the load of the machine drifts."""
+        """Before a keep, a retest compares the incumbent again, because machine load drifts."""
         if decision is Decision.KEEP:
             return not self.retests or retested_since(incumbent, experiment)
         return decision is not Decision.RETEST

@@ -1,8 +1,8 @@
-"""Which numbers about the hidden text an agent may be told, and how finely.
+"""Which numbers about the hidden text an agent may see, and how precisely.
 
-A script can steer its own score, upwards without end, so every digit that the agent learns is a digit that the script could have
-filled with hidden text. So: no number above a ceiling, none finer than a share of the noise, and the difference to the best
-script is the difference of two numbers that were told. docs/judge.md counts the bits.
+A script can raise its own score at will, so it could encode hidden text in every digit that the agent sees. So there is no
+number above a ceiling, none finer than a fraction of the noise, and the difference to the best script is the difference of
+two disclosed numbers. docs/judge.md counts the bits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 MUCH_WORSE = "much worse than the baseline"
-"""Said instead of a score above the ceiling."""
+"""Shown instead of a score above the ceiling."""
 FINEST = 1e-4
 """Bits per byte."""
 _SIGMAS_ABOVE = 10.0

@@ -1,8 +1,8 @@
-"""Disk as a budget: what a run may hold, and how much of a disk that others use it must leave free.
+"""Disk as a budget: how much a run may store, and how much of the disk it must leave free.
 
-Counted are the attempts' folders and what the run's snapshots add to their base image, as far as the engine says. Nothing
-begins where the run holds its share already or where a disk has less left than the floor: not a proposal, which costs money, and not a
-training. The run then ends with a sentence and exit code 3, as on a full disk, and goes on when there is room.
+Counted are the attempts' folders and what the run's snapshots add to their base image, as far as the engine reports it.
+When the run has reached its limit, or a disk has less free space than the floor, no proposal (which may cost money) and no
+training starts. The run then ends with a sentence and exit code 3, as on a full disk, and can be resumed when there is space.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class DiskBudget:
     floor_gb: float
 
     def held(self) -> float:
-        """Bytes. What the engine cannot tell just now counts as nothing."""
+        """Bytes. Images count as 0 while the engine does not answer."""
         total = float(_size(self.attempts))
         with suppress(SandboxError):
             labels = {f"{LABEL}.image": "snapshot", f"{PREFIX}.run": self.run}
@@ -40,7 +40,7 @@ class DiskBudget:
         return total
 
     def check(self) -> None:
-        """Raises PrerequisiteMissing where nothing may begin."""
+        """Raises PrerequisiteMissing when a limit is reached."""
         refuse_below_floor(self.floor_gb, self.folders)
         held = self.held()
         if held >= self.cap_gb * GB:
@@ -59,7 +59,7 @@ class DiskBudget:
 
 
 def _size(folder: Path) -> int:
-    """Bytes that its files take on the disk. What goes away meanwhile is not counted."""
+    """Bytes allocated for its files. A file that is removed meanwhile is not counted."""
     total = 0
     for where, _, names in os.walk(folder):
         for name in names:

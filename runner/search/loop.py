@@ -1,7 +1,7 @@
-"""The search: baseline, then propose, check, train, judge, decide, record, until the budget is gone.
+"""The search: baseline, then propose, check, train, judge, decide, record, until the budget is used up.
 
-Everything is driven by the ledger: an experiment is advanced from whatever the ledger says has been done, so going
-on after a crash is the same code as going on. What a dead runner left open counts as an infrastructure failure.
+The ledger is the only state: an experiment is advanced from its row, so a resume after a crash runs the same code as an
+uninterrupted run. An attempt that a dead runner left open counts as an infrastructure failure.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ASKED = "asked to end after the present experiment"
 NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_UNTRAINED_IN_A_ROW = 10
 MAX_CUT_SHORT = 2
-"""Trainings of the baseline that may end at the wall clock with nothing to judge, as on a machine that is busy for a while."""
+"""Trainings of the baseline that may end at the wall clock without weights, as on a machine that is busy for a while."""
 UNTRAINABLE = "proposals in a row could not be trained"
 
 
@@ -107,7 +107,7 @@ class Loop:
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
-        be scored, PrerequisiteMissing when the engine keeps failing or `require_space` (asked before anything begins) finds none."""
+        be scored, PrerequisiteMissing when the engine keeps failing or `require_space` (called before each step) finds no free space."""
         recover(
             self.recorder,
             self.workspace,
@@ -137,7 +137,7 @@ class Loop:
         return self._ended(reason)
 
     def _ended(self, reason: str) -> str:
-        """Whatever is still open is said to be."""
+        """Emit an event for each experiment that is still open."""
         for experiment in self.recorder.experiments():
             if experiment.status == "open":
                 self.recorder.emit("left_open", number=experiment.number)
@@ -239,7 +239,7 @@ class Loop:
         return noise_floor(self.recorder.experiments())
 
     def over(self) -> str | None:
-        """Why nothing more is to be tried; None while something is."""
+        """Why the search is over; None while it goes on."""
         proposals = [e for e in self.recorder.experiments() if e.number > 0]
         most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
         if most is not None and not busy and sum(bool(e.attempts) for e in proposals) >= most:

@@ -13,7 +13,7 @@ from runner.protocols import Context, Proposal, Proposer
 
 Wait = Callable[[], Proposal]
 Start = Callable[[Callable[[], Proposal]], Wait]
-"""Begins something beside the caller and returns how to wait for it."""
+"""Starts work in the background and returns a function that waits for its result."""
 
 
 def in_thread(work: Callable[[], Proposal]) -> Wait:
@@ -56,7 +56,7 @@ class Prefetch:
         self._pending = (context, self.start(lambda: ask(self.proposer, context)))
 
     def receive(self) -> tuple[Context, Proposal] | None:
-        """The proposal asked for early, when it is ready; None when none was."""
+        """Wait for the proposal asked for early; None when none was."""
         if self._pending is None:
             return None
         (context, wait), self._pending = self._pending, None
@@ -66,7 +66,7 @@ class Prefetch:
 def rebased(
     proposal: Proposal, context: Context, best_number: int, best_source: str, parser: Parser
 ) -> Proposal | None:
-    """What becomes of a proposal when another script became the best while it was made.
+    """Adapts a proposal when another script became the best while it was made.
 
     The rule: a change of what was the best then is applied to what is the best now, if all its edits still fit there;
     otherwise (a whole file, a repair, values of constants) it is dropped: it would undo the improvement.

@@ -1,7 +1,7 @@
-"""All that a run needs, tried before its first training: nothing that can be known now is found out after the baseline.
+"""Checks what a run needs before its first training, so that a missing prerequisite is not found after the baseline.
 
-Each is done for real and undone: a commit in the workspace's repository, a snapshot image, a container that reads the training
-data, a file where reports and attempts will be. Takes a second or two, also when a run goes on.
+Each step is really done and then undone: a commit in the workspace's repository, a snapshot image, a container that reads the
+training data, a file where reports and attempts will be. One to two seconds, also on resume.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ def _try_write(folder: Path) -> None:
     except OSError as error:
         raise PrerequisiteMissing(
             f"{folder} cannot be written ({error.strerror}), and a run writes its artifacts and reports there: "
-            "make room or mend its rights"
+            "free some space or correct its permissions"
         ) from error
 
 
 def _try_snapshot(engine: Engine, base: Image, run: str) -> None:
-    """A snapshot in small. The tag is this run's own: two that begin at once do not remove each other's."""
+    """A small snapshot. The tag contains the run's id, so that two runs do not remove each other's."""
     tag = f"autoresearch/{run}:preflight"
     with suppress(ImageMissing):  # of a runner that was killed here
         engine.remove_image(engine.image(tag).id)
@@ -71,12 +71,12 @@ def _try_snapshot(engine: Engine, base: Image, run: str) -> None:
         engine.remove_image(made.id)
     except SandboxError as error:
         raise PrerequisiteMissing(
-            f"what is kept could not be frozen as an image ({error}); mend the engine, then begin again"
+            f"a kept experiment could not be stored as an image ({error}); repair the engine, then begin again"
         ) from error
 
 
 def _try_data(pipeline: Pipeline, state: Path) -> None:
-    """Whether a container reads its inputs, whoever it is there: modes, SELinux and network homes have their say."""
+    """Whether the container's user can read its inputs: file modes, SELinux and network homes may prevent it."""
     with tempfile.TemporaryDirectory(dir=state, prefix="preflight-") as name:
         script = Path(name) / "train.py"
         write_file(script, b"")

@@ -1,7 +1,6 @@
-"""The first stage of an experiment: ask the proposer, check what came, write it into the ledger.
+"""The first stage of an experiment: ask the proposer, check the proposal, write it into the ledger.
 
-What a proposer made is either a row that may train, or a row that says why it may not; the parent is never run again
-in its place.
+Each proposal becomes a row: one that may train, or one with the reason why not. The parent is never run in its place.
 """
 
 from __future__ import annotations
@@ -106,11 +105,16 @@ class ProposalStage:
         return self._recorder.experiment(number)
 
     def ask_early(self, experiment: Experiment) -> None:
-        """Ask for the next proposal while `experiment` trains, unless there will be no time or place for it."""
+        """Ask for the next proposal while `experiment` trains, unless a limit would leave no training for it."""
         most, experiments = self._max_experiments, self._recorder.experiments()
         trained = sum(bool(e.attempts) for e in experiments if e.number not in {0, experiment.number})
-        room = (most is None or trained + 1 < most) and not self._asked_to_end()
-        if experiment.status == "open" and room and self._prefetch.wanted and self._budget.allows_another(2):
+        another = (most is None or trained + 1 < most) and not self._asked_to_end()
+        if (
+            experiment.status == "open"
+            and another
+            and self._prefetch.wanted
+            and self._budget.allows_another(2)
+        ):
             self._prefetch.ask(self._context(len(experiments)))
 
     def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a proposer may know of the past: coarse scores, closed words, sanitised text."""
+"""The history a proposer is shown: rounded scores, values of closed enums, sanitised text."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def context_for(
     notes: str = "",
     wall_clock_s: float = 0.0,
 ) -> Context:
-    """The context of proposal `number`. The sealed test score is not in it, nor any time that judging took."""
+    """The context of proposal `number`. The sealed test score is not in it, nor any duration of the judge."""
     disclosure = Disclosure(
         next((e.val_bpb for e in experiments if e.number == 0), None), noise.sigma if noise else None
     )

@@ -40,7 +40,7 @@ BUDGET_S = 8 * 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line said about this one session. Times in seconds."""
+    """The command line's options for one session. Times in seconds."""
 
     budget_s: float | None
     """None: what the run was started with, 8 hours where that was not said."""
@@ -55,7 +55,7 @@ class Options:
     call: bool = True
     """Whether a language model is asked something small before anything is trained."""
     unheld_limits: bool = False
-    """Run even where the engine does not hold the limits that were asked of it."""
+    """Run even where the engine does not enforce the limits that were asked of it."""
 
 
 def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> str:
@@ -97,9 +97,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
             try:
                 with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
                     reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
-            except (
-                BaseException
-            ) as error:  # a run that is over is not what the verbs that read take for the newest
+            except BaseException as error:  # else the verbs that read would show a run without an end
                 if ledger.run(run.id).finished_at is None:
                     why = f"refused: {error}" if isinstance(error, Exception) else "stopped"
                     ledger.finish_run(run.id, now=clock.time(), reason=why)
@@ -217,7 +215,7 @@ def _search(
         loop.recorder.emit("images_changed", images=other_images)
     reason = "stopped"
     try:
-        asks = metered if loop.over() is None else None  # nothing is paid for a run that has come to its end
+        asks = metered if loop.over() is None else None  # no paid call for a run that is over
         if asks is not None and _check_models(asks, workspace, budget, clock, call=options.call):
             reason = LLM_BUDGET_EXHAUSTED
         else:
@@ -239,7 +237,7 @@ def _search(
 
 
 def _write_report(workspace: Workspace, ledger: Ledger, run: str, loop: Loop) -> Mapping[str, Path]:
-    """The files of the report; none where they cannot be written, which is an event and not how the run ended."""
+    """Write the report and return its files. A report that cannot be written is an event, not an error of the run."""
     try:
         return write_report.write(workspace, ledger, run)
     except OSError as error:
@@ -260,7 +258,7 @@ def _record_measured_with(ledger: Ledger, run: Run, now: Mapping[str, str], cloc
 
 
 def _with_previous_limits(options: Options, settings: Mapping[str, Any]) -> Options:
-    """`options`, with what they leave open as it was when the run was started."""
+    """`options`, with missing ones as they were when the run was started."""
     budget_s, most = options.budget_s, options.max_experiments
     return replace(
         options,
@@ -274,7 +272,7 @@ def _extent(options: Options) -> dict[str, Any]:
 
 
 def _caps(options: Options, settings: Mapping[str, Any]) -> Caps:
-    """The limits that were given now, else those the run had."""
+    """The limits of the command line, else those the run had."""
     return Caps(
         settings.get("max_usd") if options.max_usd is None else options.max_usd,
         settings.get("max_tokens") if options.max_tokens is None else options.max_tokens,
@@ -282,7 +280,7 @@ def _caps(options: Options, settings: Mapping[str, Any]) -> Caps:
 
 
 def _require_proposer(config: Config, caps: Caps) -> None:
-    """What a proposer needs and is not there is said before a run is begun. Raises UsageError, PrerequisiteMissing."""
+    """Check what the proposer needs before the run starts. Raises UsageError, PrerequisiteMissing."""
     from runner.proposers.registry import MODELS, make_proposer
 
     if config.proposer in MODELS:
@@ -303,7 +301,7 @@ def _proposer(
     tell: Callable[[Notice], None],
     to_end: Callable[[], bool],
 ) -> tuple[Proposer, MeteredClient | None]:
-    """The proposer, and what makes its calls where it asks a language model."""
+    """The proposer, and the client of its calls if it asks a language model."""
     from runner.proposers.registry import MODELS, make_proposer
 
     timeout_s = parse_duration(config.llm_timeout)
@@ -344,7 +342,7 @@ def _check_models(
 
 
 def _nothing_trained(ledger: Ledger, run: str, reason: str) -> str:
-    """What to say of a run that came to an end of its own without training one proposal; else nothing."""
+    """A sentence for a run that ended by itself without training one proposal; else empty."""
     proposals = [e for e in ledger.experiments(run) if e.number > 0]
     ended = reason in {TIME_BUDGET_EXHAUSTED, NOTHING_MORE} or reason.endswith(UNTRAINABLE)
     if not ended or not proposals or any(e.attempts for e in proposals):
@@ -368,5 +366,5 @@ def _llm_budget_sentence(ledger: Ledger, run: str, caps: Caps) -> str:
 
 
 def _new_id(now: float) -> str:
-    """A name a person can say, and that no other workspace's run has: image tags and labels carry it."""
+    """A short name, unique over all workspaces: image tags and labels carry it."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-") + secrets.token_hex(4)

@@ -71,7 +71,7 @@ class Process:
             self._descriptor = None
 
     def interrupt(self) -> StopResult:
-        """One SIGINT, unless it has had a signal that ends it: a second one would not let it clear up. Raises
+        """One SIGINT, unless it is ending already: a second signal would interrupt its cleanup. Raises
         UsageError for somebody else's process."""
         if self._descriptor is None:
             return StopResult.NOT_RUNNING

@@ -1,4 +1,4 @@
-"""Wall clock as a budget: persisted with every attempt, summed over resumes, and never overdrawn on purpose."""
+"""Wall clock as a budget: persisted with every attempt and summed over resumes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from runner.clock import Clock
 
 
 class Budget:
-    """`limit_s` is what the whole run may take, `spent_s` what earlier sessions of it took.
+    """`limit_s` is the limit of the whole run, `spent_s` the time of its earlier sessions.
 
-    An attempt starts only if one as long as the longest so far would end in time. Before the first, `expected_s` (the
-    wall clock and a guess for the judge) stands in.
+    An attempt starts only if one as long as the longest so far would end in time. Before the first, `expected_s` (the wall
+    clock plus an estimate for the judge) is used.
     """
 
     def __init__(
@@ -44,8 +44,8 @@ class Budget:
         return self._limit_s - self._spent_s - (self._clock.monotonic() - self._started - self._recorded)
 
     def trainings_left(self, attempts: int) -> int:
-        """How many more an agent is told of after `attempts`, at least one. Every one is charged what stood in for the first:
-        what judging really took is in `left` alone, since a program could make it longer by what it read."""
+        """How many more trainings an agent is shown after `attempts`, at least one. Each counts with the first estimate, not
+        with its measured time: a script could encode hidden text in the judge's time. `left` uses the measured time."""
         return max(int(self._limit_s // self._nominal_s) - attempts, 1)
 
     def allows_another(self, attempts: int = 1) -> bool:

@@ -33,7 +33,7 @@ class Config:
     wall_clock: str = "5m"
     """Hard limit of one training, from container start to SIGKILL; imports and compilation count."""
     compile_check: str = "off"
-    """Longest time that two steps of a new script may take before its wall clock begins, or "off" for no such check."""
+    """Limit of the compile check (two steps of a new script, before its training), or "off" for no such check."""
     cpus: int = 0
     """CPUs per experiment; 0 means all that this process may use."""
     gpus: str = ""
@@ -42,13 +42,13 @@ class Config:
     """Memory of one container, swap included."""
     pids: int = 512
     disk_gb: float = 50.0
-    """What one run may hold on the disk: attempts and snapshots. Read again on --resume."""
+    """Limit of one run's attempts and snapshots on the disk. Read again on --resume."""
     disk_floor_gb: float = 3.0
-    """Where a disk has less left than this nothing begins. Read again on --resume."""
+    """Free space that each disk must have before anything starts. Read again on --resume."""
     baseline_repeats: int = 3
     """How often the unchanged script runs first; the spread is the noise floor."""
     retests: int = 4
-    """How often a promising script may run again before it must be clear."""
+    """How often a promising script may run again."""
     judge_wall_clock: str = "2m"
     """Limit of each of the judge's two containers."""
     proposer: str = "tpe"

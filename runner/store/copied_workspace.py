@@ -47,5 +47,5 @@ def _holds(ledger: Path, run: str) -> bool:
     try:
         with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True, timeout=5.0)) as db:
             return db.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
-    except sqlite3.Error:  # it cannot be told, and images that may be somebody's are not touched
+    except sqlite3.Error:  # unknown: images that may belong to another workspace are not touched
         return True

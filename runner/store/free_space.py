@@ -36,5 +36,5 @@ def refuse_below_floor(floor_gb: float, folders: Sequence[Path]) -> None:
     if free < floor_gb * GB:
         raise PrerequisiteMissing(
             f"{free / GB:.1f} GB are free on the disk of {place}, and nothing begins below {floor_gb:g} GB (disk_floor_gb in "
-            f"autoresearch.toml): make room, for example with `autoresearch gc`, {GO_ON}"
+            f"autoresearch.toml): free some space, for example with `autoresearch gc`, {GO_ON}"
         )

@@ -39,7 +39,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One row of the story. `status`: open, keep, discard, failed, rejected or proposer_failed."""
+    """One row of the experiments table. `status`: open, keep, discard, failed, rejected or proposer_failed."""
 
     run: str
     number: int
@@ -80,7 +80,7 @@ class Experiment:
 
     @property
     def counted(self) -> tuple[Attempt, ...]:
-        """The attempts that count: judged, and not beside somebody else's work."""
+        """The attempts that count: judged, and not while another process used the GPU."""
         return tuple(a for a in self.attempts if a.outcome == "ok" and not a.contended)
 
 

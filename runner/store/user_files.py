@@ -1,7 +1,7 @@
 """Files that are written into a workspace under names that a file of the user's may have too: results.tsv, NOTES.md.
 
 What was put there last is known by its SHA-256; anything else in its place (another file, a link, a folder) is the user's,
-and is set aside under a name of its own before ours takes the place. A link is never followed.
+and is renamed before our file is written. A link is never followed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One verb at work per workspace, and which process that is.
 
-The lock is the kernel's (flock): it is let go when its holder dies, however it dies. Beside it the holder writes down who
-it is, by process number, start time and boot, so that another process may ask it to stop and never means a stranger who
-was given the same number later.
+The lock is the kernel's (flock), which releases it when its holder dies. In a second file the holder records its process
+number, start time and boot id, so that another process can ask it to stop and never signals a later process with the same
+number.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def locked(folder: Path) -> bool:
 
 
 def holder(folder: Path) -> Holder | None:
-    """Who that is: None when nobody is, or when the process that is cannot be told for certain. Takes no lock."""
+    """Who that is: None when nobody is, or when the process cannot be identified for certain. Does not lock."""
     try:
         owner_label, _, verb = (folder / _FILE).read_text().strip().partition(" ")
     except (OSError, UnicodeDecodeError):
@@ -86,7 +86,7 @@ def holder(folder: Path) -> Holder | None:
 
 
 def at_work(folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> Holder | None:
-    """Who holds the lock, None when nobody does. Raises UsageError when somebody does and it cannot be told who."""
+    """Who holds the lock, None when nobody does. Raises UsageError when the holder cannot be identified."""
     for _ in range(_TRIES):  # between taking the lock and writing the name down is a moment
         if not locked(folder):
             return None
@@ -94,7 +94,7 @@ def at_work(folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> Hol
             return found
         sleep(_PAUSE_S)
     raise UsageError(
-        "somebody is at work in this workspace, but it cannot be told which process (an older version, or one in another "
+        "somebody is at work in this workspace, but the process cannot be identified (an older version, or one in another "
         "container); end it where it was started"
     )
 

@@ -1,4 +1,4 @@
-"""The watchdog: a small process that keeps the wall clock of a runner's containers and removes them when the runner dies.
+"""The watchdog: a small process that enforces the wall clock of a runner's containers and removes them when the runner dies.
 
 It does nothing else, so a runner that is busy, stopped (SIGSTOP), swapped out or dead delays no deadline. `client` is the
 runner's half. `process`, `container`, `api` and `endpoint` run in the watchdog and import nothing but the standard library, each other and `sandbox.cgroup`:

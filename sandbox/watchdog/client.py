@@ -1,7 +1,7 @@
-"""The runner's half: start the watchdog, tell it of each container before that is started, ask it what happened.
+"""The runner's half: starts the watchdog, registers each container before it is started, and reads what happened.
 
 There is one watchdog for each engine that a process uses, started before its first container. One that does not answer is
-killed and replaced, and the new one is told of everything that still runs.
+killed and replaced, and all running containers are registered with the new one.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Clock:
                 self._start()
 
     def register(self, name: str, deadline: float) -> None:
-        """It will not outlive `deadline` (CLOCK_MONOTONIC). To be told before it is started. Raises NoWatchdog."""
+        """Kill the container `name` at `deadline` (CLOCK_MONOTONIC). Call it before the start. Raises NoWatchdog."""
         with self._lock:
             self.ensure()
             self._ask_or_replace({"verb": "keep", "name": name, "deadline": deadline})

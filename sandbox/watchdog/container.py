@@ -1,6 +1,6 @@
-"""One container under the watchdog's eyes: ended at its deadline, its death seen when it happens.
+"""One container of the watchdog: killed at its deadline; its time of death is recorded.
 
-Where its first process has a number here, the kernel tells of its death through a pidfd: a process number space dies
+Where its first process has a number here, the kernel reports its death through a pidfd: a process number space dies
 with its first process, and that one is gone only when all others are (pid_namespaces(7)). Elsewhere (an engine on
 another machine) the engine is asked, and the moment of death is when its answer came: never too early.
 """
@@ -90,7 +90,7 @@ class Container:
 
     def _kill(self) -> bool:
         """Ask for SIGKILL, and look meanwhile when it has arrived: Docker's answer comes only when the container is dead, or
-        after ten seconds, and much memory takes longer to free. Whether it was sent."""
+        after ten seconds, and freeing much memory needs longer. Returns whether it was sent."""
         answers: list[bool | None] = []
         asking = threading.Thread(target=self._ask_to_kill, args=(answers,), daemon=True)
         asking.start()

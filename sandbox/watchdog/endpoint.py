@@ -28,7 +28,7 @@ class Endpoint:
     verify: bool = True
 
     def connect(self, timeout: float) -> socket.socket:
-        """A connection whose every step may take `timeout` seconds. Raises OSError."""
+        """A connection with a limit of `timeout` seconds for every step. Raises OSError."""
         if self.unix is not None:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:

@@ -58,7 +58,7 @@ class Watchdog:
         return any(container.alive for container in list(self._containers.values()))
 
     def serve(self) -> None:
-        """Until the runner is dead, or nobody speaks to us any more and nothing is left to keep."""
+        """Serve until the runner is dead, or its end is closed and no container is left."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
         waiting = select.poll()
         waiting.register(self._control, select.POLLIN)
@@ -148,7 +148,7 @@ def lock_memory() -> bool:
 
 
 def main() -> None:
-    """Standard input is the socket to the runner; its first message says whom to serve."""
+    """Standard input is the socket to the runner; its first message identifies the runner."""
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
         signal.signal(number, signal.SIG_IGN)
     os.chdir("/")

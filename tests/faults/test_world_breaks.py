@@ -151,7 +151,7 @@ def test_a_full_disk_stops_the_run_with_a_sentence_and_it_goes_on_when_there_is_
     runner = in_training()
     ballast = fill(small_disk)
     assert runner.finish() == 3, runner.errors()
-    assert "no room" in runner.errors()
+    assert "disk of the workspace is full" in runner.errors()
     ballast.unlink()
     search.check()
 

@@ -43,7 +43,7 @@ ROWS = [
     ("and watched", USE, "if now != identity:", "if False:", CHANGED),
     ("no more files in train", USE, "if more := sorted(found - names):", "if more := list[str]():", CHANGED),
     ("before every training", "runner/evaluation/pipeline.py", "        self.require_ready()\n", "", "tests/evaluation/test_ready.py::"),
-    ("and after it", "runner/evaluation/pipeline.py", "            self.require_ready()  # else what it met is not what it was given\n", "", "tests/evaluation/test_ready.py::test_data_that_change_while_a_script_trains_give_it_no_score"),
+    ("and after it", "runner/evaluation/pipeline.py", "            self.require_ready()  # the data must not have changed during the training\n", "", "tests/evaluation/test_ready.py::test_data_that_change_while_a_script_trains_give_it_no_score"),
     ("data in use are locked", USE, "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)", "pass", T_USE + "test_data_in_use_cannot_be_replaced_and_afterwards_it_can"),
     ("one preparation at a time", OUT, "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "            pass", T_USE + "test_two_preparations_of_one_folder_take_turns"),
     ("nobody's folder is replaced", OUT, "if not any(folder.iterdir()):", "if True:", THESIS),

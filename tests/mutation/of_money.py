@@ -20,7 +20,7 @@ ROWS = [
     ("the dearest tier is reserved", "runner/llm/messages.py", "dearer += [] if self.priority is None else [self.priority]", "pass", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
     ("a long prompt has its tier", "runner/llm/messages.py", "for threshold, price in self.above if usage.prompt > threshold", "for threshold, price in self.above if False", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
     ("thinking beside the completion", BILL, "readings = [completion, total - prompt]", "readings = [completion]", T_BILL + "test_thinking_is_billed_wherever_it_is_listed"),
-    ("thinking that the total forgets", BILL, "readings.append(beside)", "pass", T_BILL + "test_thinking_is_billed_wherever_it_is_listed"),
+    ("thinking that the total forgets", BILL, "readings.append(separate)", "pass", T_BILL + "test_thinking_is_billed_wherever_it_is_listed"),
     ("cached tokens beside the prompt", BILL, "if cached + written > prompt:", "if False:", T_BILL + "test_cached_tokens_beside_the_prompt_are_billed_too"),
     ("a count that is none", BILL, "type(value) is int and 0 <= value <= _MOST_TOKENS", "True", T_BILL + "test_a_count_that_is_none_makes_the_whole_bill_unknown"),
     ("an estimate is no count", CLIENT, "if said else None", "if True else None", T_WIRE + "test_a_streamed_answer_is_put_together_and_its_count_is_the_providers"),

@@ -30,7 +30,7 @@ def test_no_two_at_once_have_the_same() -> None:
 
 
 def test_when_all_are_taken_it_is_said_and_what_is_let_go_can_be_had_again() -> None:
-    with pytest.raises(job_user.NoUser, match="are taken"):
+    with pytest.raises(job_user.NoUser, match="are in use"):
         claim(41)
     assert len(claim(40)) == 40
 

@@ -84,7 +84,7 @@ def honest(config: dict[str, Any], *, cgroup_v1: bool = True) -> tuple[dict[str,
 
 
 def found(config: dict[str, Any], answer: dict[str, Any], own: dict[str, Any]) -> list[str]:
-    return differences(config, podman.in_dockers_words(config, answer, own, cgroup_v1=True))
+    return differences(config, podman.in_dockers_form(config, answer, own, cgroup_v1=True))
 
 
 def test_an_honest_report_may_start(config: dict[str, Any]) -> None:
@@ -93,9 +93,9 @@ def test_an_honest_report_may_start(config: dict[str, Any]) -> None:
 
 def test_with_cgroup_v2_private_names_are_asked_and_expected(config: dict[str, Any]) -> None:
     answer, own = honest(config, cgroup_v1=False)
-    assert differences(config, podman.in_dockers_words(config, answer, own, cgroup_v1=False)) == []
+    assert differences(config, podman.in_dockers_form(config, answer, own, cgroup_v1=False)) == []
     own["HostConfig"]["CgroupMode"] = "host"
-    assert differences(config, podman.in_dockers_words(config, answer, own, cgroup_v1=False))
+    assert differences(config, podman.in_dockers_form(config, answer, own, cgroup_v1=False))
 
 
 def _changed(key: str, value: Any) -> Callable[[dict[str, Any], dict[str, Any]], None]:

@@ -71,7 +71,7 @@ def test_a_stranger_with_the_same_process_number_is_not_taken_for_the_runner(
     with lock(tmp_path):
         (tmp_path / "run.lock").write_text(f"{stranger} run\n")
         assert holder(tmp_path) is None
-        with pytest.raises(UsageError, match="cannot be told"):
+        with pytest.raises(UsageError, match="cannot be identified"):
             at_work(tmp_path, sleep=lambda _: None)
 
 
