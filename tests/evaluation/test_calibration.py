@@ -66,7 +66,7 @@ def test_a_script_that_cannot_be_scored_and_an_engine_that_fails_are_told_apart(
 @pytest.mark.parametrize(
     ("outcome", "advice"),
     [
-        ("timeout_no_artifact", "no weights in its 40s"),
+        ("timeout_no_artifact", "no weights within 40s"),
         ("oom", "memory_gb"),
         ("too_slow", "judge_wall_clock"),
         ("crash", "`autoresearch logs 0`"),

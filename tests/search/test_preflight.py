@@ -88,7 +88,7 @@ def test_a_workspace_without_a_repository_gets_one_and_the_run_its_branch(simula
 
 def test_an_engine_that_cannot_build_is_said_before_the_first_training(simulated: SimulatedRun) -> None:
     simulated.engine.inject(Point.BUILD, SandboxError("no room left"))
-    with pytest.raises(PrerequisiteMissing, match="frozen as an image"):
+    with pytest.raises(PrerequisiteMissing, match="stored as an image"):
         begin(simulated)
     assert trained(simulated) == 0
     ledger = Ledger(simulated.workspace.ledger)
