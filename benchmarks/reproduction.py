@@ -68,7 +68,7 @@ def once(
     pipeline = environment.pipeline
     wall_clock = pipeline.limits.wall_clock_s
     if number % 2:
-        pipeline = replace(pipeline, told_wall_clock_s=1.3 * wall_clock)
+        pipeline = replace(pipeline, announced_wall_clock_s=1.3 * wall_clock)
     evaluation = pipeline.evaluate(
         SCRIPT.read_bytes(), Ids(run, str(number), 1), seed=1000 + number, folder=folder / "kept"
     )
@@ -89,7 +89,7 @@ def once(
         freedom=2,
         gain=0.0,
         test_bpb=None,
-        limits=replace(pipeline.limits, wall_clock_s=pipeline.told_wall_clock_s or wall_clock),
+        limits=replace(pipeline.limits, wall_clock_s=pipeline.announced_wall_clock_s or wall_clock),
         preset=pipeline.preset,
         conditions=environment.conditions,
         params_sha256=evaluation.params_sha256,

@@ -47,7 +47,7 @@ class OneLease:
     def acquire(self) -> Iterator[Lease]:
         yield Lease(cpus=(0,))
 
-    def look(self, lease: Lease) -> Lease:
+    def with_contention(self, lease: Lease) -> Lease:
         return lease
 
     def quarantine(self, lease: Lease, why: str) -> None:

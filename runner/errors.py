@@ -45,6 +45,6 @@ class NotRunning(RunnerError):
     kind = "not_running"
 
 
-class MoneyGone(RunnerError):
+class LlmBudgetExhausted(RunnerError):
     exit_code = 7
     kind = "money_gone"

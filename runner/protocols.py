@@ -58,16 +58,16 @@ class Decision(StrEnum):
     RETEST = "retest"
 
 
-SIMPLER = "as good and simpler"
+REASON_SIMPLER = "as good and simpler"
 """Why a script was kept that is not better."""
-NOISE_TOO_LARGE = "the noise is larger than the score: nothing can be told apart"
+REASON_NOISE_TOO_LARGE = "the noise is larger than the score: nothing can be told apart"
 USED_UP = "the scripted proposals are used up"
 NOTHING_TO_TUNE = "train.py has no constant with a `# tune:` comment (see docs/proposers.md)"
 ALL_TRIED = "every change that came up was tried before"
 PROPOSER_RAISED = "the proposer raised an error"
 INVALID_PROPOSAL = "the proposer returned no valid proposal"
-MONEY_GONE = "the money is gone: another call could cost more than what is left"
-EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED, MONEY_GONE})
+LLM_BUDGET_EXHAUSTED = "the money is gone: another call could cost more than what is left"
+EXHAUSTED = frozenset({USED_UP, NOTHING_TO_TUNE, ALL_TRIED, LLM_BUDGET_EXHAUSTED})
 """Failures after which asking again is no use."""
 
 

@@ -49,7 +49,7 @@ def processes(container: str, root: Path = ROOT) -> int:
     return count
 
 
-def doomed(container: str, root: Path = ROOT, proc: Path = Path("/proc")) -> bool:
+def being_killed(container: str, root: Path = ROOT, proc: Path = Path("/proc")) -> bool:
     """Whether no thread of the container executes another instruction of its program: each is on its way out or has SIGKILL
     pending (proc(5), /proc/PID/stat). False where that cannot be seen.
 
@@ -59,7 +59,7 @@ def doomed(container: str, root: Path = ROOT, proc: Path = Path("/proc")) -> boo
     if folder is None:
         return False
     threads = _threads(folder)
-    return all(_is_doomed(proc / str(thread) / "stat") for thread in threads) and _threads(folder) <= threads
+    return all(_is_dying(proc / str(thread) / "stat") for thread in threads) and _threads(folder) <= threads
 
 
 def cpu_seconds(container: str, root: Path = ROOT) -> float | None:
@@ -90,7 +90,7 @@ def _threads(folder: Path) -> set[int]:
     return found
 
 
-def _is_doomed(stat: Path) -> bool:
+def _is_dying(stat: Path) -> bool:
     try:
         fields = stat.read_text().rpartition(")")[2].split()  # from the third field on
     except OSError:

@@ -77,7 +77,7 @@ def receive_log(stream: Iterator[bytes], log: Output) -> tuple[bytes, Iterator[b
     candidate may have spoiled it. Raises BrokenStream."""
     reader = _Reader(stream)
     size = _announced(reader.line(), log)
-    content = b"".join(reader.take(size)) if isinstance(size, int) else b""
+    content = b"".join(reader.blocks(size)) if isinstance(size, int) else b""
     return content, reader.rest()
 
 
@@ -149,7 +149,7 @@ def _store(reader: _Reader, size: int, path: Path) -> CollectedFile:
     try:
         with open(fd, "wb") as file:
             os.fchmod(fd, 0o644)  # the judge's container reads the copy as another user
-            for block in reader.take(size):
+            for block in reader.blocks(size):
                 digest.update(block)
                 file.write(block)
             file.flush()
@@ -185,7 +185,7 @@ class _Reader:
             raise BrokenStream("the collector's header is not an object")
         return header
 
-    def take(self, size: int) -> Iterator[bytes]:
+    def blocks(self, size: int) -> Iterator[bytes]:
         while size:
             if not self._buffer:
                 self._more()

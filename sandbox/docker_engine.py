@@ -144,7 +144,7 @@ class DockerEngine:
         watch = Watch(
             self.client, container, self._monotonic, self._sleep, self.dialect.local, clock.replace_if_gone
         )
-        clock.keep(container, deadline)
+        clock.register(container, deadline)
         try:
             self.client.start(container)
             clock.started(container)

@@ -107,7 +107,7 @@ class FakeEngine:
             raise ValueError(f"only a container can end; inject an exception at {point}")
         self._faults[point].append(fault)
 
-    def plant(self, remnant: Remnant) -> None:
+    def add_remnant(self, remnant: Remnant) -> None:
         """Put something there that another process has left."""
         self._memory.remnants[remnant.id] = remnant
 
@@ -176,15 +176,15 @@ class FakeEngine:
                 digest.update(hashlib.sha256(block).digest())
         identifier = f"sha256:{digest.hexdigest()}"
         self._contexts[identifier] = context
-        return self._keep(Image(identifier, tuple(context.tags), dict(context.labels)))
+        return self._store_image(Image(identifier, tuple(context.tags), dict(context.labels)))
 
     def pull(self, reference: str) -> Image:
         if reference not in self._registry:
             raise SandboxError(f"could not pull {reference}: no registry answers")
-        return self._keep(self._registry[reference])
+        return self._store_image(self._registry[reference])
 
     def import_root(self, folder: Path, tag: str) -> Image:
-        return self._keep(Image(f"sha256:{hashlib.sha256(str(folder).encode()).hexdigest()}", (tag,)))
+        return self._store_image(Image(f"sha256:{hashlib.sha256(str(folder).encode()).hexdigest()}", (tag,)))
 
     def image(self, reference: str) -> Image:
         self._fault(Point.IMAGE)
@@ -236,7 +236,7 @@ class FakeEngine:
             self._forget([item.id for item in reaped])
         return reaped
 
-    def _keep(self, image: Image) -> Image:
+    def _store_image(self, image: Image) -> Image:
         """A tag belongs to the image that got it last."""
         for other in list(self._memory.images.values()):
             tags = tuple(tag for tag in other.tags if tag not in image.tags)
@@ -260,7 +260,7 @@ class FakeEngine:
         for kind, role in (("container", job.role), ("container", Role.HOLDER), ("volume", Role.HOLDER)):
             name = f"ar-{job.run}-{job.experiment}-{job.attempt}-{role}-{kind}-{len(self.jobs)}"
             deadline = self._now() + job.limits.wall_clock_s + _GRACE_S
-            self.plant(Remnant(kind, name, name, str(self._owner), deadline, job.run, str(role)))
+            self.add_remnant(Remnant(kind, name, name, str(self._owner), deadline, job.run, str(role)))
             names.append(name)
         return names
 

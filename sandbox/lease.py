@@ -35,7 +35,7 @@ class Leases(Protocol):
         """Wait for compute and hold it inside the `with`. Raises LeaseUnavailable."""
         ...
 
-    def look(self, lease: Lease) -> Lease:
+    def with_contention(self, lease: Lease) -> Lease:
         """The lease, marked `contended` when somebody else is seen on it. To be asked inside the `with`, after
         the own container is dead: whoever computes there then is a stranger."""
         ...
@@ -124,7 +124,7 @@ class CpuLeases:
                     cpus.append(cpu)
             return cpus
 
-    def look(self, lease: Lease) -> Lease:
+    def with_contention(self, lease: Lease) -> Lease:
         return lease
 
     def quarantine(self, lease: Lease, why: str) -> None:
@@ -181,7 +181,7 @@ class GpuLeases:
                 told = True
             self._sleep(_POLL_S)
 
-    def look(self, lease: Lease) -> Lease:
+    def with_contention(self, lease: Lease) -> Lease:
         if lease.gpu_uuid is None:
             return lease
         for _ in range(_SETTLING_LOOKS):  # the driver may list our own dead processes for a moment

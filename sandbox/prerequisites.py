@@ -117,7 +117,7 @@ def enforcement(engine: DockerEngine, image: str) -> list[Finding]:
     ]
 
 
-def unheld(engine: DockerEngine, image: str) -> str:
+def unenforced_limits(engine: DockerEngine, image: str) -> str:
     """Why a run must not be left alone on this engine, in one sentence; empty when every limit holds when tried.
 
     `image` is a content id. Takes some seconds: it runs the canaries.

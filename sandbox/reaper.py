@@ -67,15 +67,15 @@ class Reaper:
 def remove_container(client: Any, container: str) -> bool:
     """Kill and remove; whether it is gone. What was gone already is no error, and neither is an engine that is
     down: then it is for later."""
-    return _insist(lambda: client.remove_container(container, force=True, v=False))
+    return _retried(lambda: client.remove_container(container, force=True, v=False))
 
 
 def remove_volume(client: Any, volume: str) -> bool:
     """The same. The engine may need a moment after the last user of a volume is gone (409 until then)."""
-    return _insist(lambda: client.remove_volume(volume, force=True))
+    return _retried(lambda: client.remove_volume(volume, force=True))
 
 
-def _insist(remove: Callable[[], object]) -> bool:
+def _retried(remove: Callable[[], object]) -> bool:
     for pause in (*_PAUSES_S, None):
         try:
             remove()

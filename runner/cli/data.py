@@ -15,7 +15,7 @@ from runner.evaluation import setup
 from runner.store.config import Config
 
 if TYPE_CHECKING:
-    from runner.data.leak_check import Searched
+    from runner.data.leak_check import ImageLeakCheck
 
 data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
 
@@ -118,9 +118,9 @@ def _folder_name(
     return "-".join(parts)
 
 
-def _image(variant: str) -> Searched | None:
+def _image(variant: str) -> ImageLeakCheck | None:
     """The candidate's image, to be searched for held-out text; None where there is none yet. A run searches its own."""
-    from runner.data.leak_check import Searched
+    from runner.data.leak_check import ImageLeakCheck
     from runner.images.build import find_images
     from sandbox.engine import SandboxError
 
@@ -130,7 +130,7 @@ def _image(variant: str) -> Searched | None:
     except SandboxError:
         say("there is no candidate image to be searched for held-out text; the first run will search it")
         return None
-    return Searched(engine, image, cache.searched_folder(), say)
+    return ImageLeakCheck(engine, image, cache.searched_folder(), say)
 
 
 @data_app.command("verify")

@@ -66,11 +66,11 @@ def _unexpected(error: Exception, as_json: bool) -> int:
     if isinstance(error, OSError) and error.filename is None and _is_stdout(error):
         silence_stdout()
         return _say(f"the answer could not be written to stdout: {error.strerror}", "prerequisite", 3, False)
-    if _no_room(error):
+    if _disk_full(error):
         sentence = "there is no room left on the disk of the workspace; make some, then `autoresearch run --resume` goes on"
         return _say(sentence, "prerequisite", 3, as_json)
-    if isinstance(error, OSError) and error.errno in _SLIPS:
-        return _say(_slip(error), "usage", 2, as_json)
+    if isinstance(error, OSError) and error.errno in _PATH_ERRORS:
+        return _say(_path_error(error), "usage", 2, as_json)
     sentence = f"something unexpected happened ({type(error).__name__}: {one_line(str(error))})"
     with suppress(OSError):  # where there is no folder for temporary files, the sentence must do
         with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
@@ -79,13 +79,13 @@ def _unexpected(error: Exception, as_json: bool) -> int:
     return _say(sentence, "unexpected", 1, as_json)
 
 
-_SLIPS = frozenset(
+_PATH_ERRORS = frozenset(
     {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
 )  # fmt: skip
 """What is wrong with a path, and not with us."""
 
 
-def _slip(error: OSError) -> str:
+def _path_error(error: OSError) -> str:
     if error.filename is None:
         return f"the present folder cannot be used ({error.strerror}); change to one that is there"
     return f"cannot use {one_line(os.fsdecode(error.filename))}: {error.strerror}"
@@ -109,7 +109,7 @@ def silence_stdout() -> None:
     os.close(nowhere)
 
 
-def _no_room(error: Exception) -> bool:
+def _disk_full(error: Exception) -> bool:
     """Whether the disk, or our share of it, is full; SQLite says so in words of its own."""
     import sqlite3
 

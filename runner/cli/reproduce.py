@@ -66,10 +66,10 @@ def reproduce(
     facts = read_labels(setup.connect(config), tag)
     likely = [Path(path) for path in (config.data, facts.data_path) if path]
     folder = locate(tag, facts.data_sha256, named=data.resolve() if data else None, likely=likely)
-    environment = setup.set_up(_as_kept(config, facts), data=folder, progress=say)
+    environment = setup.set_up(_config_as_recorded(config, facts), data=folder, progress=say)
 
     def pipeline_for(image: str, wall_clock_s: float) -> Pipeline:
-        environment.out_of_reach(image)
+        environment.require_unseen(image)
         return replace(
             environment.pipeline,
             image=image,
@@ -118,7 +118,7 @@ def reproduce(
         failed(error(explain(found)))
 
 
-def _as_kept(config: Config, facts: SnapshotLabels) -> Config:
+def _config_as_recorded(config: Config, facts: SnapshotLabels) -> Config:
     """`config` with the limits under which the image was kept; what an older image does not say stays. Raises
     CannotReproduce where this machine lacks what it was kept on."""
     same = {

@@ -37,18 +37,18 @@ def resume(
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
     """Go on with the newest run of a workspace, with the options it was started with."""
-    from runner.cli.run import extent
+    from runner.cli.run import limit_options
     from runner.cli.signals import signals
-    from runner.search.loop import ALL_DONE, BUDGET_GONE
+    from runner.search.loop import ALL_DONE, TIME_BUDGET_EXHAUSTED
     from runner.search.session import session
     from runner.store.config import Config
 
-    options = extent(budget, max_experiments, max_cost, max_tokens)
+    options = limit_options(budget, max_experiments, max_cost, max_tokens)
     workspace = workspaces.find(folder or Path.cwd())
     os.chdir(workspace.folder)  # what the run was told may be a path from there
     options = replace(options, unheld_limits=unsafe_unheld_limits, call=not no_call)
     with signals():
         reason = session(workspace, Config(), options, display="json" if json else display)
-    more = {BUDGET_GONE: "--budget", ALL_DONE: "--max-experiments"}.get(reason)
+    more = {TIME_BUDGET_EXHAUSTED: "--budget", ALL_DONE: "--max-experiments"}.get(reason)
     if more is not None:
         say(f"it ended for its {more[2:]}; `autoresearch resume {more}` with a larger one goes on")

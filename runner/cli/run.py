@@ -83,7 +83,7 @@ def run(
     """Search until the budget is gone. Ctrl-C ends it cleanly; --resume goes on."""
     from runner.search.session import session
 
-    options = extent(budget, max_experiments, max_cost, max_tokens)
+    options = limit_options(budget, max_experiments, max_cost, max_tokens)
     workspace = workspaces.find(Path.cwd())
     config = override(
         workspace.config(),
@@ -148,7 +148,7 @@ def _refuse_unused(proposer: str, given: dict[str, object]) -> None:
         )
 
 
-def extent(
+def limit_options(
     budget: str | None, max_experiments: int | None, max_cost: float | None, max_tokens: int | None
 ) -> Options:
     """How far a run may go, for `run` and `resume`; what is None stays as the run was started. Raises UsageError."""

@@ -24,12 +24,12 @@ def stop(
     json: Json = False,
 ) -> None:
     """Ask the runner of a workspace to end, as one Ctrl-C in its terminal would, and wait until it has."""
-    from runner.search.stop_request import Asked, Process, end_after_experiment
+    from runner.search.stop_request import Process, StopResult, end_after_experiment
     from runner.store.workspace_lock import at_work
 
     workspace = workspaces.find(folder or Path.cwd())
     found = at_work(workspace.state)
-    asked, ended, pid = Asked.NOT_RUNNING, True, None
+    asked, ended, pid = StopResult.NOT_RUNNING, True, None
     if found is not None:
         pid = found.owner.pid
         if after_experiment and found.verb != "run":
@@ -41,19 +41,19 @@ def stop(
                 asked = end_after_experiment(workspace.state, found.owner)
             else:
                 asked = process.interrupt()
-            if wait and not process.gone(0):
+            if wait and not process.has_ended(0):
                 what = "to finish its experiment" if after_experiment else "to clear up"
                 say(f"process {pid} has been asked to end; waiting for it {what}")
             try:
-                while wait and not process.gone(_LOOK_S):
+                while wait and not process.has_ended(_LOOK_S):
                     pass
             except KeyboardInterrupt:
                 say("no longer waiting; it has been asked all the same")
                 raise typer.Exit(130) from None
-            ended = process.gone(0)
+            ended = process.has_ended(0)
     if json:
         envelope("stop", asked=str(asked), pid=pid, ended=ended)
-    elif asked is Asked.NOT_RUNNING:
+    elif asked is StopResult.NOT_RUNNING:
         print(f"nothing is running in {workspace.folder}")
     else:
         print(f"process {pid} {'has ended' if ended else 'will end'}; `autoresearch resume` goes on")

@@ -22,7 +22,7 @@ _LEAST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Apart:
+class Decontaminated:
     """The training text is in `spill`, a document for each of `runs`; `cut` bytes are gone from one side or the other."""
 
     spill: Spill
@@ -31,7 +31,7 @@ class Apart:
     cut: int
 
 
-def hold_apart(
+def decontaminate(
     spill: Spill,
     chosen: Mapping[str, Pieces],
     runs: Sequence[tuple[int, int]],
@@ -39,7 +39,7 @@ def hold_apart(
     limits: Mapping[str, int],
     path: Path,
     progress: Callable[[str], None],
-) -> Apart:
+) -> Decontaminated:
     """What is held out is bounded by `limits` (bytes); `path` is for a new spill. What a candidate reads in `image` can only
     be cut from what is held out. Raises DataError when too little is left of anything."""
     parts = [[spill.text(int(piece)) for piece in chosen[name]] for name in limits]
@@ -56,7 +56,7 @@ def hold_apart(
             progress(f"cut from what is held out: {of_train} bytes, which also lie in the training text")
         held_out = {name: _bounded(texts, limits[name]) for name, texts in zip(limits, left, strict=True)}
         _require_some([*held_out.values()], limits, "the training text")
-        return Apart(spill, runs, held_out, of_image + of_train)
+        return Decontaminated(spill, runs, held_out, of_image + of_train)
     held_out = {name: _bounded(texts, limits[name]) for name, texts in zip(limits, parts, strict=True)}
     _require_some([*held_out.values()], limits, "the training text")
     other, of_train = _train_without(spill, runs, [*chain(*held_out.values())], path)
@@ -66,7 +66,7 @@ def hold_apart(
         raise DataError(
             "all of the training text also lies in what is held out: give text that does not repeat itself"
         )
-    return Apart(other, again, held_out, of_image + of_train)
+    return Decontaminated(other, again, held_out, of_image + of_train)
 
 
 def _without(parts: list[list[bytes]], readable: Iterable[Content]) -> tuple[list[list[bytes]], int, str]:

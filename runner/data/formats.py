@@ -32,7 +32,7 @@ def documents(path: Path, name: str, column: str | None, skipped: Skipped) -> It
     elif kind == "parquet":
         yield from _parquet(path, name, column, skipped)
     elif kind == "zip":
-        with _Noted(name, skipped):
+        with _NotingDamage(name, skipped):
             for inner, content in members(path):
                 yield from _member(inner, f"{name}/{inner}", content, column, skipped)
     elif kind is not None:
@@ -63,7 +63,7 @@ def _read(
             skipped.add(Why.REPLACED, name)
         bad += count
 
-    with _Noted(name, skipped):
+    with _NotingDamage(name, skipped):
         chunks = decoded(content, replaced)
         if kind == "text":
             yield chunks_of(chunks, name, skipped)
@@ -76,11 +76,11 @@ def _read(
 
 
 def chunks_of(chunks: Iterator[str], name: str, skipped: Skipped) -> Document:
-    with _Noted(name, skipped):
+    with _NotingDamage(name, skipped):
         yield from chunks
 
 
-class _Noted:
+class _NotingDamage:
     """A file that cannot be read (any further) is counted, and the others are read."""
 
     def __init__(self, name: str, skipped: Skipped) -> None:
@@ -200,7 +200,7 @@ def _csv(
 ) -> Iterator[Document]:
     csv.field_size_limit(LONGEST_RECORD)
     rows = csv.reader((f"{line or ''}\n" for line in lines(chunks, LONGEST_RECORD)), delimiter=comma)
-    with _CsvNoted(name, skipped):
+    with _NotingCsvDamage(name, skipped):
         header = next(rows, [])
         wanted = column_of(header, column)
         if wanted is None:
@@ -217,7 +217,7 @@ def _csv(
                 skipped.add(Why.NO_TEXT, f"row {number} of {name}")
 
 
-class _CsvNoted(_Noted):
+class _NotingCsvDamage(_NotingDamage):
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> bool:
         if isinstance(error, csv.Error):
             self._skipped.add(Why.DAMAGED, self._name)

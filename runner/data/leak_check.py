@@ -35,7 +35,7 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Searched:
+class ImageLeakCheck:
     """`engine` shows the files of image `image`. `memory` is a folder of what was found clean; None remembers nothing."""
 
     engine: Engine

@@ -19,7 +19,7 @@ _MARK = ".autoresearch-partial"
 _OURS = {"manifest.json", "croissant.json"}
 
 
-def refuse_what_is_not_ours(folder: Path, source: Path | None) -> None:
+def refuse_foreign_folder(folder: Path, source: Path | None) -> None:
     """Raises DataError when `folder` holds anything that `data prepare` did not put there, or holds or lies in `source`."""
     if source is not None:
         here, there = folder.resolve(), source.resolve()

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from runner.data import climbmix, croissant, default_text, output_folder, sources, tokenizer
-from runner.data.decontamination import LONGEST, hold_apart
+from runner.data.decontamination import LONGEST, decontaminate
 from runner.data.document_store import Spill
 from runner.data.errors import DataError
-from runner.data.leak_check import Searched
+from runner.data.leak_check import ImageLeakCheck
 from runner.data.manifest import Manifest, file_entry, load_manifest, verify
 from runner.data.shards import write_split, write_tables
 from runner.data.skipped_records import Why
@@ -37,7 +37,7 @@ def prepare(
     seq_len: int = 2048,
     val_bytes: int = 500_000,
     test_bytes: int = 500_000,
-    image: Searched | None = None,
+    image: ImageLeakCheck | None = None,
     progress: Progress = print,
 ) -> Manifest:
     """Make `folder` hold `source`: "default" (the text of `wheels`), "climbmix", or a path. Idempotent; raises DataError.
@@ -48,11 +48,9 @@ def prepare(
     """
     local = source not in {"default", "climbmix"}
     folder = folder.resolve()
-    output_folder.refuse_what_is_not_ours(folder, Path(source) if local else None)
+    output_folder.refuse_foreign_folder(folder, Path(source) if local else None)
     with output_folder.turn(folder, progress):
-        output_folder.refuse_what_is_not_ours(
-            folder, None
-        )  # another one may have been at work while we waited
+        output_folder.refuse_foreign_folder(folder, None)  # another one may have been at work while we waited
         corpus = _corpus(source, wheels, shards, column, folder, progress)
         settings = [
             corpus.name,
@@ -85,7 +83,7 @@ def prepare(
     return load_manifest(folder)
 
 
-def _ready(folder: Path, recipe: str, image: Searched | None) -> Manifest | None:
+def _ready(folder: Path, recipe: str, image: ImageLeakCheck | None) -> Manifest | None:
     try:
         manifest = load_manifest(folder)
         if manifest.recipe != recipe or verify(folder):
@@ -100,7 +98,7 @@ def _ready(folder: Path, recipe: str, image: Searched | None) -> Manifest | None
 def _make(
     made: Path,
     corpus: sources.Corpus,
-    image: Searched | None,
+    image: ImageLeakCheck | None,
     vocab_size: int,
     seq_len: int,
     val_bytes: int,
@@ -121,7 +119,7 @@ def _make(
         if not runs or not len(chosen["val"]) or not len(chosen["test"]):
             raise DataError(_too_little(spill, corpus))
         limits = {"val": val_bytes, "test": test_bytes}
-        apart = hold_apart(
+        apart = decontaminate(
             spill, chosen, runs, image.contents() if image else (), limits, made / "cut.partial", progress
         )
         spill, runs, held_out, cut = apart.spill, [*apart.runs], apart.held_out, apart.cut

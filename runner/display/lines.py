@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from runner.protocols import NOISE_TOO_LARGE, Event
+from runner.protocols import REASON_NOISE_TOO_LARGE, Event
 from sandbox.sanitise import one_line
 
 _QUIET = frozenset({"trained", "collected"})
@@ -67,7 +67,7 @@ def sentence(event: Event) -> str:
             else one_line(str(data.get("reason") or ""))
         )
         return f"{what}: {data['outcome']} {score} after {data['seconds']:.1f} s {one_line(str(data.get('detail') or ''))}".rstrip()
-    if event.kind == "decided" and data["reason"] == NOISE_TOO_LARGE:
+    if event.kind == "decided" and data["reason"] == REASON_NOISE_TOO_LARGE:
         return f"{what}: {data['decision']}, {data['reason']}"
     if event.kind == "decided":
         return f"{what}: {data['decision']}, {data['reason']} ({data['delta']:+.4f}, needs beyond {data['margin']:.4f})"

@@ -58,7 +58,7 @@ class Leases(Protocol):
 
     def acquire(self) -> AbstractContextManager[Lease]: ...
 
-    def look(self, lease: Lease) -> Lease: ...
+    def with_contention(self, lease: Lease) -> Lease: ...
 
     def quarantine(self, lease: Lease, why: str) -> None: ...
 
@@ -82,7 +82,7 @@ class Pipeline:
     limits: Limits
     eval_batch: int = 16
     preset: str = "cpu"
-    told_wall_clock_s: float | None = None
+    announced_wall_clock_s: float | None = None
     """What a script is told its wall clock is, where that is not the limit: a replay may take longer. None: the limit."""
     covers: tuple[Mount, ...] = ()
     """Mounts over what a training must not find in its image."""
@@ -121,7 +121,8 @@ class Pipeline:
             outcome = self._train(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
-            afterwards = self.leases.look(lease)  # a stranger beside us took time from the training
+            # another process on the GPU slowed the training
+            afterwards = self.leases.with_contention(lease)
             self.require_ready()  # else what it met is not what it was given
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
@@ -188,7 +189,7 @@ class Pipeline:
     def _job(self, ids: Ids, lease: Lease, *, seed: int, folder: Path, replay: Path | None) -> Job:
         environment = {
             "AUTORESEARCH_SEED": str(seed),
-            "AUTORESEARCH_WALL_CLOCK": f"{self.told_wall_clock_s or self.limits.wall_clock_s:g}",
+            "AUTORESEARCH_WALL_CLOCK": f"{self.announced_wall_clock_s or self.limits.wall_clock_s:g}",
             "AUTORESEARCH_EVAL_BATCH": str(self.eval_batch),
             "AUTORESEARCH_PRESET": self.preset,
         }

@@ -34,10 +34,10 @@ class Environment:
     images: Images
     data: Path
     pipeline: Pipeline
-    unheld: Callable[[], str]
+    unenforced_limits: Callable[[], str]
     """Tries the limits on the real engine, some seconds: why a run must not be left alone on it; empty when all hold."""
     conditions: Conditions = field(default_factory=Conditions)
-    out_of_reach: Callable[[str], None] = lambda _: None
+    require_unseen: Callable[[str], None] = lambda _: None
     """Raises DataError when held-out text lies in an image (a content id); done for the candidate's already."""
 
 
@@ -62,11 +62,11 @@ def set_up(
     from judge.heldout import load
     from judge.judge import Judge, JudgeLimits
     from runner.data.dataset_lock import DatasetLock
-    from runner.data.leak_check import Searched
+    from runner.data.leak_check import ImageLeakCheck
     from runner.evaluation.pipeline import Pipeline
     from runner.images.build import find_images
     from runner.store.free_space import refuse_below_floor, written_folders
-    from sandbox.prerequisites import unheld
+    from sandbox.prerequisites import unenforced_limits
 
     folder = data or (Path(config.data) if config.data else default_data(config.variant))
     dataset_lock = DatasetLock(folder)
@@ -75,10 +75,10 @@ def set_up(
     images = find_images(engine, config.variant)
     refuse_below_floor(config.disk_floor_gb, written_folders(engine))
 
-    def out_of_reach(image: str) -> None:
-        Searched(engine, image, searched_folder(), progress).require_unseen(folder)
+    def require_unseen(image: str) -> None:
+        ImageLeakCheck(engine, image, searched_folder(), progress).require_unseen(folder)
 
-    out_of_reach(images.candidate.id)
+    require_unseen(images.candidate.id)
     memory = int(config.memory_gb * GIB)
     judge = Judge(
         engine,
@@ -114,9 +114,9 @@ def set_up(
         images,
         folder,
         pipeline,
-        lambda: unheld(engine, images.candidate.id),
+        lambda: unenforced_limits(engine, images.candidate.id),
         conditions,
-        out_of_reach,
+        require_unseen,
     )
 
 

@@ -30,7 +30,7 @@ from runner.llm.messages import (
     Usage,
     at_most,
 )
-from runner.llm.request_fixes import cure
+from runner.llm.request_fixes import adapted_request
 from runner.protocols import Notice
 from runner.store.ledger import Ledger
 
@@ -58,11 +58,11 @@ class CallSettings:
     timeout_s: float = 180.0
 
 
-class NoMoney(Exception):
+class CallOverBudget(Exception):
     """No model's worst case fits into what is left."""
 
 
-class Unavailable(Exception):
+class ModelsUnavailable(Exception):
     """No model answered. `wait_s` is the longest pause a provider asked for."""
 
     def __init__(self, sentence: str, wait_s: float) -> None:
@@ -104,12 +104,12 @@ class MeteredClient:
 
     def ask(self, messages: Sequence[Message], *, number: int, purpose: str, deadline: float) -> Answer:
         """An answer for experiment `number`, from the first model that gives one before `deadline` (monotonic
-        seconds). Raises NoMoney, Unavailable."""
+        seconds). Raises CallOverBudget, ModelsUnavailable."""
         if (saved := self._saved(messages, number, purpose)) is not None:
             return saved
-        return self.ask_anew(messages, number=number, purpose=purpose, deadline=deadline)
+        return self.ask_without_saved(messages, number=number, purpose=purpose, deadline=deadline)
 
-    def ask_anew(
+    def ask_without_saved(
         self,
         messages: Sequence[Message],
         *,
@@ -123,14 +123,14 @@ class MeteredClient:
         for model in self.settings.models:
             try:
                 return self._ask(model, messages, number, purpose, deadline, max_tokens)
-            except NoMoney:
+            except CallOverBudget:
                 unaffordable += 1
             except CallFailed as error:
                 failed.append(f"{model}: {error.cause} ({error.sentence})")
                 wait_s = max(wait_s, self._retry_after(error) or 0.0)
         if unaffordable == len(self.settings.models):
-            raise NoMoney
-        raise Unavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
+            raise CallOverBudget
+        raise ModelsUnavailable("; ".join(failed) or "there is no money for a stand-in", wait_s)
 
     def reading(self, answer: Answer) -> AbstractContextManager[None]:
         """Around the reading of an answer: one that ends the runner meanwhile is not read again."""
@@ -179,7 +179,7 @@ class MeteredClient:
                     cured += 1
                     continue
                 wait = self._wait(attempt, error)
-                last = attempt == TRIES - 1 or not error.cause.passing or wait is None
+                last = attempt == TRIES - 1 or not error.cause.is_transient or wait is None
                 last = last or self._clock.monotonic() + (wait or 0.0) >= deadline
                 self.tell(_notice(model, error, None if last else wait))
                 if last or wait is None:
@@ -195,7 +195,7 @@ class MeteredClient:
             return False
         before = self._requests.get(model, PLAIN)
         asked = min(self._longest(model), max_tokens or self._longest(model))
-        found = cure(error.refusal, before, asked, self.client.count(model, messages))
+        found = adapted_request(error.refusal, before, asked, self.client.count(model, messages))
         if found is None or found == before:
             return False
         self._requests[model] = found
@@ -234,7 +234,7 @@ class MeteredClient:
             reserved_usd=reserved,
         )
         if call is None:
-            raise NoMoney
+            raise CallOverBudget
         timeout = max(min(self.settings.timeout_s, deadline - self._clock.monotonic()), 1.0)
         request = self._requests.get(model, PLAIN)
         try:

@@ -95,7 +95,7 @@ class Cause(StrEnum):
     REFUSED = "request_refused"
 
     @property
-    def passing(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the same call may succeed a little later."""
         return self in {Cause.BUSY, Cause.SERVER, Cause.TIMEOUT, Cause.UNREACHABLE}
 

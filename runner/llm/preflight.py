@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.clock import SystemClock
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
-from runner.llm.calls import Answer, MeteredClient, NoMoney, Unavailable
+from runner.llm.calls import Answer, CallOverBudget, MeteredClient, ModelsUnavailable
 from runner.llm.messages import Message, at_most
 from runner.llm.prompt import Task
 from runner.parsing.client import shared
@@ -33,7 +33,7 @@ def check_models(
     metered: MeteredClient, workspace: Workspace, *, deadline: float, call: bool = True
 ) -> Answer | None:
     """The answer to the small question, or None where `call` is false. `deadline` in monotonic seconds. Raises
-    UsageError where the prompt does not fit, NoMoney where no answer to it could be paid for, PrerequisiteMissing where no
+    UsageError where the prompt does not fit, CallOverBudget where no answer to it could be paid for, PrerequisiteMissing where no
     model answers."""
     first = _first_prompt(metered, workspace)
     for model in metered.settings.models:
@@ -45,14 +45,14 @@ def check_models(
                 "shorten program.md and train.py"
             )
     if not any(metered.affordable(model, at_most(first)) for model in metered.settings.models):
-        raise NoMoney
+        raise CallOverBudget
     if not call:
         return None
     try:
-        answer = metered.ask_anew(
+        answer = metered.ask_without_saved(
             _QUESTION, number=0, purpose="check", deadline=deadline, max_tokens=_ANSWER_TOKENS
         )
-    except Unavailable as error:
+    except ModelsUnavailable as error:
         raise PrerequisiteMissing(
             f"no model answers ({error}); mend that first, or leave the question out with --no-call"
         ) from error

@@ -14,14 +14,22 @@ from dataclasses import replace
 from runner.clock import Clock
 from runner.llm import prompt
 from runner.llm.calls import Answer as Answered
-from runner.llm.calls import MeteredClient, NoMoney, Unavailable
+from runner.llm.calls import CallOverBudget, MeteredClient, ModelsUnavailable
 from runner.llm.messages import Message
 from runner.llm.prompt import Task
 from runner.parsing.client import Parser, shared
 from runner.parsing.facts import MAX_NOTES_CHARS, Answer, BadAnswer, Facts
 from runner.parsing.static_check import check
 from runner.proposers.titles import brief
-from runner.protocols import EXHAUSTED, MONEY_GONE, Context, Notice, PastExperiment, Proposal, Proposer
+from runner.protocols import (
+    EXHAUSTED,
+    LLM_BUDGET_EXHAUSTED,
+    Context,
+    Notice,
+    PastExperiment,
+    Proposal,
+    Proposer,
+)
 
 NOTES_TOKENS = 1500
 MAX_BAD_ANSWERS = 3
@@ -71,9 +79,9 @@ class LlmProposer:
             context = replace(context, time_limit_s=max(left, 0.0))
         try:
             proposal = self._ask(context)
-        except NoMoney:
-            return Proposal(None, "no money", failure=MONEY_GONE, notices=self._noticed())
-        except Unavailable as error:
+        except CallOverBudget:
+            return Proposal(None, "no money", failure=LLM_BUDGET_EXHAUSTED, notices=self._noticed())
+        except ModelsUnavailable as error:
             return self._pause(context, f"no model answers ({error})", error.wait_s)
         if proposal.source is not None and self._rejected(proposal.source, context) is None:
             self._pauses = self._bad_answers = 0

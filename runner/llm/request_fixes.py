@@ -31,7 +31,7 @@ _MARGIN = 16
 """A share of the window that stays free: the next prompt is a little longer."""
 
 
-def cure(refusal: str, asked: Request, max_tokens: int, prompt_tokens: int) -> Request | None:
+def adapted_request(refusal: str, asked: Request, max_tokens: int, prompt_tokens: int) -> Request | None:
     """How to ask once more; None when the refusal does not say. `max_tokens` is what was asked for, `prompt_tokens` about
     what the prompt has."""
     if not asked.no_system and _SYSTEM.search(refusal):

@@ -86,9 +86,9 @@ class Parser:
         pairs = [[edit.search, edit.replace] for edit in edits]
         return self._source("edits", source, edits=pairs)
 
-    def undone(self, best: str, after: str, before: str) -> str:
+    def reverted(self, best: str, after: str, before: str) -> str:
         """`best` with the change from `before` to `after` undone. Raises BadEdit when that cannot be done."""
-        return self._source("undone", best, after=after, before=before)
+        return self._source("reverted", best, after=after, before=before)
 
     def difference(self, before: str, after: str, names: tuple[str, str], context_lines: int = 3) -> str:
         """A unified diff; in its place one line that says so where the two are too large to be compared."""

@@ -19,7 +19,7 @@ def unified(before: str, after: str, names: Sequence[str], context_lines: int) -
     return "\n".join(lines)
 
 
-def undone(best: str, after: str, before: str) -> str:
+def reverted(best: str, after: str, before: str) -> str:
     """`best` with the change from `before` to `after` undone. Raises BadEdit when its lines are not there any more,
     SyntaxError or ValueError when what is left does not compile."""
     new, old = after.split("\n"), before.split("\n")

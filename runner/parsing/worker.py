@@ -181,8 +181,8 @@ def _answer(wanted: dict[str, Any]) -> dict[str, object]:
             case "edits":
                 pairs = [Edit(search, replace) for search, replace in wanted["edits"]]
                 return {"source": edits.apply(text, pairs)}
-            case "undone":
-                return {"source": diffs.undone(text, wanted["after"], wanted["before"])}
+            case "reverted":
+                return {"source": diffs.reverted(text, wanted["after"], wanted["before"])}
             case "difference":
                 names, lines = wanted["names"], int(wanted["context_lines"])
                 return {"text": diffs.unified(text, wanted["after"], names, lines)}

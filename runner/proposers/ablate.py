@@ -26,7 +26,9 @@ class AblateProposer:
             if past.status != "keep" or past.parent not in by_number:
                 continue
             try:
-                source = self._parser.undone(context.best_source, past.source, by_number[past.parent].source)
+                source = self._parser.reverted(
+                    context.best_source, past.source, by_number[past.parent].source
+                )
             except BadEdit:
                 continue
             if self._parser.facts(source).fingerprint not in {"", *seen}:

@@ -9,7 +9,7 @@ from typing import Any
 from judge.judge import JUDGE_VERSION
 from runner.clock import Clock
 from runner.evaluation.pipeline import MODEL, PARAMS, Ids, Pipeline
-from runner.protocols import SIMPLER, Conditions
+from runner.protocols import REASON_SIMPLER, Conditions
 from runner.results import git_lineage
 from runner.results.snapshot import SCRIPT, SnapshotContents, build_snapshot, snapshot_tag
 from runner.scoring.noise import Noise
@@ -103,6 +103,6 @@ class Promotion:
 
 def _claimed(experiment: Experiment) -> float:
     """Bits per byte that it was better by than the script it was kept over; a baseline and a simplification claim none."""
-    if experiment.delta is None or experiment.reason == SIMPLER:
+    if experiment.delta is None or experiment.reason == REASON_SIMPLER:
         return 0.0
     return max(-experiment.delta, 0.0)

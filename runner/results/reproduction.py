@@ -112,7 +112,7 @@ def reproduce(
     # the image has the recorded weights and scores in it, and a script that hands those over again has repeated nothing
     pipeline = replace(
         pipeline_for(facts.image.id, limit),
-        told_wall_clock_s=facts.wall_clock_s,
+        announced_wall_clock_s=facts.wall_clock_s,
         covers=(Mount(nothing, HOME),),
     )
     source, tape = _extract(engine, facts, pipeline, folder, exact=exact)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.protocols import NOISE_TOO_LARGE, SIMPLER, Decision
+from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, Decision
 from runner.scoring.noise import KEEP_QUANTILES, Noise, tabled
 
 _PROMISING = 1.0
@@ -78,9 +78,9 @@ def decide(
     if retests_left > 0 and (promising or (simpler and runs < _SIMPLER_RUNS)):
         return Judgement(Decision.RETEST, "within the noise", delta, margin)
     if margin >= incumbent.mean:
-        return Judgement(Decision.DISCARD, NOISE_TOO_LARGE, delta, margin)
+        return Judgement(Decision.DISCARD, REASON_NOISE_TOO_LARGE, delta, margin)
     if simpler:
-        return Judgement(Decision.KEEP, SIMPLER, delta, margin)
+        return Judgement(Decision.KEEP, REASON_SIMPLER, delta, margin)
     reason = "not better beyond the noise" if delta < 0 else "not better"
     return Judgement(Decision.DISCARD, reason, delta, margin)
 

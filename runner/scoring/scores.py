@@ -38,7 +38,7 @@ def measurements(experiment: Experiment) -> Measurements:
     return Measurements(scores(experiment), nats, experiment.nodes)
 
 
-def lost(experiment: Experiment) -> list[str]:
+def missing_files(experiment: Experiment) -> list[str]:
     """Files that `measured` needs and that are gone: their paths."""
     files = [
         a.folder / name for a in experiment.counted for name in ("document_nats.npy", "document_bytes.npy")

@@ -17,7 +17,7 @@ from runner.parsing.client import Parser, shared
 from runner.parsing.static_check import check
 from runner.protocols import (
     EXHAUSTED,
-    MONEY_GONE,
+    LLM_BUDGET_EXHAUSTED,
     Decision,
     EvaluationOutcome,
     Proposer,
@@ -38,7 +38,7 @@ from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from runner.store.workspace import Workspace, read_script
 
-BUDGET_GONE, ALL_DONE = "budget", "all experiments done"
+TIME_BUDGET_EXHAUSTED, ALL_DONE = "budget", "all experiments done"
 ASKED = "asked to end after the present experiment"
 NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_UNTRAINED_IN_A_ROW = 10
@@ -115,7 +115,7 @@ class Loop:
             self.budget,
             self._stage,
             self.promotion,
-            self._keep,
+            self._promote,
         )
         self._baseline()
         untrained = 0
@@ -128,10 +128,10 @@ class Loop:
             self._stage.ask_early(experiment)
             finished = self._advance(experiment)
             if finished.status == "open":
-                return self._ended(BUDGET_GONE)
+                return self._ended(TIME_BUDGET_EXHAUSTED)
             untrained = 0 if finished.attempts else untrained + 1
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
-                return finished.reason if finished.reason == MONEY_GONE else NOTHING_MORE
+                return finished.reason if finished.reason == LLM_BUDGET_EXHAUSTED else NOTHING_MORE
             if untrained >= MAX_UNTRAINED_IN_A_ROW:
                 return f"{untrained} {UNTRAINABLE}"
         return self._ended(reason)
@@ -176,7 +176,7 @@ class Loop:
             self.recorder.set(
                 0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
             )
-            self._keep(self.recorder.experiments()[0])
+            self._promote(self.recorder.experiments()[0])
 
     # -- one experiment ----------------------------------------------------------------------------------------
     def _advance(self, experiment: Experiment) -> Experiment:
@@ -224,9 +224,9 @@ class Loop:
             margin=judgement.margin,
         )
         if judgement.decision is Decision.KEEP:
-            self._keep(self.recorder.experiment(number))
+            self._promote(self.recorder.experiment(number))
 
-    def _keep(self, experiment: Experiment) -> None:
+    def _promote(self, experiment: Experiment) -> None:
         columns = self.promotion.promote(experiment, self.noise() or Noise(0.0, 1))
         self.recorder.set(experiment.number, **columns)
         self.recorder.emit("kept", number=experiment.number, val_bpb=experiment.val_bpb, tag=columns["tag"])
@@ -246,4 +246,4 @@ class Loop:
             return ALL_DONE
         if not busy and self._asked_to_end():
             return ASKED
-        return None if self.budget.allows_another() else BUDGET_GONE
+        return None if self.budget.allows_another() else TIME_BUDGET_EXHAUSTED

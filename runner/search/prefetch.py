@@ -55,7 +55,7 @@ class Prefetch:
     def ask(self, context: Context) -> None:
         self._pending = (context, self.start(lambda: ask(self.proposer, context)))
 
-    def take(self) -> tuple[Context, Proposal] | None:
+    def receive(self) -> tuple[Context, Proposal] | None:
         """The proposal asked for early, when it is ready; None when none was."""
         if self._pending is None:
             return None

@@ -129,7 +129,7 @@ class ProposalStage:
 
     def _next_proposal(self, number: int) -> Proposal:
         """The one made while the last experiment trained, if it still fits, else a new one."""
-        if (early := self._prefetch.take()) is not None:
+        if (early := self._prefetch.receive()) is not None:
             context, proposal = early
             self._tell(proposal)
             incumbent = best(self._recorder.experiments())

@@ -8,7 +8,7 @@ from runner.errors import PrerequisiteMissing
 from runner.evaluation.pipeline import Pipeline, remove_all_but_log
 from runner.results.garbage_collection import remove_unneeded_weights
 from runner.results.promotion import Promotion
-from runner.scoring.scores import lost
+from runner.scoring.scores import missing_files
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder
 from runner.search.time_budget import Budget
@@ -38,7 +38,7 @@ def recover(
     stage.read_history()
     kept = [e for e in recorder.experiments() if e.status == "keep"]
     for experiment in [*kept[-1:], *(e for e in recorder.experiments() if e.status == "open")]:
-        if gone := lost(experiment):
+        if gone := missing_files(experiment):
             raise PrerequisiteMissing(
                 f"{gone[0]} is gone, and without it nothing can be compared with experiment {experiment.number}: put it "
                 "back, or begin a new run without --resume"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from runner.clock import SystemClock
 from runner.display import factory as displays
 from runner.durations import format_duration, parse_duration
-from runner.errors import MoneyGone, NothingEvaluated, PrerequisiteMissing, UsageError
-from runner.protocols import MONEY_GONE, Event, Notice, Proposer
+from runner.errors import LlmBudgetExhausted, NothingEvaluated, PrerequisiteMissing, UsageError
+from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
 from runner.scoring.comparability import changed, measured_with, recorded
-from runner.search.loop import BUDGET_GONE, NOTHING_MORE, UNTRAINABLE, Loop, Settings
-from runner.search.stop_request import Request
+from runner.search.loop import NOTHING_MORE, TIME_BUDGET_EXHAUSTED, UNTRAINABLE, Loop, Settings
+from runner.search.stop_request import StopRequest
 from runner.search.time_budget import Budget
 from runner.store.config import Config, config_from
 from runner.store.copied_workspace import home_of, require_at_home
@@ -60,11 +60,11 @@ class Options:
 
 def session(workspace: Workspace, config: Config, options: Options, *, display: str) -> str:
     """Search in `workspace`; returns why it ended. A resumed run keeps the settings it was started with, budget, count
-    and limits of money too where `options` names no others. Raises MoneyGone when that is what ended it, NothingEvaluated
+    and limits of money too where `options` names no others. Raises LlmBudgetExhausted when that is what ended it, NothingEvaluated
     when none of its proposals could be trained."""
     open_state(workspace)
     clock = SystemClock()
-    with lock(workspace.state), Request(workspace.state, this_process()) as request:
+    with lock(workspace.state), StopRequest(workspace.state, this_process()) as request:
         ledger = Ledger(workspace.ledger, check=True)
         try:
             if options.resume:
@@ -77,16 +77,16 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                     disk_floor_gb=now.disk_floor_gb,
                 )
                 caps = _caps(options, run.settings)
-                _refuse_early(config, caps)
-                options = _as_before(options, run.settings)
+                _require_proposer(config, caps)
+                options = _with_previous_limits(options, run.settings)
                 ledger.change_settings(
                     run.id, {**run.settings, **asdict(caps), **_extent(options), **home_of(workspace.ledger)}
                 )
                 ledger.reopen_run(run.id)
             else:
                 caps = _caps(options, {})
-                _refuse_early(config, caps)
-                options = _as_before(options, {})
+                _require_proposer(config, caps)
+                options = _with_previous_limits(options, {})
                 settings = {"config": asdict(config), **asdict(caps), **_extent(options)}
                 settings |= home_of(workspace.ledger)
                 ledger.start_run(
@@ -104,8 +104,8 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                     why = f"refused: {error}" if isinstance(error, Exception) else "stopped"
                     ledger.finish_run(run.id, now=clock.time(), reason=why)
                 raise
-            if reason == MONEY_GONE:
-                raise MoneyGone(_money_gone(ledger, run.id, caps))
+            if reason == LLM_BUDGET_EXHAUSTED:
+                raise LlmBudgetExhausted(_llm_budget_sentence(ledger, run.id, caps))
             if why := _nothing_trained(ledger, run.id, reason):
                 raise NothingEvaluated(why)
             return reason
@@ -122,7 +122,7 @@ def _search(
     run_id: str,
     clock: SystemClock,
     show: Callable[[Event], None],
-    request: Request,
+    request: StopRequest,
 ) -> str:
     from runner.evaluation.setup import set_up
     from runner.results.promotion import Promotion
@@ -141,8 +141,10 @@ def _search(
             f"a budget of {format_duration(options.budget_s)} is too small: the baseline runs {config.baseline_repeats} "
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
-    other_images = _measured_alike(ledger, run, measured_with(environment.data, environment.images), clock)
-    if not options.unheld_limits and (why := environment.unheld()):
+    other_images = _record_measured_with(
+        ledger, run, measured_with(environment.data, environment.images), clock
+    )
+    if not options.unheld_limits and (why := environment.unenforced_limits()):
         ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
         raise PrerequisiteMissing(f"{why}; --unsafe-unheld-limits runs all the same")
     try:
@@ -175,7 +177,7 @@ def _search(
         run,
         clock,
         tell=lambda notice: loop.recorder.emit(notice.kind, **dict(notice.data)),
-        to_end=request.made,
+        to_end=request.is_made,
     )
     loop = Loop(
         run=run_id,
@@ -200,7 +202,7 @@ def _search(
         ),
         clock=clock,
         emit=show,
-        asked_to_end=request.made,
+        asked_to_end=request.is_made,
         require_space=disk.check,
     )
     loop.recorder.emit(
@@ -217,7 +219,7 @@ def _search(
     try:
         asks = metered if loop.over() is None else None  # nothing is paid for a run that has come to its end
         if asks is not None and _check_models(asks, workspace, budget, clock, call=options.call):
-            reason = MONEY_GONE
+            reason = LLM_BUDGET_EXHAUSTED
         else:
             reason = loop.go()
     except Exception as error:
@@ -228,7 +230,7 @@ def _search(
         with suppress(SandboxError):  # what the engine could not remove while it was away
             environment.engine.reap(now=clock.time(), everything_of_run=run_id)
         ledger.finish_run(run_id, now=clock.time(), reason=reason)
-        written = _reported(workspace, ledger, run_id, loop)
+        written = _write_report(workspace, ledger, run_id, loop)
         spent = ledger.spent(run_id)
         money = {"cost_usd": round(spent.usd, 6), "tokens": spent.tokens} if spent.calls else {}
         files = {name: str(path) for name, path in written.items()}
@@ -236,7 +238,7 @@ def _search(
     return reason
 
 
-def _reported(workspace: Workspace, ledger: Ledger, run: str, loop: Loop) -> Mapping[str, Path]:
+def _write_report(workspace: Workspace, ledger: Ledger, run: str, loop: Loop) -> Mapping[str, Path]:
     """The files of the report; none where they cannot be written, which is an event and not how the run ended."""
     try:
         return write_report.write(workspace, ledger, run)
@@ -245,7 +247,7 @@ def _reported(workspace: Workspace, ledger: Ledger, run: str, loop: Loop) -> Map
         return {}
 
 
-def _measured_alike(ledger: Ledger, run: Run, now: Mapping[str, str], clock: SystemClock) -> list[str]:
+def _record_measured_with(ledger: Ledger, run: Run, now: Mapping[str, str], clock: SystemClock) -> list[str]:
     """Writes down what the scores are measured with; returns which images changed. Raises UsageError where scores of
     before and now would not compare; what the run was measured with stays in the ledger."""
     try:
@@ -257,7 +259,7 @@ def _measured_alike(ledger: Ledger, run: Run, now: Mapping[str, str], clock: Sys
     return other
 
 
-def _as_before(options: Options, settings: Mapping[str, Any]) -> Options:
+def _with_previous_limits(options: Options, settings: Mapping[str, Any]) -> Options:
     """`options`, with what they leave open as it was when the run was started."""
     budget_s, most = options.budget_s, options.max_experiments
     return replace(
@@ -279,7 +281,7 @@ def _caps(options: Options, settings: Mapping[str, Any]) -> Caps:
     )
 
 
-def _refuse_early(config: Config, caps: Caps) -> None:
+def _require_proposer(config: Config, caps: Caps) -> None:
     """What a proposer needs and is not there is said before a run is begun. Raises UsageError, PrerequisiteMissing."""
     from runner.proposers.registry import MODELS, make_proposer
 
@@ -329,22 +331,22 @@ def _proposer(
 def _check_models(
     metered: MeteredClient, workspace: Workspace, budget: Budget, clock: SystemClock, *, call: bool
 ) -> str:
-    """MONEY_GONE where not even the first answer could be paid for, else nothing. Raises UsageError,
+    """LLM_BUDGET_EXHAUSTED where not even the first answer could be paid for, else nothing. Raises UsageError,
     PrerequisiteMissing."""
-    from runner.llm.calls import NoMoney
+    from runner.llm.calls import CallOverBudget
     from runner.llm.preflight import check_models
 
     try:
         check_models(metered, workspace, deadline=clock.monotonic() + budget.left(), call=call)
-    except NoMoney:
-        return MONEY_GONE
+    except CallOverBudget:
+        return LLM_BUDGET_EXHAUSTED
     return ""
 
 
 def _nothing_trained(ledger: Ledger, run: str, reason: str) -> str:
     """What to say of a run that came to an end of its own without training one proposal; else nothing."""
     proposals = [e for e in ledger.experiments(run) if e.number > 0]
-    ended = reason in {BUDGET_GONE, NOTHING_MORE} or reason.endswith(UNTRAINABLE)
+    ended = reason in {TIME_BUDGET_EXHAUSTED, NOTHING_MORE} or reason.endswith(UNTRAINABLE)
     if not ended or not proposals or any(e.attempts for e in proposals):
         return ""
     last = proposals[-1]
@@ -354,7 +356,7 @@ def _nothing_trained(ledger: Ledger, run: str, reason: str) -> str:
     )
 
 
-def _money_gone(ledger: Ledger, run: str, caps: Caps) -> str:
+def _llm_budget_sentence(ledger: Ledger, run: str, caps: Caps) -> str:
     spent = ledger.spent(run)
     limits = [f"{caps.max_usd:g} dollars" if caps.max_usd is not None else ""]
     limits.append(f"{caps.max_tokens} tokens" if caps.max_tokens is not None else "")

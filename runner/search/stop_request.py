@@ -21,7 +21,7 @@ from sandbox.owner import Owner
 _FILE = "end-after-experiment"
 
 
-class Asked(StrEnum):
+class StopResult(StrEnum):
     """What became of asking."""
 
     SIGNALLED = "signalled"
@@ -30,13 +30,13 @@ class Asked(StrEnum):
     NOT_RUNNING = "not_running"
 
 
-class Request:
+class StopRequest:
     """What `end_after_experiment` of another process leaves for the runner `owner`. Cleared when it begins and ends."""
 
     def __init__(self, state: Path, owner: Owner) -> None:
         self._path, self._owner = state / _FILE, owner
 
-    def made(self) -> bool:
+    def is_made(self) -> bool:
         try:
             return self._path.read_text().strip() == str(self._owner)
         except (OSError, UnicodeDecodeError):
@@ -70,24 +70,24 @@ class Process:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def interrupt(self) -> Asked:
+    def interrupt(self) -> StopResult:
         """One SIGINT, unless it has had a signal that ends it: a second one would not let it clear up. Raises
         UsageError for somebody else's process."""
         if self._descriptor is None:
-            return Asked.NOT_RUNNING
+            return StopResult.NOT_RUNNING
         if not _ends_cleanly(self._owner.pid):
-            return Asked.STOPPING_ALREADY
+            return StopResult.STOPPING_ALREADY
         try:
             signal.pidfd_send_signal(self._descriptor, signal.SIGINT)
         except ProcessLookupError:
-            return Asked.NOT_RUNNING
+            return StopResult.NOT_RUNNING
         except PermissionError as error:
             raise UsageError(
                 f"the runner, process {self._owner.pid}, belongs to another user; only that user may stop it"
             ) from error
-        return Asked.SIGNALLED
+        return StopResult.SIGNALLED
 
-    def gone(self, within_s: float) -> bool:
+    def has_ended(self, within_s: float) -> bool:
         """Whether it has ended, at the latest after `within_s` seconds."""
         if self._descriptor is None:
             return True
@@ -96,12 +96,12 @@ class Process:
         return bool(waiting.poll(within_s * 1000))
 
 
-def end_after_experiment(state: Path, owner: Owner) -> Asked:
+def end_after_experiment(state: Path, owner: Owner) -> StopResult:
     """Let the runner `owner` finish its present experiment and then end. It looks before it begins another one."""
     temporary = state / f"{_FILE}.new"
     temporary.write_text(f"{owner}\n")
     temporary.replace(state / _FILE)
-    return Asked.AFTER_EXPERIMENT
+    return StopResult.AFTER_EXPERIMENT
 
 
 def _ends_cleanly(pid: int) -> bool:

@@ -24,7 +24,7 @@ class Budget:
         persist: Callable[[float], None],
     ) -> None:
         self._limit_s, self._spent_s, self._expected_s = limit_s, spent_s, expected_s
-        self._told_each_s = expected_s
+        self._nominal_s = expected_s
         self._clock, self._persist = clock, persist
         self._started = clock.monotonic()
         self._recorded = 0.0
@@ -46,7 +46,7 @@ class Budget:
     def trainings_left(self, attempts: int) -> int:
         """How many more an agent is told of after `attempts`, at least one. Every one is charged what stood in for the first:
         what judging really took is in `left` alone, since a program could make it longer by what it read."""
-        return max(int(self._limit_s // self._told_each_s) - attempts, 1)
+        return max(int(self._limit_s // self._nominal_s) - attempts, 1)
 
     def allows_another(self, attempts: int = 1) -> bool:
         """Whether that many would still end in time."""

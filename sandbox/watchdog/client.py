@@ -39,7 +39,7 @@ class Record:
 
 
 @dataclass
-class _Kept:
+class _Registered:
     deadline: float
     started: bool = False
 
@@ -53,7 +53,7 @@ class Clock:
     process: subprocess.Popen[bytes] | None = None
     memory_locked: bool = False
     _control: socket.socket | None = None
-    _kept: dict[str, _Kept] = field(default_factory=dict)
+    _registered: dict[str, _Registered] = field(default_factory=dict)
     _last: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -63,17 +63,17 @@ class Clock:
             if self.process is None or self.process.poll() is not None:
                 self._start()
 
-    def keep(self, name: str, deadline: float) -> None:
+    def register(self, name: str, deadline: float) -> None:
         """It will not outlive `deadline` (CLOCK_MONOTONIC). To be told before it is started. Raises NoWatchdog."""
         with self._lock:
             self.ensure()
             self._ask_or_replace({"verb": "keep", "name": name, "deadline": deadline})
-            self._kept[name] = _Kept(deadline)
+            self._registered[name] = _Registered(deadline)
 
     def started(self, name: str) -> None:
         """The engine has started it. Raises NoWatchdog."""
         with self._lock:
-            self._kept[name].started = True
+            self._registered[name].started = True
             self._ask_or_replace({"verb": "started", "name": name})
 
     def replace_if_gone(self) -> None:
@@ -93,7 +93,7 @@ class Clock:
     def forget(self, name: str) -> None:
         """It has been removed."""
         with self._lock:
-            if self._kept.pop(name, None) is None:
+            if self._registered.pop(name, None) is None:
                 return
             try:
                 self._ask({"verb": "forget", "name": name})
@@ -127,7 +127,7 @@ class Clock:
         self._control = here
         hello = {"pid": os.getpid(), "owner": self.owner, "endpoint": asdict(self.endpoint)}
         self.memory_locked = bool(self._ask(hello, _pidfds()).get("locked"))
-        for name, kept in self._kept.items():
+        for name, kept in self._registered.items():
             self._ask({"verb": "keep", "name": name, "deadline": kept.deadline})
             if kept.started:
                 self._ask({"verb": "started", "name": name})

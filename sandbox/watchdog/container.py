@@ -35,7 +35,7 @@ class Container:
         self.started, self._forgotten = threading.Event(), threading.Event()
         self._api = api
         self._pidfd: int | None = None
-        threading.Thread(target=self._keep, daemon=True).start()
+        threading.Thread(target=self._enforce_deadline, daemon=True).start()
 
     @property
     def alive(self) -> bool:
@@ -47,7 +47,7 @@ class Container:
         self._forgotten.set()
         self.started.set()
 
-    def _keep(self) -> None:
+    def _enforce_deadline(self) -> None:
         try:
             self._until_deadline()
             self._end()
@@ -96,7 +96,7 @@ class Container:
         asking.start()
         seen = None
         while asking.is_alive() and not self._gone(0):
-            if seen is None and cgroup.doomed(self.name):
+            if seen is None and cgroup.being_killed(self.name):
                 seen = time.monotonic()
             asking.join(_GLANCE_S)
         asking.join(_ANSWER_S)

@@ -50,12 +50,12 @@ class Runner:
 class Watchdog:
     def __init__(self, api: Api, owner: str, runner: Runner, control: socket.socket) -> None:
         self._api, self._owner, self._runner, self._control = api, owner, runner, control
-        self._kept: dict[str, Container] = {}
+        self._containers: dict[str, Container] = {}
         self._told_to_end = False
 
     @property
     def busy(self) -> bool:
-        return any(container.alive for container in list(self._kept.values()))
+        return any(container.alive for container in list(self._containers.values()))
 
     def serve(self) -> None:
         """Until the runner is dead, or nobody speaks to us any more and nothing is left to keep."""
@@ -97,14 +97,14 @@ class Watchdog:
         name = request.get("name", "")
         match request["verb"]:
             case "keep":
-                self._kept[name] = Container(self._api, name, request["deadline"])
-            case "started" if name in self._kept:
-                self._kept[name].started.set()
-            case "record" if name in self._kept:
-                kept = self._kept[name]
+                self._containers[name] = Container(self._api, name, request["deadline"])
+            case "started" if name in self._containers:
+                self._containers[name].started.set()
+            case "record" if name in self._containers:
+                kept = self._containers[name]
                 return {"killed_at": kept.killed_at, "died_at": kept.died_at}
-            case "forget" if name in self._kept:
-                self._kept.pop(name).forget()
+            case "forget" if name in self._containers:
+                self._containers.pop(name).forget()
         return {}
 
     def _clear(self) -> None:

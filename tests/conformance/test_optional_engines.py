@@ -28,10 +28,10 @@ def test_gvisor_holds_what_the_page_says(runsc: tuple[DockerEngine, str, str]) -
 
 
 def test_a_run_is_not_left_alone_on_what_does_not_hold(runsc: tuple[DockerEngine, str, str]) -> None:
-    from sandbox.prerequisites import unheld
+    from sandbox.prerequisites import unenforced_limits
 
     engine, image, _ = runsc
-    assert "memory" in unheld(engine, image)
+    assert "memory" in unenforced_limits(engine, image)
 
 
 def test_podman_holds_every_limit(podman: tuple[DockerEngine, str, str]) -> None:

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from runner.data.common_substrings import Protected, Search, Windows
 from runner.data.errors import DataError
 from runner.data.image_text import contents
-from runner.data.leak_check import Searched, held_out_in
+from runner.data.leak_check import ImageLeakCheck, held_out_in
 from runner.data.prepare import prepare
 from runner.data.shared_text import CHECKED_WORDS, RUN, SMALLEST, unshared
 from runner.data.tokenizer import load_tokenizer
@@ -43,9 +43,9 @@ def held_out_text(folder: Path, split: str = "val") -> bytes:
     return b"".join(table.tokens[token] for token in tokens if token != table.bos_id)
 
 
-def searched(files: dict[str, bytes], memory: Path | None = None) -> Searched:
+def searched(files: dict[str, bytes], memory: Path | None = None) -> ImageLeakCheck:
     engine = FakeEngine()
-    return Searched(engine, engine.build(BuildContext("FROM scratch", dict(files))).id, memory)
+    return ImageLeakCheck(engine, engine.build(BuildContext("FROM scratch", dict(files))).id, memory)
 
 
 def found(files: dict[str, bytes], text: bytes, words: int = CHECKED_WORDS) -> dict[int, str]:
@@ -240,12 +240,12 @@ def test_what_was_searched_once_is_remembered_for_this_image_and_this_data(
     engine = Counting()
     images = [engine.build(BuildContext("FROM scratch", {"a": content})).id for content in (b"1", b"2")]
     for image in (*images, *images):
-        Searched(engine, image, tmp_path / "searched").require_unseen(dataset)
+        ImageLeakCheck(engine, image, tmp_path / "searched").require_unseen(dataset)
     assert read == 2
     leak = engine.build(BuildContext("FROM scratch", {"a": held_out_text(dataset)})).id
     for _ in range(2):  # a refusal is never remembered
         with pytest.raises(DataError):
-            Searched(engine, leak, tmp_path / "searched").require_unseen(dataset)
+            ImageLeakCheck(engine, leak, tmp_path / "searched").require_unseen(dataset)
 
 
 def test_held_out_text_in_train_is_found_in_whatever_tokens_it_is_written(

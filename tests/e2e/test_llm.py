@@ -19,7 +19,7 @@ from runner.llm.client import LitellmClient
 from runner.llm.configuration import llm_proposer
 from runner.llm.messages import Message
 from runner.llm.proposer import LlmProposer
-from runner.protocols import MONEY_GONE
+from runner.protocols import LLM_BUDGET_EXHAUSTED
 from runner.report import write_report
 from runner.store.config import Config
 from runner.store.ledger import Ledger
@@ -253,7 +253,7 @@ def test_after_the_pause_the_model_is_asked_again(simulated: SimulatedRun) -> No
 def test_the_limit_of_money_is_never_passed(simulated: SimulatedRun) -> None:
     with serving([edit("SCORE = 2.0", "SCORE = 2.0\nx1 = 1"), PROSE]) as provider:
         simulated.proposals = researcher(simulated, provider, caps=Caps(max_usd=0.15))  # type: ignore[assignment]
-        assert simulated.loop(max_experiments=50).go() == MONEY_GONE
+        assert simulated.loop(max_experiments=50).go() == LLM_BUDGET_EXHAUSTED
         assert 0 < simulated.ledger.spent("simulated").usd <= 0.15
         the_bill_is_right(simulated, provider)
 
@@ -261,7 +261,7 @@ def test_the_limit_of_money_is_never_passed(simulated: SimulatedRun) -> None:
 def test_the_limit_of_tokens_is_never_passed(simulated: SimulatedRun) -> None:
     with serving([PROSE]) as provider:
         simulated.proposals = researcher(simulated, provider, caps=Caps(max_tokens=30_000))  # type: ignore[assignment]
-        assert simulated.loop(max_experiments=50).go() == MONEY_GONE
+        assert simulated.loop(max_experiments=50).go() == LLM_BUDGET_EXHAUSTED
         assert 0 < simulated.ledger.spent("simulated").tokens <= 30_000
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
-from runner.llm.calls import CallSettings, MeteredClient, NoMoney, Unavailable
+from runner.llm.calls import CallOverBudget, CallSettings, MeteredClient, ModelsUnavailable
 from runner.llm.configuration import call_settings
 from runner.llm.digest import digest
 from runner.llm.messages import (
@@ -212,7 +212,7 @@ def test_a_cheaper_model_stands_in_when_the_first_does_not_fit_into_what_is_left
     metered = MeteredClient(
         FakeClient(good()), ledger(tmp_path), "r", broke, clock=Clock(), rng=random.Random(1)
     )
-    with pytest.raises(NoMoney):
+    with pytest.raises(CallOverBudget):
         metered.ask(said, number=2, purpose="propose", deadline=2e9)
 
 
@@ -220,7 +220,7 @@ def test_no_money_for_the_stand_in_of_a_broken_model_is_no_answer_not_the_end(tm
     settings = CallSettings(("m", "dear"), {"dear": Price(1, 1, 1, 1), "m": PRICE}, max_usd=1.0)
     client = FakeClient(CallFailed(Cause.NO_MODEL, "no", sent=False))
     metered = MeteredClient(client, ledger(tmp_path), "r", settings, clock=Clock(), rng=random.Random(1))
-    with pytest.raises(Unavailable):
+    with pytest.raises(ModelsUnavailable):
         metered.ask([Message("user", "hello")], number=1, purpose="propose", deadline=2e9)
 
 
@@ -419,7 +419,7 @@ def test_a_model_that_does_not_answer_is_refused_unless_a_fallback_does(tmp_path
 def test_a_limit_that_no_answer_fits_into_ends_before_the_first_call(tmp_path: Path) -> None:
     for limit in ({"max_usd": 0.001}, {"max_tokens": 1000}):
         client = FakeClient(good())
-        with pytest.raises(NoMoney):
+        with pytest.raises(CallOverBudget):
             check_models(metered(tmp_path, client, **limit), workspace(tmp_path), deadline=2e9)
         assert client.asked == []
 

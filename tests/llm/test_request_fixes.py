@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.llm.messages import PLAIN, Request
-from runner.llm.request_fixes import cure
+from runner.llm.request_fixes import adapted_request
 
 COMPLETION, STREAM = Request(completion_name=True), Request(stream=True)
 
@@ -37,7 +37,7 @@ COMPLETION, STREAM = Request(completion_name=True), Request(stream=True)
     ],
 )
 def test_a_refusal_that_names_its_cure_is_understood(sentence: str, wanted: Request) -> None:
-    assert cure(sentence, PLAIN, 16000, 12000) == wanted
+    assert adapted_request(sentence, PLAIN, 16000, 12000) == wanted
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_refusal_that_names_its_cure_is_understood(sentence: str, wanted: Requ
 def test_a_window_that_prompt_and_answer_share_leaves_what_the_prompt_leaves(
     sentence: str, room: int
 ) -> None:
-    found = cure(sentence, PLAIN, 16000, 12000)
+    found = adapted_request(sentence, PLAIN, 16000, 12000)
     assert found is not None
     assert found.max_output is not None
     assert 0.7 * room <= found.max_output < room
@@ -86,13 +86,13 @@ def test_a_window_that_prompt_and_answer_share_leaves_what_the_prompt_leaves(
     ],
 )
 def test_what_names_no_cure_is_final(sentence: str) -> None:
-    assert cure(sentence, PLAIN, 16000, 12000) is None
+    assert adapted_request(sentence, PLAIN, 16000, 12000) is None
 
 
 def test_no_refusal_can_ask_for_ever() -> None:
     request, steps = PLAIN, 0
     while (
-        found := cure(
+        found := adapted_request(
             "maximum context length is 24576 tokens, the request has 13000",
             request,
             request.max_output or 16000,

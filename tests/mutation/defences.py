@@ -157,7 +157,7 @@ LIFE = [
     ("locks are no links", "sandbox/lease.py", "| os.O_NOFOLLOW", "", T_LEASE + "test_a_symlink_in_the_lock_folder_is_not_followed"),
     ("a stranger's GPU is waited for", "sandbox/lease.py", "if not self._probe.processes(uuid)", "if True", T_LEASE + "test_a_gpu_with_a_strangers_process_is_waited_for"),
     ("a stranger beside us is seen", "sandbox/lease.py", "return replace(lease, contended=True)", "return lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
-    ("and is asked about", "runner/evaluation/pipeline.py", "self.leases.look(lease)", "lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
+    ("and is asked about", "runner/evaluation/pipeline.py", "self.leases.with_contention(lease)", "lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
     ("quarantine holds", "sandbox/lease.py", 'if path.with_suffix(".quarantined").exists()', "if False", T_LEASE + "test_what_a_container_would_not_let_go_of_is_not_leased_again"),
     ("what survives SIGKILL is quarantined", "runner/evaluation/pipeline.py", "if outcome.ending is Ending.UNKILLABLE", "if False", "tests/faults/test_contention.py::test_what_survived_sigkill_keeps_its_gpu_and_its_cpus_out_of_use"),
 ]  # fmt: skip

@@ -33,7 +33,7 @@ ROWS = [
     ("wide characters are text", REACH, 'characters.encode("utf-32-le")', 'b""', IN_IMAGE),
     ("train is searched as text", REACH, 'yield "the training split", _decoded(tokens, table)', 'yield "the training split", iter([])', T_REACH + "test_held_out_text_in_train_is_found_in_whatever_tokens_it_is_written"),
     ("another image is searched, too", REACH, "{_VERSION} {what} {manifest}", "{_VERSION} {manifest}", T_REACH + "test_what_was_searched_once_is_remembered_for_this_image_and_this_data"),
-    ("every verb searches the image", "runner/evaluation/setup.py", "    out_of_reach(images.candidate.id)\n", "", "tests/e2e/test_held_out.py::test_text_baked_into_a_base_image_is_refused_before_anything_trains"),
+    ("every verb searches the image", "runner/evaluation/setup.py", "    require_unseen(images.candidate.id)\n", "", "tests/e2e/test_held_out.py::test_text_baked_into_a_base_image_is_refused_before_anything_trains"),
     ("no window is missed", "runner/data/common_substrings.py", "at = np.flatnonzero(self._table[hashes >> self._shift])", "at = np.flatnonzero(self._table[hashes >> self._shift])[::2]", T_REACH + "test_a_run_is_found_wherever_it_lies_and_a_shorter_one_is_not"),
     ("what repeats itself is no leak", "runner/data/common_substrings.py", "_PERIODIC = 0.75", "_PERIODIC = 2.0", T_REACH + "test_what_repeats_itself_is_no_leak"),
     ("what train shares is cut", SHARING, "parts = list(_parts(text, here)) if here.any() else [text]", "parts = [text]", AFTER_THE_CUT),

@@ -38,7 +38,7 @@ ROWS = [
     ("scores are coarse", TOLD, "self.sigma / _STEPS_A_SIGMA", "0.0", T_TOLD + "test_a_score_lies_on_a_grid_no_finer_than_a_tenth_of_the_noise"),
     ("a difference of what was told", TOLD, "else round(mine - other, 6)", "else round(delta, 6)", T_TOLD + "test_a_difference_is_the_difference_of_what_was_told"),
     ("margins take few values", TOLD, "max(_at_most(value, _SIZES), FINEST)", "round(value, 6)", T_TOLD + "test_a_width_takes_few_values"),
-    ("judging is told as a constant", "runner/search/time_budget.py", "int(self._limit_s // self._told_each_s) - attempts", "int(self.left() // self._told_each_s)", T_TOLD + "test_what_judging_took_is_told_to_nobody"),
+    ("judging is told as a constant", "runner/search/time_budget.py", "int(self._limit_s // self._nominal_s) - attempts", "int(self.left() // self._nominal_s)", T_TOLD + "test_what_judging_took_is_told_to_nobody"),
     ("a score has an end", "runner/evaluation/pipeline.py", "else min(scores)", "else verdict.val_bpb", T_TOLD + "test_a_model_worse_than_guessing_evenly_scores_as_guessing_evenly"),
     ("a script that runs again finds no weights", "runner/results/reproduction.py", "covers=(Mount(nothing, HOME),)", "covers=()", "tests/results/test_reproduction.py::test_a_script_that_runs_again_finds_nothing_of_its_snapshot"),
     ("a named base is the base", "runner/images/build.py", "and named in {None, image.labels.get(f\"{LABEL}.base\")}", "", "tests/images/test_build.py::test_images_on_another_base_than_the_named_one_are_built_anew"),

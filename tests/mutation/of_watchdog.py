@@ -43,7 +43,13 @@ ROWS = [
         "pass\n",
         T_SLOW + "test_a_script_that_makes_its_death_long_has_timed_out_and_is_no_fault_of_the_machine",
     ),
-    ("every thread is doomed", "sandbox/cgroup.py", "return all(_is_doomed", "return any(_is_doomed", DOOMED),
+    (
+        "every thread is doomed",
+        "sandbox/cgroup.py",
+        "return all(_is_dying",
+        "return any(_is_dying",
+        DOOMED,
+    ),
     (
         "what is on its way out is waited for",
         "sandbox/deadline.py",
@@ -117,7 +123,7 @@ ROWS = [
     (
         "the new one learns what runs",
         CLIENT,
-        "for name, kept in self._kept.items():",
+        "for name, kept in self._registered.items():",
         "for name, kept in {}.items():",
         T + "test_a_watchdog_that_is_killed_is_replaced",
     ),

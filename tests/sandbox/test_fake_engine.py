@@ -69,7 +69,7 @@ def test_an_interrupt_leaves_nothing_and_a_crash_leaves_what_kill_9_leaves(tmp_p
 def test_another_users_remnant_is_not_seen() -> None:
     engine = FakeEngine()
     owner = f"{os.getuid() + 1}:boot:1:1"
-    engine.plant(Remnant("container", "x", "x", owner, 0.0, "r", "train"))
+    engine.add_remnant(Remnant("container", "x", "x", owner, 0.0, "r", "train"))
     assert engine.remnants() == []
     assert engine.reap(now=1e12, everything_of_run="r") == []
 
@@ -78,7 +78,7 @@ def test_what_a_dead_process_left_is_reaped() -> None:
     engine = FakeEngine()
     me = this_process()
     owner = f"{me.uid}:{me.boot_id}:{me.pid}:{me.start_time + 1}"
-    engine.plant(Remnant("volume", "x", "x", owner, 1e12, "r", "holder"))
+    engine.add_remnant(Remnant("volume", "x", "x", owner, 1e12, "r", "holder"))
     assert [item.reason for item in engine.reap(now=0.0)] == ["its owner is dead"]
 
 

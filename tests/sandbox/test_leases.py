@@ -205,9 +205,9 @@ def test_a_stranger_that_appears_marks_the_lease_contended(tmp_path: Path) -> No
     probe = FakeGpuProbe(["GPU-a"])
     leases = gpus(tmp_path, probe, ("GPU-a",))
     with leases.acquire() as lease:
-        assert not leases.look(lease).contended
+        assert not leases.with_contention(lease).contended
         probe.busy["GPU-a"] = [4711]
-        assert leases.look(lease).contended
+        assert leases.with_contention(lease).contended
 
 
 def test_our_own_dead_process_in_the_drivers_list_is_not_a_stranger(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_our_own_dead_process_in_the_drivers_list_is_not_a_stranger(tmp_path: Pa
     leases = gpus(tmp_path, probe, ("GPU-a",), sleep=lambda _: probe.busy.clear())
     with leases.acquire() as lease:
         probe.busy["GPU-a"] = [4711]
-        assert not leases.look(lease).contended
+        assert not leases.with_contention(lease).contended
 
 
 def test_what_a_container_would_not_let_go_of_is_not_leased_again(tmp_path: Path) -> None:

@@ -225,13 +225,13 @@ def test_the_real_engine_holds_every_limit(engine: DockerEngine, candidate_image
 def test_a_real_engine_that_holds_may_be_left_alone_and_one_that_does_not_is_named(
     engine: DockerEngine, candidate_image: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert prerequisites.unheld(engine, candidate_image) == ""
+    assert prerequisites.unenforced_limits(engine, candidate_image) == ""
     lying = [
         enforcement_check.LimitCheck("memory", False, "exited"),
         enforcement_check.LimitCheck("pids", True, "31"),
     ]
     monkeypatch.setattr(prerequisites, "check_limits", lambda *_: lying)
-    sentence = prerequisites.unheld(engine, candidate_image)
+    sentence = prerequisites.unenforced_limits(engine, candidate_image)
     assert "(memory)" in sentence
     assert "doctor" in sentence
 
@@ -243,11 +243,11 @@ def test_what_only_linux_can_show_is_no_failure_of_gvisor(
     gvisor = DockerEngine(engine.client, dialect=replace(engine.dialect, runtime="runsc"))
     seen = [enforcement_check.LimitCheck(name, False, "0") for name in ("seccomp", "namespace")]
     monkeypatch.setattr(prerequisites, "check_limits", lambda *_: seen)
-    assert prerequisites.unheld(gvisor, candidate_image) == ""
-    assert "seccomp" in prerequisites.unheld(engine, candidate_image)
+    assert prerequisites.unenforced_limits(gvisor, candidate_image) == ""
+    assert "seccomp" in prerequisites.unenforced_limits(engine, candidate_image)
     assert [f.level for f in prerequisites.enforcement(gvisor, candidate_image)] == [Level.OK, Level.WARN]
     seen.append(enforcement_check.LimitCheck("memory", False, "exited"))
-    assert "(memory)" in prerequisites.unheld(gvisor, candidate_image)
+    assert "(memory)" in prerequisites.unenforced_limits(gvisor, candidate_image)
 
 
 @pytest.mark.engine

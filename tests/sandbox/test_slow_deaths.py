@@ -90,7 +90,7 @@ def test_it_was_killed_when_the_signal_had_reached_all_of_it_and_not_when_the_en
         looked.set()
         return True
 
-    monkeypatch.setattr("sandbox.cgroup.doomed", doomed)
+    monkeypatch.setattr("sandbox.cgroup.being_killed", doomed)
     engine = AnswersWhenItIsDead(Endpoint("1.41", unix="/nowhere"))
     kept = Container(engine, "c", time.monotonic() - 1)
     assert looked.wait(20)
@@ -120,12 +120,12 @@ def test_all_of_it_is_doomed_only_when_every_thread_is(tasks: str, tmp_path: Pat
             (proc / number[1:]).mkdir(parents=True, exist_ok=True)
             (proc / number[1:] / "stat").write_text(stat(state, flags, pending))
         (folder / tasks).write_text("\n".join(number[1:] for number in threads))
-        return cgroup.doomed("c", root, proc)
+        return cgroup.being_killed("c", root, proc)
 
     assert doomed(t1=("Z", 0x4, 0), t2=("R", 0x404, 0), t3=("D", 0x400, 1 << 8))
     assert not doomed(t1=("Z", 0x4, 0), t2=("R", 0x400, 0))
     assert not doomed(t1=("D", 0x400, 1 << 14)), "SIGTERM"
-    assert not cgroup.doomed("elsewhere", root, proc)
+    assert not cgroup.being_killed("elsewhere", root, proc)
 
 
 @pytest.mark.parametrize(

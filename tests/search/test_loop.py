@@ -9,7 +9,7 @@ from benchmarks.simulated_run import SimulatedRun, source
 from runner.display.lines import sentence
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.pipeline import POSITIONS
-from runner.protocols import NOISE_TOO_LARGE, Event
+from runner.protocols import REASON_NOISE_TOO_LARGE, Event
 from runner.search.loop import NOTHING_MORE
 from sandbox.engine import ImageMissing
 from sandbox.fake_engine import Point, Script
@@ -285,7 +285,7 @@ def test_where_the_noise_is_larger_than_the_score_nothing_is_decided_and_no_marg
     simulated = SimulatedRun(tmp_path, [shorter], noise=lambda seed: (seed % 7 - 3) / 4)
     simulated.loop().go()
     experiment = simulated.ledger.experiment("simulated", 1)
-    assert (experiment.status, experiment.reason) == ("discard", NOISE_TOO_LARGE)
+    assert (experiment.status, experiment.reason) == ("discard", REASON_NOISE_TOO_LARGE)
     decided = next(e for e in simulated.events if e.kind == "decided")
-    assert NOISE_TOO_LARGE in sentence(decided)
+    assert REASON_NOISE_TOO_LARGE in sentence(decided)
     assert "beyond" not in sentence(decided)

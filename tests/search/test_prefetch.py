@@ -144,5 +144,5 @@ def test_only_one_proposal_is_under_way() -> None:
     assert prefetch.wanted
     prefetch.ask(THEN)
     assert not prefetch.wanted
-    assert prefetch.take() is not None
-    assert prefetch.take() is None
+    assert prefetch.receive() is not None
+    assert prefetch.receive() is None

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
 from runner.search.loop import ASKED
-from runner.search.stop_request import Asked, Process, Request, end_after_experiment
+from runner.search.stop_request import Process, StopRequest, StopResult, end_after_experiment
 from sandbox.owner import Owner, parse_owner, this_process
 
 # as a runner does: the first signal gives the handler back and is cleared up after, which takes a moment
@@ -51,9 +51,9 @@ def runner(request: pytest.FixtureRequest) -> Iterator[Started]:
 def test_a_runner_gets_one_sigint_and_is_waited_for(runner: Started) -> None:
     process, owner = runner
     with Process(owner) as found:
-        assert not found.gone(0)
-        assert found.interrupt() is Asked.SIGNALLED
-        assert found.gone(10)
+        assert not found.has_ended(0)
+        assert found.interrupt() is StopResult.SIGNALLED
+        assert found.has_ended(10)
     assert process.wait(5) == 128 + signal.SIGINT
 
 
@@ -64,16 +64,16 @@ def test_a_runner_that_is_clearing_up_is_left_to_it(runner: Started, first: sign
     process.send_signal(first)
     time.sleep(0.5)
     with Process(owner) as found:
-        assert found.interrupt() is Asked.STOPPING_ALREADY
-        assert found.gone(10)
+        assert found.interrupt() is StopResult.STOPPING_ALREADY
+        assert found.has_ended(10)
     assert process.wait(5) == 128 + first, "it was cut off"
 
 
 def test_whoever_has_the_number_now_is_never_signalled(runner: Started) -> None:
     process, owner = runner
     with Process(replace(owner, start_time=owner.start_time - 1)) as found:
-        assert found.interrupt() is Asked.NOT_RUNNING
-        assert found.gone(0)
+        assert found.interrupt() is StopResult.NOT_RUNNING
+        assert found.has_ended(0)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.3)
 
@@ -83,8 +83,8 @@ def test_a_process_that_is_gone_cannot_be_stopped(runner: Started) -> None:
     with Process(owner) as found:
         process.kill()
         process.wait()
-        assert found.interrupt() in {Asked.NOT_RUNNING, Asked.STOPPING_ALREADY}
-        assert found.gone(0)
+        assert found.interrupt() in {StopResult.NOT_RUNNING, StopResult.STOPPING_ALREADY}
+        assert found.has_ended(0)
 
 
 def test_the_present_experiment_is_finished_and_no_other_begun(tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_the_present_experiment_is_finished_and_no_other_begun(tmp_path: Path) -
         if event.kind == "state" and event.data["number"] == 1:
             end_after_experiment(state, me)
 
-    with Request(state, me) as request:
-        assert simulated.loop(emit=ask, asked_to_end=request.made).go() == ASKED
+    with StopRequest(state, me) as request:
+        assert simulated.loop(emit=ask, asked_to_end=request.is_made).go() == ASKED
     experiments = simulated.ledger.experiments("simulated")
     assert [e.status for e in experiments] == ["keep", "keep"]
     assert len(experiments[1].counted) == 2, "its retest belongs to it"
@@ -107,16 +107,16 @@ def test_the_present_experiment_is_finished_and_no_other_begun(tmp_path: Path) -
 
 def test_what_was_asked_of_another_process_is_not_obeyed(tmp_path: Path) -> None:
     me = this_process()
-    with Request(tmp_path, me) as request:
+    with StopRequest(tmp_path, me) as request:
         end_after_experiment(tmp_path, replace(me, start_time=me.start_time - 1))
-        assert not request.made()
+        assert not request.is_made()
         end_after_experiment(tmp_path, me)
-        assert request.made()
+        assert request.is_made()
     assert os.listdir(tmp_path) == []
 
 
 def test_an_old_request_is_cleared_before_a_runner_begins(tmp_path: Path) -> None:
     me = this_process()
     end_after_experiment(tmp_path, me)
-    with Request(tmp_path, me) as request:
-        assert not request.made()
+    with StopRequest(tmp_path, me) as request:
+        assert not request.is_made()
