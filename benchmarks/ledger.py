@@ -4,7 +4,7 @@
 
 Makes a workspace in a temporary folder: every experiment has a script of its own of train.py's size, its facts, an attempt with
 4 kB of log, and the events of its life. Prints for `status`, `ls`, `show` and `best` the seconds of the whole process (least of
-`--rounds`) and what is beyond `--help`, which loads everything and reads nothing. Then the seconds of one step of the loop
+`--rounds`) and what is beyond `--help`, which loads everything and reads nothing. Then the CPU seconds of one step of the loop
 (propose, evaluate, decide, record, with a fake engine, judge and clock) in a ledger of 100 and in the large one.
 """
 
@@ -44,7 +44,7 @@ class Stopwatch:
         self.script, self.times = script, list[float]()
 
     def propose(self, context: Context) -> Proposal:
-        self.times.append(time.perf_counter())
+        self.times.append(time.process_time())
         return Proposal(
             f"SCORE = 2.5\nIDEA = {context.number}\ndef made():\n{self.script}", f"idea {context.number}"
         )
@@ -115,7 +115,8 @@ class LongRun(SimulatedRun):
         db.execute("COMMIT")
 
     def steps(self, count: int) -> list[float]:
-        """Seconds from one proposal to the next, the first ones (what is remembered has to be read once) left out."""
+        """CPU seconds of this process from one proposal to the next, the first ones (what is remembered has to be read once)
+        left out. Parsing is a child's work and not in them."""
         trained = len(self.ledger.experiments(RUN)) - 2
         self.stopwatch.times.clear()
         self.loop(max_experiments=trained + count + 3, retests=0).go()
@@ -151,19 +152,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         base = seconds(["--help"], folder, options.rounds)
         print("verb             wall s   CPU s   CPU beyond --help")
         print(f"{'--help':15}  {base[0]:6.2f}  {base[1]:6.2f}")
-        worst = 0.0
+        missed = []
         for words in (["status"], ["ls"], ["show", str(options.experiments // 2)], ["best"]):
             wall, cpu = seconds(words, folder, options.rounds)
-            worst = max(worst, cpu - base[1])
+            if cpu >= BAR_S:
+                missed.append(f"{words[0]} by {cpu - BAR_S:.2f} s")
             print(f"{' '.join(words):15}  {wall:6.2f}  {cpu:6.2f}  {cpu - base[1]:6.2f}")
-        small, large = (statistics.median(run.steps(8)) for run in (few, many))
-        print(
-            f"one step of the loop: {small:.3f} s with 100 experiments, {large:.3f} s with {options.experiments}"
-        )
-        print(f"ratio {large / small:.2f}")
-        print(
-            f"bar: {BAR_S} s beyond --help for each verb, and for a step: {'met' if max(worst, large) < BAR_S else 'MISSED'}"
-        )
+        small, large = (statistics.median(run.steps(12)) for run in (few, many))
+        print(f"one step of the loop, CPU s: {small:.4f} with 100 experiments, {large:.4f}", end=" ")
+        print(f"with {options.experiments}; ratio {large / small:.2f}")
+        print(f"bar: {BAR_S} s of CPU a process: {'missed: ' + ', '.join(missed) if missed else 'met'}")
     return 0
 
 

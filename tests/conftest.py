@@ -80,8 +80,17 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     assert left == []
 
 
+ALONE = {"conformance", "e2e", "faults", "judge", "packaging", "sandbox", "trainer"}
+"""Folders whose tests take all cores or measure time: one test after the other."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What takes minutes is left out unless it is asked for."""
+    """Tests that may run side by side are marked so. What takes minutes is left out unless it is asked for."""
+    for item in items:
+        folder = item.path.relative_to(TESTS).parts[0]
+        if folder not in ALONE and item.get_closest_marker("engine") is None:
+            item.add_marker("parallel")
     if "slow" in config.getoption("markexpr"):
         return
     for item in items:
