@@ -88,7 +88,7 @@ def sentence(event: Event) -> str:
     if event.kind in _OF_A_MODEL:
         return f"{one_line(str(data['model']))}: {_OF_A_MODEL[event.kind].format_map(_harmless(data))}"
     if event.kind == "not_frozen":
-        return f"{what}: kept, but it cannot be frozen as an image: {one_line(', '.join(data['missing']))} is gone"
+        return f"{what}: kept, but it cannot be stored as an image: {one_line(', '.join(data['missing']))} is gone"
     if event.kind == "images_changed":
         return "other images than when this run was started: what a script scores may have changed with their packages"
     if event.kind == "not_reported":
