@@ -1,4 +1,4 @@
-"""The canaries on the engines that are tried only where asked for: docs/sandbox.md says what each one held."""
+"""The checks of every limit on the engines that are tried only where asked for: docs/sandbox.md says what each one held."""
 
 from __future__ import annotations
 
