@@ -43,9 +43,13 @@ class Clock:
 
 
 class OneLease:
+    def __init__(self, lease: Lease | None = None) -> None:
+        """One CPU if not said."""
+        self._lease = lease or Lease(cpus=(0,))
+
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
-        yield Lease(cpus=(0,))
+        yield self._lease
 
     def with_contention(self, lease: Lease) -> Lease:
         return lease

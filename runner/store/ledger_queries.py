@@ -114,10 +114,6 @@ class Queries:
             raise UsageError(f"run {run} has no experiment {number}; `autoresearch ls` lists them")
         return found[0]
 
-    def kept(self, run: str) -> list[Experiment]:
-        """Those that were kept, in order."""
-        return self._select(run, "status = 'keep'")
-
     def best(self, run: str) -> Experiment | None:
         """The newest kept one: every keep was better, or simpler, than the one before."""
         return self._one(run, "status = 'keep' ORDER BY number DESC LIMIT 1")

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_run import OneLease
 from judge.verdict import Verdict
 from runner.evaluation.pipeline import GPU_XLA_FLAGS, Ids, Pipeline
 from sandbox.engine import BuildContext
 from sandbox.fake_engine import FakeEngine, Script
 from sandbox.spec import Job, Lease, Limits
-
-
-class OneLease:
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-
-    @contextmanager
-    def acquire(self) -> Iterator[Lease]:
-        yield self.lease
-
-    def with_contention(self, lease: Lease) -> Lease:
-        return lease
-
-    def quarantine(self, lease: Lease, why: str) -> None:
-        raise AssertionError(why)
 
 
 class NeverAsked:
