@@ -112,7 +112,7 @@ class SimulatedRun:
         self.data = folder / "data"
         (self.data / "train").mkdir(parents=True, exist_ok=True)
         (self.data / "manifest.json").write_text("{}")
-        self.engine = FakeEngine(self.train, now=self.clock.time)
+        self.engine = FakeEngine(self.train, now=self.clock.time, sleep=self.clock.sleep)
         self.base = self.engine.build(BuildContext("FROM scratch", {}, tags=("autoresearch/candidate:cpu",)))
         self.proposals = Proposals(sources)
         self.judge = WrittenScore()
@@ -123,18 +123,17 @@ class SimulatedRun:
 
     def train(self, job: Job) -> Script:
         if job.role is Role.PROBE:
-            return Script()
+            return Script(seconds=0.0)
         assert job.role is Role.TRAIN
-        self.clock.sleep(self.train_s)
         script = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
         names: dict[str, Any] = {}
         exec(script, names)
         if names.get("CRASH"):
-            return Script(exit_code=1, log=self.crash_log)
+            return Script(exit_code=1, log=self.crash_log, seconds=self.train_s)
         score = names["SCORE"] + self.noise(int(job.environment["AUTORESEARCH_SEED"]))
         (job.destination / "model.stablehlo").write_text("model")
         (job.destination / "params.safetensors").write_text(repr(score))
-        return Script(log="fine")
+        return Script(log="fine", seconds=self.train_s)
 
     def loop(
         self,
