@@ -31,7 +31,7 @@ START = 7.6
 
 
 class Clock:
-    """Time passes only when somebody spends it."""
+    """Time passes only in `sleep`."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -63,8 +63,8 @@ class OneLease:
 
 
 class WrittenScore:
-    """A judge that reads the score a fake training wrote into the weights. Every document is equally hard, and so is the
-    one position there is. `references` are what it was handed, val and test."""
+    """A judge that reads the score that a fake training wrote into the weights. All documents are equally hard, and so is the only
+    position. `references` are the references it was given, for val and test."""
 
     references: list[float | None] | None = None
 
@@ -79,7 +79,7 @@ class WrittenScore:
 
 
 class Proposals:
-    """Sources in order: `SCORE = x` lines whose value is what training will reach."""
+    """Proposes `sources` in order: scripts with a line `SCORE = x`, where x is the score that training will reach."""
 
     name = "scripted"
 
@@ -98,7 +98,7 @@ def source(score: float, extra: str = "") -> str:
 
 
 class SimulatedRun:
-    """A workspace with everything in it. `noise` maps a seed to what it adds to a score."""
+    """A workspace with everything a run needs. `noise` maps a seed to what it adds to a score."""
 
     def __init__(
         self, folder: Path, sources: list[str], *, noise: Callable[[int], float] | None = None
