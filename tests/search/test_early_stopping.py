@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.display.lines import sentence
+from runner.evaluation.compile_check import checked
 from runner.protocols import Context, Event, Proposal
 from runner.report.write_report import write
 from runner.scoring.early_stopping import far_behind, in_sample
@@ -185,6 +186,17 @@ def test_the_report_of_a_run_that_stopped_nothing_says_only_how_many_an_hour(tmp
     page = write(run.workspace, run.ledger, "simulated")["report"].read_text()
     assert "6 trainings, 60.0 an hour" in page
     assert "ended early" not in page
+
+
+def test_a_compile_check_is_not_read_along(night: Run) -> None:
+    """Two steps say nothing of a training."""
+    loop = night.loop(max_experiments=1)
+    loop.attempts.pipeline = checked(loop.attempts.pipeline, 20.0)
+    loop.go()
+    jobs = [job for job in night.engine.jobs if job.role == "train"]
+    checks = [job for job in jobs if "AUTORESEARCH_COMPILE_CHECK" in job.environment]
+    assert checks
+    assert all((job.monitor is None) == (job in checks) for job in jobs)
 
 
 class Killed(BaseException):
