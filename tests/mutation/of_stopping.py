@@ -17,7 +17,8 @@ EXPLODES = T + "test_a_loss_far_above_its_start_has_exploded"
 NEVER = T_RUN + "test_baseline_and_best_script_are_read_along_and_never_ended"
 
 ROWS = [
-    ("no link is read", FILE, "if not stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode)", "if False", NO_PLAIN_FILE),
+    ("no link is read", FILE, "os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_NONBLOCK", NO_PLAIN_FILE),
+    ("nothing waits for a writer", FILE, "os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_NOFOLLOW", NO_PLAIN_FILE),
     ("no second name is read", FILE, " or opened.st_nlink != 1", "", NO_PLAIN_FILE),
     ("a piece is bounded", FILE, "min(block, most - at)", "most - at", T_FILE + "test_it_reads_on_where_it_stopped_and_only_so_much"),
     ("the whole is bounded", FILE, "min(block, most - at)", "block", T_FILE + "test_it_reads_on_where_it_stopped_and_only_so_much"),
