@@ -29,7 +29,7 @@ from runner.scoring.noise import Noise
 from runner.scoring.scores import best, mean, noise_floor
 from runner.search.attempts import AttemptRunner
 from runner.search.decider import Decider
-from runner.search.early_stopping import EarlyStopping
+from runner.search.early_stopping import EarlyStopping, comparable_runs
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
@@ -95,7 +95,12 @@ class Loop:
             seed=seed,
             require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
-            stopping=EarlyStopping(seed, pipeline.limits.wall_clock_s, pipeline.train_data)
+            stopping=EarlyStopping(
+                seed,
+                pipeline.limits.wall_clock_s,
+                pipeline.train_data,
+                lambda: comparable_runs(ledger, run),
+            )
             if settings.early_stopping
             else None,
         )
