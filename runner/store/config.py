@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -151,14 +152,14 @@ def config_from(content: dict[str, Any]) -> Config:
     return Config(**content)
 
 
-def default_toml() -> str:
+def default_toml(settings: Mapping[str, str | int]) -> str:
+    """The file of a new workspace: every key with its default as a comment, those of `settings` set."""
     defaults = Config()
     lines = ["# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m."]
     for field in fields(Config):
-        value = getattr(defaults, field.name)
-        lines.append(
-            f"# {field.name} = {value!r}" if not isinstance(value, str) else f'# {field.name} = "{value}"'
-        )
+        value = settings.get(field.name, getattr(defaults, field.name))
+        text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value)
+        lines.append(f"{'' if field.name in settings else '# '}{field.name} = {text}")
     return "\n".join(lines) + "\n"
 
 
