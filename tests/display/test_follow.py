@@ -46,3 +46,15 @@ def test_a_runner_that_ends_before_it_began_is_not_waited_for(tmp_path: Path) ->
 
     with pytest.raises(NotRunning):
         find(simulated.workspace, sleep=ends)
+
+
+def test_a_runner_that_dies_without_a_last_event_is_said_to_have_died(tmp_path: Path) -> None:
+    simulated = SimulatedRun(tmp_path, [])
+    with lock(simulated.workspace.state):
+        launched(simulated, str(this_process()))
+        watched = find(simulated.workspace)
+    seen: list[str] = []
+    with pytest.raises(NotRunning, match="resume"):
+        seen.extend(event.kind for event in follow(simulated.workspace, watched))
+    assert seen == ["launch"]
+    watched.ledger.close()
