@@ -77,7 +77,7 @@ def _line(past: PastExperiment) -> str:
     score = "no score" if past.val_bpb is None else f"val_bpb {past.val_bpb:.4f}"
     if past.delta is not None:
         score += f", {past.delta:+.4f} against the best then"
-        score += f" ± {past.margin:.4f}" if past.margin else ""
+        score += f" ± {past.error:.4f}" if past.error else ""
     category = one_line(past.category, max_chars=30)
     on = f" (on #{past.parent})" if past.parent is not None else ""
     if past.val_bpb is not None:

@@ -6,10 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
-# looks of runner/scoring/acceptance.py, and with the incumbent run again before a keep (runner/search/decider.py), a
-# script that changes nothing is kept in about 0.01 % of the cases, and a gain of three standard deviations in seven of eight
-# (benchmarks/decisions.py).
+# Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. A confirmation looks
+# after every pair, a few times at most, so a script that changes nothing is confirmed in about 0.1 % of the cases.
 KEEP_QUANTILES = {
     1: 636.6,
     2: 31.60,
@@ -37,6 +35,20 @@ REPEAT_QUANTILES = {
     10: 3.169,
 }
 REPEAT_QUANTILES |= {12: 3.055, 15: 2.947, 20: 2.845, 30: 2.750, 60: 2.660, 120: 2.617, 241: 2.576}
+# The same, 97.5 %: two-sided 95 %.
+INTERVAL_QUANTILES = {
+    1: 12.71,
+    2: 4.303,
+    3: 3.182,
+    4: 2.776,
+    5: 2.571,
+    6: 2.447,
+    7: 2.365,
+    8: 2.306,
+    9: 2.262,
+    10: 2.228,
+}
+INTERVAL_QUANTILES |= {12: 2.179, 15: 2.131, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980, 241: 1.960}
 
 
 @dataclass(frozen=True, slots=True)

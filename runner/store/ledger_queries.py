@@ -19,7 +19,7 @@ from runner.protocols import Event, State
 from runner.store.config import from_workspace
 from runner.store.ledger_json import loads
 from runner.store.llm_calls import Call, Spent, Unread
-from runner.store.records import Attempt, Experiment, Line, Run
+from runner.store.records import Attempt, Confirmation, Experiment, Line, Run
 
 _ON_DEMAND = {"attempts", "read_source", "read_facts", "read_log"}
 _EXPERIMENT = ", ".join(name for name in Experiment.__dataclass_fields__ if name not in _ON_DEMAND)
@@ -126,11 +126,19 @@ class Queries:
         """What a list shows of all experiments, or of the `newest`, in order."""
         rows = self._read(
             "SELECT number, status, val_bpb, delta, (SELECT count(*) FROM attempts WHERE attempts.run = experiments.run"
-            " AND attempts.number = experiments.number), title, reason FROM experiments WHERE run = ?"
+            " AND attempts.number = experiments.number), title, reason, EXISTS (SELECT 1 FROM confirmations WHERE"
+            " confirmations.run = experiments.run AND candidate = number AND verdict = 'confirmed')"
+            " FROM experiments WHERE run = ?"
             " ORDER BY number DESC LIMIT ?",
             (run, -1 if newest is None else newest),
         )
-        return [Line(*row) for row in reversed(rows)]
+        return [Line._make([*tuple(row)[:-1], bool(row[-1])]) for row in reversed(rows)]
+
+    def confirmations(self, run: str) -> list[Confirmation]:
+        """In the order they were begun."""
+        columns = ", ".join(Confirmation.__dataclass_fields__)
+        rows = self._read(f"SELECT {columns} FROM confirmations WHERE run = ? ORDER BY id", (run,))
+        return [Confirmation(*row) for row in rows]
 
     def tagged(self, tag: str) -> Experiment | None:
         """The newest kept experiment of any run whose image has this tag."""
