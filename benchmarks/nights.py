@@ -38,7 +38,7 @@ SLOT_S = 60.0
 Draw = Callable[[np.random.Generator, int], float]
 
 
-def tails(rng: np.random.Generator, k: int) -> float:
+def tails(rng: np.random.Generator, _: int) -> float:
     """Heavy tails: most changes do little, a few win or lose a hundred times as much."""
     size = 0.0002 * float(rng.pareto(1.1))
     return -min(size, 0.1) if rng.random() < 0.15 else size
@@ -51,7 +51,7 @@ def drought(rng: np.random.Generator, k: int) -> float:
     return float(rng.exponential(0.002))
 
 
-def barren(rng: np.random.Generator, k: int) -> float:
+def barren(rng: np.random.Generator, _: int) -> float:
     """Nothing left to win: a third of the changes do nothing at all, the rest lose."""
     return 0.0 if rng.random() < 1 / 3 else float(rng.exponential(0.002))
 

@@ -2,7 +2,8 @@
 
 The true difference (negative is better) is a mixture: a gain, exponentially distributed; nothing much, normal; a loss,
 exponential; and a little that is uniform in the logarithm of its size, so that no surprise is impossible. Early
-changes win more than late ones: the scale of a gain falls as 1 / (1 + k / HALVED) with the number k of changes tried.
+changes win more than late ones: the scale of a gain falls as LATE + (1 - LATE) / (1 + k / HALVED) with the number k of changes
+tried.
 Weights and scales are maximum a posteriori estimates (expectation maximisation, Dempster, Laird & Rubin 1977) from every
 candidate's estimated difference, each with its own error; old ones count less. A candidate's posterior under this prior is
 shrunk by as much as the history says, so the best script is not the luckiest one (winner's curse).
@@ -26,7 +27,7 @@ WEIGHTS = np.array([0.15, 0.20, 0.60, 0.05])
 SCALES = np.array([1.0, 0.3, 4.0])
 WEIGHT_COUNTS, SCALE_COUNTS = 16.0, 4.0
 """How many candidates the values above count as."""
-HALVED = 8.0
+HALVED, LATE = 8.0, 0.15
 HALF_LIFE = 100.0
 """Candidates after which one counts half."""
 _REMEMBERED = 400
@@ -85,8 +86,9 @@ class GainPrior:
         if differences:
             self._learn(np.array(differences), np.array(errors))
         cells = self._cells(self._decline(np.array([float(len(differences))])))
-        mass = self._weights[0] * cells[0][0] + self._weights[1:] @ cells[1]
-        self._mass = mass / mass.sum()
+        usual = self._weights[0] * cells[0][0] + self._weights[1:3] @ cells[1][:2]
+        mass = usual + self._weights[3] * cells[1][2]
+        self._mass, self._usual = mass / mass.sum(), usual / usual.sum()
 
     def posterior(self, difference: float, error: float) -> Posterior:
         at = difference + error * np.linspace(-6.0, 6.0, 81)
@@ -96,10 +98,11 @@ class GainPrior:
         return Posterior(at, weight / weight.sum())
 
     def value_of_fresh(self, error: float) -> float:
-        """Expected gain (bits per byte) of one more candidate that runs once, with this error of its difference."""
-        likely = self._mass > 1e-5
+        """Expected gain (bits per byte) of one more candidate that runs once, with this error of its difference. Surprises are left
+        out: their size has no bound, so neither has their mean."""
+        likely = self._usual > 1e-5
         seen = (self._middle[likely][:, None] + error * _NODES).ravel()
-        chance = (self._mass[likely][:, None] * _NODE_WEIGHTS).ravel()
+        chance = (self._usual[likely][:, None] * _NODE_WEIGHTS).ravel()
         z = np.linspace(-4.5, 4.5, 31)
         near = seen[:, None] + error * z
         weight = self._density(near) * np.exp(-0.5 * z**2) + 1e-300
@@ -113,7 +116,7 @@ class GainPrior:
 
     @staticmethod
     def _decline(tried: Vector) -> Vector:
-        return np.asarray(1.0 / (1.0 + tried / HALVED))
+        return np.asarray(LATE + (1.0 - LATE) / (1.0 + tried / HALVED))
 
     def _cells(self, decline: Vector) -> tuple[Vector, Vector]:
         """Probability of each cell: float64[k, cells] of a gain with each decline, float64[3, cells] of the others."""

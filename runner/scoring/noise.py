@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. A confirmation looks
-# after every pair, a few times at most, so a script that changes nothing is confirmed in about 0.1 % of the cases.
+# after every pair, a few times at most, so a script that changes nothing is confirmed in about 0.3 % of the cases.
 KEEP_QUANTILES = {
     1: 636.6,
     2: 31.60,

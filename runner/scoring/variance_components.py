@@ -22,8 +22,8 @@ _RHO = np.array([0.0, 0.3, 0.6, 0.8, 0.92])
 _RHO_PRIOR = np.array([0.3, 0.15, 0.2, 0.2, 0.15])
 _SHARE_OF_SCORE = 0.002
 """Where sigma is expected before anything ran twice: 0.05 % of the score on a large GPU, several per cent on a busy CPU."""
-_LOG_SD = 1.5
-_LOG_RANGE, _LOG_STEPS = 5.5, 67
+_LOG_SD = 2.0
+_LOG_RANGE, _LOG_STEPS = 8.0, 97
 _STEP = 0.1
 """Estimates are rounded to 10 % of sigma and to tenths of rho: a digit more is noise, and what follows need not be computed anew."""
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 REASON_EXPECTED = "expected to be better"
 REASON_NOT_EXPECTED = "not expected to be better"
+CLEAR = 2.0
+"""Standard errors to either side; where together they span the best score itself, nothing can be told apart."""
 SIMPLER_SHARE = 0.05
 """A script with this share fewer syntax-tree nodes is simpler."""
 SIMPLER_RUNS = 3
@@ -87,7 +89,7 @@ class Decider:
     ) -> tuple[Decision, str]:
         """Once no other run is worth it. As good and simpler is enough: no worse by the estimate, after some runs."""
         incumbent = best(experiments)
-        if 2.0 * estimate.error >= scores(incumbent)[0]:
+        if 2 * CLEAR * estimate.error >= scores(incumbent)[0]:
             return Decision.DISCARD, REASON_NOISE_TOO_LARGE
         if estimate.mean < 0:
             return Decision.KEEP, REASON_EXPECTED
