@@ -9,7 +9,13 @@ differs at every run. A run has `--slots` trainings.
 
 Arms: `greedy` is upstream's rule (one run each with one fixed seed, keep what scores below the best score so far); `ours` is
 this project's loop with a fake engine and a fake clock, confirmations included. Both see the same draws. `--workers` runs
-several nights at once. `--landscape` may also name one of this module's own: tails, drought, barren.
+several nights at once. `--landscape` may also name one of this module's own: tails, drought, barren. `--drift` adds a slow
+wave to all scores, as of a machine that is busier at some hours.
+
+`--player` replaces the proposals by those of a player of the rule, none of which is truly better than the first script:
+`stubborn` ignores the seed it is given, so its scores repeat; `lucky` saves nothing unless its own loss is among the best
+tenth; `shrinking` is each time shorter and a tenth of sigma worse. What counts is what is claimed, and how much worse the last
+adopted script is.
 """
 
 from __future__ import annotations
@@ -32,6 +38,9 @@ from runner.protocols import Context, Event, Proposal
 from sandbox.fake_engine import Script
 from sandbox.spec import Job, Role
 
+PLAYERS = ("stubborn", "lucky", "shrinking")
+LUCKY = -1.28
+"""In sigma: the best tenth."""
 FIRST = 1.0
 """True score of the first script, bits per byte."""
 SLOT_S = 60.0
@@ -66,6 +75,7 @@ class Options:
     rho: float
     slots: int
     drift: float
+    player: str = ""
 
 
 class World:
@@ -76,6 +86,7 @@ class World:
         self._changes, self._seeds, self._runs = (np.random.default_rng((number, part)) for part in (1, 2, 3))
         self._of_seed: dict[int, float] = {}
         self._of_pair: dict[tuple[float, int], float] = {}
+        self._fixed: dict[str, float] = {}
         self.proposed = self.trained = 0
 
     def change(self) -> float:
@@ -92,6 +103,11 @@ class World:
         drift = options.drift * options.sigma * math.sin(2.0 * math.pi * self.trained / options.slots)
         self.trained += 1
         return truth + self._of_seed[seed] + self._of_pair[truth, seed] + self._runs.normal() * own + drift
+
+    def fixed_score(self, truth: float, source: str) -> float:
+        """Of a script that ignores the seed: the same at every run."""
+        self.trained += 1
+        return truth + self._fixed.setdefault(source, self._runs.normal() * self._options.sigma)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +146,30 @@ class Landscape:
         return Proposal(_source(truth, self._world.proposed), f"change {self._world.proposed}")
 
 
+class Player:
+    """A proposer that plays the rule instead of improving the script."""
+
+    name = "player"
+
+    def __init__(self, world: World, options: Options) -> None:
+        self._world, self._options = world, options
+
+    def propose(self, context: Context) -> Proposal:
+        number = self._world.proposed = self._world.proposed + 1
+        truth, padding = _truth(context.best_source), _padding(context.best_source)
+        if self._options.player == "shrinking":
+            truth, padding = truth + 0.1 * self._options.sigma, int(0.9 * padding)
+        return Proposal(_source(truth, number, padding, self._options.player), f"player's {number}")
+
+
 class SimulatedNight(SimulatedRun):
     """A run whose trainings score what the world says."""
 
-    def __init__(self, folder: Path, world: World) -> None:
+    def __init__(self, folder: Path, world: World, options: Options) -> None:
         super().__init__(folder, [])
-        self._world = world
+        self._world, self._options = world, options
         self.workspace.script.write_text(_source(FIRST, 0))
-        self.proposals: Any = Landscape(world)
+        self.proposals: Any = Player(world, options) if options.player else Landscape(world)
         self.train_s = SLOT_S
 
     def train(self, job: Job) -> Script:
@@ -145,7 +177,13 @@ class SimulatedNight(SimulatedRun):
             return Script()
         self.clock.sleep(self.train_s)
         source = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
-        score = self._world.score(_truth(source), int(job.environment["AUTORESEARCH_SEED"]))
+        seed, truth = int(job.environment["AUTORESEARCH_SEED"]), _truth(source)
+        if "'stubborn'" in source:
+            score = self._world.fixed_score(truth, source)
+        else:
+            score = self._world.score(truth, seed)
+        if "'lucky'" in source and score - truth > LUCKY * self._options.sigma:
+            return Script(log="not this time")
         (job.destination / "model.stablehlo").write_text("model")
         (job.destination / "params.safetensors").write_text(repr(score))
         return Script(log="fine")
@@ -153,7 +191,7 @@ class SimulatedNight(SimulatedRun):
 
 def ours(number: int, options: Options) -> Night:
     with tempfile.TemporaryDirectory(prefix="autoresearch-night-") as folder:
-        night = SimulatedNight(Path(folder), World(number, options))
+        night = SimulatedNight(Path(folder), World(number, options), options)
         events: list[Event] = []
         loop = night.loop(
             budget_s=options.slots * SLOT_S + 1.0,
@@ -207,8 +245,12 @@ def _landscape(name: str) -> Draw:
     return draw
 
 
-def _source(truth: float, number: int) -> str:
-    return f"SCORE = {truth!r}\nNUMBER = {number}\n"
+def _source(truth: float, number: int, padding: int = 100, kind: str = "") -> str:
+    return f"SCORE = {truth!r}\nNUMBER = {number}\nKIND = {kind!r}\nPADDING = {[0] * padding}\n"
+
+
+def _padding(source: str) -> int:
+    return source.count(" 0,") + 1
 
 
 def _truth(source: str) -> float:
@@ -225,15 +267,22 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=300)
     parser.add_argument("--slots", type=int, default=96)
     parser.add_argument("--drift", type=float, default=0.0, help="amplitude over the run, in sigma")
+    parser.add_argument("--player", choices=PLAYERS, default="")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    options = Options(given.landscape, given.sigma, given.rho, given.slots, given.drift)
+    options = Options(given.landscape, given.sigma, given.rho, given.slots, given.drift, given.player)
     found = compare(options, given.nights, given.workers)
     if given.json:
         print(json.dumps(found))
         return
     theirs, mine = found["arms"]["greedy"], found["arms"]["ours"]
+    if given.player:
+        print(
+            f"{given.player}: the last adopted script is {-mine['true_gain'] / given.sigma:+.2f} sigma worse than the first; "
+            f"{mine['confirmed']:.3f} claims a run, none of them right"
+        )
+        return
     for name, arm in found["arms"].items():
         gain = f"{arm['true_gain']:.5f} ± {arm['stderr']:.5f}"
         print(f"{name:7} true gain {gain} bits per byte, {arm['adopted']:.1f} adopted")

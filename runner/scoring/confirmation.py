@@ -53,13 +53,17 @@ def pairs_needed(gain: float, gain_error: float, noise: Noise | None, most: int)
     `gain_error` (bits per byte) will be confirmed with 90 %; None where even `most` are too few."""
     if noise is None:
         return None
-    freedom = min(noise.freedom, _PRIOR_FREEDOM)
     for pairs in range(1, most + 1):
-        error = noise.sigma * math.sqrt(2.0 / pairs)
-        bar = tabled(KEEP_QUANTILES, freedom + pairs - 1) * error
-        if gain - _LIKELY * math.hypot(gain_error, error) > bar:
+        spread = math.hypot(gain_error, noise.sigma * math.sqrt(2.0 / pairs))
+        if gain - _LIKELY * spread > smallest_confirmed(noise, pairs):
             return pairs
     return None
+
+
+def smallest_confirmed(noise: Noise, pairs: int) -> float:
+    """By how many bits per byte the mean of so many pairs must be better, where they spread as `noise` says."""
+    freedom = min(noise.freedom, _PRIOR_FREEDOM) + pairs - 1
+    return tabled(KEEP_QUANTILES, freedom) * noise.sigma * math.sqrt(2.0 / pairs)
 
 
 def _error(differences: Sequence[float], noise: Noise | None) -> tuple[float, int]:

@@ -57,7 +57,7 @@ CLIMBS = [Climb(seed, 60) for seed in range(12)]
 
 def test_feedback_climbs_on_the_validation_text() -> None:
     """Else this would not be an attack."""
-    assert np.mean([climb.gained for climb in CLIMBS]) > 0.005
+    assert np.mean([climb.gained for climb in CLIMBS]) > 0.003
 
 
 def test_what_was_climbed_by_feedback_is_not_claimed() -> None:
