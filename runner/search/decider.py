@@ -26,6 +26,8 @@ REASON_EXPECTED = "expected to be better"
 REASON_NOT_EXPECTED = "not expected to be better"
 CLEAR = 2.0
 """Standard errors to either side; where together they span the best score itself, nothing can be told apart."""
+PROBABLY = 0.75
+"""Below this probability of being better, a simpler script is kept for being simpler."""
 SIMPLER_SHARE = 0.05
 """A script with this share fewer syntax-tree nodes is simpler."""
 SIMPLER_RUNS = 3
@@ -75,7 +77,8 @@ class Decider:
             runs_left=runs_left,
         )
         few = len(runs(experiment)) < min(SIMPLER_RUNS, 1 + self._retests)
-        as_good = choice.step is Step.DISCARD and choice.estimate.difference <= choice.estimate.error
+        found = choice.estimate
+        as_good = found.difference <= found.error and choice.seed is None and found.better < PROBABLY
         if runs_left > 0 and few and as_good and is_simpler(experiment, incumbent):
             return Choice(Step.RUN_CANDIDATE, choice.estimate, common_seed(self._seed, unused))
         return choice
@@ -91,11 +94,12 @@ class Decider:
         incumbent = best(experiments)
         if 2 * CLEAR * estimate.error >= scores(incumbent)[0]:
             return Decision.DISCARD, REASON_NOISE_TOO_LARGE
+        few = len(runs(experiment)) < min(SIMPLER_RUNS, 1 + self._retests)
+        as_good = is_simpler(experiment, incumbent) and estimate.difference <= 0 and not few
+        if as_good and estimate.better < PROBABLY:
+            return Decision.KEEP, REASON_SIMPLER
         if estimate.mean < 0:
             return Decision.KEEP, REASON_EXPECTED
-        few = len(runs(experiment)) < min(SIMPLER_RUNS, 1 + self._retests)
-        if is_simpler(experiment, incumbent) and estimate.difference <= 0 and not few:
-            return Decision.KEEP, REASON_SIMPLER
         return Decision.DISCARD, REASON_NOT_EXPECTED
 
     def _belief(
