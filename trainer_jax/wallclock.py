@@ -40,13 +40,17 @@ class WallClock:
         """Seconds since the container started, neither recorded nor played back: for telemetry only."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) - self._started
 
+    def measured_progress(self) -> float:
+        """Share of the usable budget gone, neither recorded nor played back: for telemetry only."""
+        return min(max(self.measured() / self._usable(), 0.0), 1.0)
+
     def elapsed(self) -> float:
         """Seconds since the container started."""
         return self._answer(max(self.measured(), 0.0), after_the_tape=self._limit)
 
     def progress(self) -> float:
         """Share of the usable budget gone, in [0, 1]. Stop and save when it is 1."""
-        return self._answer(min(max(self.measured() / self._usable(), 0.0), 1.0), after_the_tape=1.0)
+        return self._answer(self.measured_progress(), after_the_tape=1.0)
 
     def seconds_left(self) -> float:
         """Seconds of usable budget left, never negative."""

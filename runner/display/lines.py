@@ -88,6 +88,8 @@ def sentence(event: Event) -> str:
         return f"{what}: kept as {data['tag']}"
     if event.kind == "failed":
         return f"{what}: {data['status']} {one_line(str(data.get('reason') or ''))}"
+    if event.kind == "stopped_early":
+        return f"{what}: ended early, {data['reason']}"
     if event.kind == "recovered":
         return f"{what}: attempt {data['attempt']} was cut off and does not count"
     if event.kind == "call_failed":

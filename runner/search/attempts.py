@@ -10,6 +10,7 @@ from runner.errors import PrerequisiteMissing
 from runner.evaluation.pipeline import POSITIONS, Ids, Pipeline, remove_all_but_log
 from runner.protocols import EvaluationOutcome, State
 from runner.results.garbage_collection import remove_unneeded_weights
+from runner.search.early_stopping import EarlyStopping
 from runner.search.recorder import Recorder
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
@@ -31,10 +32,12 @@ class AttemptRunner:
         budget: Budget,
         require_space: Callable[[], None],
         pause_s: float,
+        stopping: EarlyStopping | None = None,
     ) -> None:
+        """`stopping` ends hopeless trainings; None: every training runs to its end."""
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
         self.require_space, self._pause_s = require_space, pause_s
-        self._failures = 0
+        self._failures, self._stopping = 0, stopping
 
     def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
         """With this training seed. `confirmation` is the one it is made for."""
@@ -60,6 +63,9 @@ class AttemptRunner:
             folder=folder,
             progress=progress,
             reference=self._reference(),
+            monitor=self._stopping.monitor(experiment, self.recorder.experiments())
+            if self._stopping
+            else None,
         )
         spent = clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, Decision
+from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, STOPPED_EARLY, Decision
 from runner.scoring.scores import best, runs, scores
 from runner.search.seeds import AHEAD, common_seed, first_unused, used_seeds, usual_seed
 from runner.store.records import Attempt, Experiment
@@ -31,6 +31,8 @@ PROBABLY = 0.75
 SIMPLER_SHARE = 0.05
 """A script with this share fewer syntax-tree nodes is simpler."""
 SIMPLER_RUNS = 3
+STOPPED, STOPPED_ERROR = 4.0, 2.0
+"""What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
 MAX_FAILED_RERUNS = 2
 """Reruns of the best script that may fail before it is withdrawn."""
 
@@ -125,14 +127,14 @@ class Decider:
     def _gain_prior(self, noise: VarianceComponents, experiments: Sequence[Experiment]) -> GainPrior:
         from runner.scoring.gain_prior import GainPrior
 
-        decided = [e for e in experiments if e.delta is not None and e.delta_error]
+        decided = [
+            e for e in experiments if e.status == STOPPED_EARLY or (e.delta is not None and e.delta_error)
+        ]
         key = (noise.sigma, len(decided))
         if self._prior is None or self._prior[0] != key:
-            prior = GainPrior(
-                noise.sigma,
-                [float(e.delta or 0.0) for e in decided],
-                [float(e.delta_error or 0.0) for e in decided],
-            )
+            stopped = (STOPPED * noise.sigma, STOPPED_ERROR * noise.sigma)
+            seen = [(e.delta, e.delta_error) if e.delta is not None else stopped for e in decided]
+            prior = GainPrior(noise.sigma, [d for d, _ in seen], [error or 0.0 for _, error in seen])
             self._prior = (key, prior)
         return self._prior[1]
 

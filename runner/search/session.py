@@ -196,6 +196,7 @@ def _search(
         settings=Settings(
             baseline_repeats=config.baseline_repeats,
             retests=config.retests,
+            early_stopping=config.early_stopping,
             max_experiments=options.max_experiments,
         ),
         clock=clock,

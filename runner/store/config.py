@@ -17,7 +17,7 @@ LARGEST_NUMBER = 2**31 - 1
 """Of a seed, a count, a number in the configuration."""
 
 
-_KINDS = {"str": "text in quotes", "int": "a whole number", "float": "a number"}
+_KINDS = {"str": "text in quotes", "int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Config:
     """How often the unchanged script runs first; the spread is the noise floor."""
     retests: int = 4
     """How often a promising script may run again."""
+    early_stopping: bool = True
+    """Whether a training whose own reports are hopeless is ended before its wall clock (docs/runner.md)."""
     judge_wall_clock: str = "2m"
     """Limit of each of the judge's two containers."""
     proposer: str = "tpe"
@@ -141,8 +143,14 @@ def config_from(content: dict[str, Any]) -> Config:
     for name, value in content.items():
         if name not in known:
             raise UsageError(f"{CONFIG} has an unknown key {name!r}; known are {', '.join(known)}")
-        right: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[str(known[name])]
-        if not isinstance(value, right) or isinstance(value, bool):
+        kinds: dict[str, tuple[type, ...]] = {
+            "str": (str,),
+            "int": (int,),
+            "float": (int, float),
+            "bool": (bool,),
+        }
+        right = kinds[str(known[name])]
+        if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
             raise UsageError(f"{CONFIG}: {name} must be {_KINDS[str(known[name])]}")
         if isinstance(value, str) and "\0" in value:
             raise UsageError(f"{CONFIG}: {name} holds a null character, which no path and no name can")
@@ -156,9 +164,10 @@ def default_toml() -> str:
     lines = ["# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m."]
     for field in fields(Config):
         value = getattr(defaults, field.name)
-        lines.append(
-            f"# {field.name} = {value!r}" if not isinstance(value, str) else f'# {field.name} = "{value}"'
-        )
+        written = (
+            f'"{value}"' if isinstance(value, str) else str(value).lower()
+        )  # as TOML writes true and false
+        lines.append(f"# {field.name} = {written}")
     return "\n".join(lines) + "\n"
 
 
