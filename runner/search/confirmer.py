@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 SHARE = 0.10
 """Of all trainings that the budget holds, for the confirmation at the end."""
-LEAST_PAIRS = 2
-"""For the confirmation at the end of a short run, whatever the share says."""
+LEAST_PAIRS, MOST_PAIRS = 2, 6
+"""For the confirmation at the end of a short run, whatever the share says; and of any: each pair is another look, and the more
+looks, the more false claims."""
 MIDWAY_SHARE, MIDWAY_PAIRS = 0.04, 2
 """Of the trainings made so far, for confirmations before the end, and the most pairs of one."""
 NO_TIME = "the budget had no time for a pair"
@@ -54,9 +55,9 @@ class Confirmer:
             self.resume()
 
     def at_the_end(self) -> None:
-        """Compare with as many pairs as the share allows, where there is something to confirm and time for a pair."""
-        pairs = self._most_pairs()
-        if self._pairs(pairs) is not None and self._budget.allows_another(2):
+        """Where there is something to confirm that as many pairs as the share allows will probably do, and time for one."""
+        pairs = self._pairs(self._most_pairs())
+        if pairs is not None and self._budget.allows_another(2):
             self._begin(pairs)
             self.resume()
 
@@ -84,7 +85,8 @@ class Confirmer:
 
     def _most_pairs(self) -> int:
         made = sum(len(e.attempts) for e in self._recorder.experiments())
-        return max(LEAST_PAIRS, int(SHARE * (made + self._budget.more_trainings())) // 2)
+        share = int(SHARE * (made + self._budget.more_trainings())) // 2
+        return min(max(LEAST_PAIRS, share), MOST_PAIRS)
 
     def _pairs(self, most: int) -> int | None:
         """How many pairs will probably confirm the script of now; None where it is confirmed, was refused, or hopeless."""

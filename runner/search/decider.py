@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, STOPPED_EARLY, Decision
-from runner.scoring.scores import best, runs, scores
+from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, Decision, EvaluationOutcome
+from runner.scoring.scores import best, ignores_seed, runs, scores
 from runner.search.seeds import AHEAD, common_seed, first_unused, used_seeds, usual_seed
 from runner.store.records import Attempt, Experiment
 
@@ -73,7 +73,7 @@ class Decider:
             prior,
             runs(experiment),
             best_seeds=[seed for seed, _ in runs(incumbent)],
-            best_may_run=failed_reruns(incumbent) == 0,
+            best_may_run=self._best_may_run(incumbent, experiment),
             fresh_seeds=[common_seed(self._seed, unused + ahead) for ahead in range(AHEAD)],
             usual_seed=usual_seed(self._seed, incumbent),
             runs_left=runs_left,
@@ -84,6 +84,12 @@ class Decider:
         if runs_left > 0 and few and as_good and is_simpler(experiment, incumbent):
             return Choice(Step.RUN_CANDIDATE, choice.estimate, common_seed(self._seed, unused))
         return choice
+
+    def _best_may_run(self, incumbent: Experiment, experiment: Experiment) -> bool:
+        """Not if it fails or ignores its seed: another run would tell nothing. At most as often as the candidate may."""
+        since = experiment.attempts[0].order
+        reruns = sum(a.order > since for a in incumbent.attempts)
+        return reruns < self._retests and failed_reruns(incumbent) == 0 and not ignores_seed(incumbent)
 
     def first_seed(self, experiments: Sequence[Experiment]) -> int:
         """Of a new candidate."""
@@ -128,7 +134,9 @@ class Decider:
         from runner.scoring.gain_prior import GainPrior
 
         decided = [
-            e for e in experiments if e.status == STOPPED_EARLY or (e.delta is not None and e.delta_error)
+            e
+            for e in experiments
+            if e.status == EvaluationOutcome.STOPPED_EARLY or (e.delta is not None and e.delta_error)
         ]
         key = (noise.sigma, len(decided))
         if self._prior is None or self._prior[0] != key:
