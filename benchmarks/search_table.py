@@ -115,7 +115,7 @@ def read(workspace: Path) -> Found:
         kept=len(keeps) - simpler,
         confirmed=confirmed,
         simpler=simpler,
-        failed=sum(e.status not in {"open", "keep", "discard"} for e in trials),
+        failed=sum(e.status not in {"open", "keep", "discard", "stopped_early"} for e in trials),
         trainings=trainings,
         seconds_each=run.spent_s / max(trainings, 1),
         baseline_test=baseline[0].test_bpb if baseline else None,

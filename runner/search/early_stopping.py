@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runner.scoring.early_stopping import Finished, Rule, TrainingMonitor, differences, in_sample
 from runner.scoring.learning_curve import Curve, Telemetry, read
 from runner.scoring.scores import best, mean, noise_floor
+from runner.store.ledger import Ledger
 from runner.store.records import Attempt, Experiment
 
 
@@ -22,6 +24,9 @@ class EarlyStopping:
     run_seed: int
     wall_clock_s: float
     train_data: Path
+    earlier: Callable[[], Sequence[Sequence[Experiment]]] = list
+    """The experiments of each earlier run from which may be learned, too."""
+    _earlier: Sequence[Sequence[Experiment]] | None = None
     _read: dict[Path, Telemetry] = field(default_factory=dict)
     """By the attempt's folder: a finished attempt's file does not change."""
 
@@ -36,10 +41,13 @@ class EarlyStopping:
 
     def _rule(self, experiment: Experiment, experiments: Sequence[Experiment]) -> Rule:
         incumbent = best(experiments)
+        if self._earlier is None:
+            self._earlier = self.earlier()
         alike = [
             (e, then)
-            for e in experiments
-            if 0 < e.number != experiment.number and e.counted and (then := _best_before(e, experiments))
+            for run in (*self._earlier, experiments)
+            for e in run
+            if e.number > 0 and e is not experiment and e.counted and (then := _best_before(e, run))
             # a script whose code is another one is compared with what is known of such scripts
             if _same_code(e, then) == _same_code(experiment, incumbent)
         ]
@@ -66,6 +74,25 @@ class EarlyStopping:
         if attempt.folder not in self._read:
             self._read[attempt.folder] = read(attempt.folder, self.wall_clock_s)
         return self._read[attempt.folder]
+
+
+def comparable_runs(ledger: Ledger, run: str) -> list[list[Experiment]]:
+    """The experiments of the workspace's runs before `run` that trained under the same conditions."""
+    runs = ledger.runs()
+    before = runs[: next(place for place, item in enumerate(runs) if item.id == run)]
+    conditions = _conditions(ledger.run(run).settings)
+    return [
+        ledger.experiments(item.id) for item in before if _conditions(item.settings) == conditions is not None
+    ]
+
+
+def _conditions(settings: Mapping[str, Any]) -> tuple[object, ...] | None:
+    """What a loss and a score depend on beside the script; None where it was not written down."""
+    config, measured = settings.get("config"), settings.get("measured_with")
+    if not config or not measured:
+        return None
+    names = ("wall_clock", "variant", "cpus", "gpus", "runtime", "memory_gb")
+    return (*(config.get(name) for name in names), *sorted(measured.items()))
 
 
 def _has_score(experiment: Experiment) -> bool:

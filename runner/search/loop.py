@@ -31,7 +31,7 @@ from runner.scoring.scores import best, mean, noise_floor, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
 from runner.search.decider import MAX_FAILED_RERUNS, Decider, failed_reruns
-from runner.search.early_stopping import EarlyStopping
+from runner.search.early_stopping import EarlyStopping, comparable_runs
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
@@ -97,7 +97,12 @@ class Loop:
             budget=budget,
             require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
-            stopping=EarlyStopping(seed, pipeline.limits.wall_clock_s, pipeline.train_data)
+            stopping=EarlyStopping(
+                seed,
+                pipeline.limits.wall_clock_s,
+                pipeline.train_data,
+                lambda: comparable_runs(ledger, run),
+            )
             if settings.early_stopping
             else None,
         )

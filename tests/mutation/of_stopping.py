@@ -17,7 +17,8 @@ EXPLODES = T + "test_a_loss_far_above_its_start_has_exploded"
 NEVER = T_RUN + "test_baseline_and_best_script_are_read_along_and_never_ended"
 
 ROWS = [
-    ("no link is read", FILE, "if not stat.S_ISREG(os.lstat(name, dir_fd=folder).st_mode)", "if False", NO_PLAIN_FILE),
+    ("no link is read", FILE, "os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_NONBLOCK", NO_PLAIN_FILE),
+    ("nothing waits for a writer", FILE, "os.O_NOFOLLOW | os.O_NONBLOCK", "os.O_NOFOLLOW", NO_PLAIN_FILE),
     ("no second name is read", FILE, " or opened.st_nlink != 1", "", NO_PLAIN_FILE),
     ("a piece is bounded", FILE, "min(block, most - at)", "most - at", T_FILE + "test_it_reads_on_where_it_stopped_and_only_so_much"),
     ("the whole is bounded", FILE, "min(block, most - at)", "block", T_FILE + "test_it_reads_on_where_it_stopped_and_only_so_much"),
@@ -51,6 +52,7 @@ ROWS = [
     ("never the baseline", RUN, 'experiment.number > 0 and experiment.status == "open" and', 'experiment.status in {"open", "keep"} and', NEVER),
     ("never what has a score", RUN, " and not _has_score(experiment)", "", T_RUN + "test_a_script_that_has_a_score_is_not_ended_when_it_is_tried_again"),
     ("other code is another kind", RUN, "if _same_code(e, then) == _same_code(experiment, incumbent)", "if True", T_RUN + "test_other_code_is_compared_with_other_code_alone"),
+    ("other conditions teach nothing", RUN, "if _conditions(item.settings) == conditions is not None", "if conditions is not None", T_RUN + "test_a_run_learns_from_earlier_ones_under_the_same_conditions"),
     ("beside a stranger it does not count", "runner/search/loop.py", "last.outcome == STOPPED_EARLY and not last.contended", "last.outcome == STOPPED_EARLY", T_RUN + "test_a_training_ended_beside_a_stranger_is_made_again"),
     ("a check is not monitored", "runner/evaluation/compile_check.py", "                    monitor=None,\n", "", T_RUN + "test_a_compile_check_is_not_read_along"),
 ]  # fmt: skip

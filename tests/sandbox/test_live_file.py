@@ -76,7 +76,7 @@ def test_pieces_come_one_after_the_other() -> None:
 
 @pytest.mark.parametrize(
     "answers",
-    [[], [b""], [frame((BLOCK_BYTES + 1).to_bytes(4, "big"))], [frame(b"no such file", 2)]],
+    [[], [b""], [piece(b"x" * (BLOCK_BYTES + 1))], [frame(b"no such file", 2)]],
     ids=["silence", "end", "too-much", "complaint"],
 )
 def test_a_reader_that_fails_tells_nothing_is_not_asked_again_and_takes_two_seconds(

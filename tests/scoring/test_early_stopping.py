@@ -144,7 +144,9 @@ def test_a_loss_far_above_its_start_has_exploded() -> None:
     known = Rule(uniform=START)
     assert known.reason_to_stop(reported([7.0, 40.0, 50.0])) == EXPLODED
     assert known.reason_to_stop(reported([7.0, 40.0])) == "", "one report alone may be a mistake"
-    assert known.reason_to_stop(reported([40.0])) == "", "it may overshoot at the beginning"
+    early = Telemetry(60.0)
+    early.add(line(START, 0.0) + line(40.0, 0.04) + line(50.0, 0.08))
+    assert known.reason_to_stop(early) == "", "it may overshoot at the beginning"
     assert known.reason_to_stop(reported([7.0, 9.0, 10.0])) == ""
     assert known.reason_to_stop(reported([0.1, 0.3, 0.5], start=0.1)) == "", "another kind of loss"
     assert known.reason_to_stop(reported([1e5, 9e4, 9e4], start=1e5)) == "", "a sum"
@@ -206,6 +208,7 @@ def test_pieces_need_not_end_with_lines() -> None:
 NO_REPORTS = [
     b"\xff\xfe\n",
     b"[" * 100_000 + b"\n",
+    b"[" * 990 + b"\n",
     b"{" + b'"a":{' * 300 + b"\n",
     b'{"loss": 1' + b"0" * 900 + b', "progress": 0.1}\n',
     b'{"loss": "7", "progress": 0.1}\n',

@@ -6,6 +6,7 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from runner.protocols import Context, Event, Proposal
 from runner.report.write_report import write
 from runner.scoring.early_stopping import far_behind, in_sample
 from runner.scoring.stopping_summary import stopping_summary
+from runner.search.early_stopping import EarlyStopping, comparable_runs
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from runner.store.schema import MIGRATIONS
@@ -186,6 +188,40 @@ def test_the_report_of_a_run_that_stopped_nothing_says_only_how_many_an_hour(tmp
     page = write(run.workspace, run.ledger, "simulated")["report"].read_text()
     assert "6 trainings, 60.0 an hour" in page
     assert "ended early" not in page
+
+
+def settings(**changes: Any) -> dict[str, Any]:
+    config = {"wall_clock": "60s", "variant": "cpu", **changes}
+    return {"config": config, "measured_with": {"data": "d", "judge": "3"}}
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "learned"),
+    [
+        (settings(), settings(), True),
+        (settings(), settings(wall_clock="5m"), False),
+        (settings(), settings(gpus="GPU-1"), False),
+        ({}, {}, False),
+        (settings(), {**settings(), "measured_with": {"data": "other", "judge": "3"}}, False),
+    ],
+    ids=["the same", "another wall clock", "another device", "unknown", "other data"],
+)
+def test_a_run_learns_from_earlier_ones_under_the_same_conditions(
+    night: Run, before: dict[str, Any], now: dict[str, Any], learned: bool
+) -> None:
+    night.ledger.change_settings("simulated", before)
+    night.loop().go()
+    night.ledger.start_run("later", now=night.clock.time(), seed=1, settings=now)
+    runs = comparable_runs(night.ledger, "later")
+    assert [len(found) for found in runs] == ([len(night.experiments())] if learned else [])
+    assert comparable_runs(night.ledger, "simulated") == []
+    later = EarlyStopping(1, 60.0, night.data / "train", lambda: runs)
+    new = replace(night.experiments()[FINISHED], number=1, status="open", attempts=())
+    monitor = later.monitor(new, [night.experiments()[0], new])
+    said = night.experiments()[0].attempts[0].folder / "telemetry.jsonl"
+    hopeless = said.read_bytes().splitlines(keepends=True)[0]
+    hopeless += b"".join(b'{"loss": 7.6, "progress": %.2f}\n' % (step / 20) for step in range(1, 10))
+    assert bool(monitor.see(hopeless)) == learned
 
 
 def test_a_compile_check_is_not_read_along(night: Run) -> None:
