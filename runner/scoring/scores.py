@@ -51,12 +51,29 @@ def ignores_seed(experiment: Experiment) -> bool:
     return any(len({result for result, _ in found}) < len(found) for found in (by_weights, by_score))
 
 
-def noise_floor(experiments: Iterable[Experiment]) -> Noise | None:
-    """Training noise, pooled over all that ran more than once. Runs of several scripts under one seed share a part of it, so
-    the degrees of freedom are at most one less than there were seeds."""
+MOST_EARLIER = 60
+"""Runs of earlier searches that the noise is learned from: the newest."""
+
+
+def repeated_runs(searches: Iterable[Sequence[Experiment]]) -> list[list[tuple[int, float]]]:
+    """The runs of each script that ran more than once, of several searches, oldest first."""
+    groups = [runs(e) for experiments in searches for e in experiments if len(e.attempts) > 1]
+    kept: list[list[tuple[int, float]]] = []
+    for group in reversed([group for group in groups if len(group) > 1]):
+        if sum(map(len, kept)) + len(group) > MOST_EARLIER:
+            break
+        kept.insert(0, group)
+    return kept
+
+
+def noise_floor(
+    experiments: Iterable[Experiment], earlier: Sequence[Sequence[tuple[int, float]]] = ()
+) -> Noise | None:
+    """Training noise, pooled over all that ran more than once, in `earlier` searches too. Runs of several scripts under one seed
+    share a part of it, so the degrees of freedom are at most one less than there were seeds."""
     from runner.scoring.noise import Noise, pooled
 
-    groups = [runs(experiment) for experiment in experiments if len(experiment.attempts) > 1]
+    groups = [*earlier, *(runs(experiment) for experiment in experiments if len(experiment.attempts) > 1)]
     groups = [group for group in groups if len(group) > 1]
     found = pooled([[score for _, score in group] for group in groups])
     seeds = len({seed for group in groups for seed, _ in group})

@@ -26,7 +26,7 @@ SHARE = 0.10
 LEAST_PAIRS, MOST_PAIRS = 2, 6
 """For the confirmation at the end of a short run, whatever the share says; and of any: each pair is another look, and the more
 looks, the more false claims."""
-MIDWAY_SHARE, MIDWAY_PAIRS = 0.04, 2
+MIDWAY_SHARE, MIDWAY_PAIRS = 0.03, 2
 """Of the trainings made so far, for confirmations before the end, and the most pairs of one."""
 NO_TIME = "the budget had no time for a pair"
 NOT_ENOUGH = "the difference is not larger than the noise"
@@ -37,8 +37,17 @@ _AGAIN = {None, "infrastructure"}
 class Confirmer:
     """Of one run, whose seed is `seed`."""
 
-    def __init__(self, recorder: Recorder, attempts: AttemptRunner, budget: Budget, seed: int) -> None:
+    def __init__(
+        self,
+        recorder: Recorder,
+        attempts: AttemptRunner,
+        budget: Budget,
+        seed: int,
+        earlier: Sequence[Sequence[tuple[int, float]]] = (),
+    ) -> None:
+        """`earlier` are the runs (seed and score) of each script that comparable runs ran more than once."""
         self._recorder, self._attempts, self._budget, self._seed = recorder, attempts, budget, seed
+        self._earlier = earlier
 
     def reserve(self) -> int:
         """Trainings to be kept for the confirmation at the end; 0 where there is nothing to confirm or it would not succeed."""
@@ -54,12 +63,15 @@ class Confirmer:
             self._begin(pairs)
             self.resume()
 
-    def at_the_end(self) -> None:
-        """Where there is something to confirm that as many pairs as the share allows will probably do, and time for one."""
+    def at_the_end(self) -> bool:
+        """Where there is something to confirm that as many pairs as the share allows will probably do, and time for one: then
+        True."""
         pairs = self._pairs(self._most_pairs())
-        if pairs is not None and self._budget.allows_another(2):
-            self._begin(pairs)
-            self.resume()
+        if pairs is None or not self._budget.allows_another(2):
+            return False
+        self._begin(pairs)
+        self.resume()
+        return True
 
     def resume(self) -> None:
         """Go on with an open confirmation until it is decided or the budget allows no other training."""
@@ -103,7 +115,7 @@ class Confirmer:
         steps = [e for e in experiments if e.status == "keep" and reference < e.number <= present.number]
         gain = -math.fsum(e.expected_delta or 0.0 for e in steps)
         error = math.sqrt(math.fsum((e.expected_error or 0.0) ** 2 for e in steps))
-        return pairs_needed(gain, error, noise_floor(experiments), most)
+        return pairs_needed(gain, error, self._noise(), most)
 
     def _begin(self, most_pairs: int) -> None:
         experiments, recorder = self._recorder.experiments(), self._recorder
@@ -154,7 +166,7 @@ class Confirmer:
         return claim(pairs, self._noise(), self._sampling_error(confirmation)).confirmed
 
     def _noise(self) -> Noise | None:
-        return noise_floor(self._recorder.experiments())
+        return noise_floor(self._recorder.experiments(), self._earlier)
 
     def _finish(
         self,

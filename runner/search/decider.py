@@ -48,10 +48,11 @@ class Concluded:
 
 
 class Decider:
-    """Of one run, whose seed is `seed`. `retests`: how often a promising script may run again."""
+    """Of one run, whose seed is `seed`. `retests`: how often a promising script may run again. `earlier` are the runs (seed and
+    score) of each script that comparable runs ran more than once."""
 
-    def __init__(self, seed: int, retests: int) -> None:
-        self._seed, self._retests = seed, retests
+    def __init__(self, seed: int, retests: int, earlier: Sequence[Sequence[tuple[int, float]]] = ()) -> None:
+        self._seed, self._retests, self._earlier = seed, retests, earlier
         self._known: tuple[VarianceComponents, Belief, list[Concluded | tuple[int, float]]] | None = None
         self._prior: tuple[tuple[float, int], GainPrior] | None = None
 
@@ -63,7 +64,7 @@ class Decider:
         from runner.scoring.variance_components import estimate
 
         incumbent = best(experiments)
-        noise = estimate([runs(e) for e in experiments], scores(incumbent)[0])
+        noise = estimate([*self._earlier, *(runs(e) for e in experiments)], scores(incumbent)[0])
         history = list(_history(experiments))
         belief, prior = self._belief(noise, history, experiments), self._gain_prior(noise, experiments)
         unused = first_unused(self._seed, used_seeds(experiments))

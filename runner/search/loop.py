@@ -27,7 +27,7 @@ from runner.protocols import (
 from runner.results.promotion import Promotion
 from runner.scoring.adoption import Estimate, Step
 from runner.scoring.noise import Noise
-from runner.scoring.scores import best, mean, noise_floor, scores
+from runner.scoring.scores import best, mean, noise_floor, repeated_runs, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
 from runner.search.decider import MAX_FAILED_RERUNS, Decider, failed_reruns
@@ -107,8 +107,9 @@ class Loop:
             else None,
         )
         self._seed = seed
-        self._decider = Decider(seed, settings.retests)
-        self._confirmer = Confirmer(self.recorder, self.attempts, budget, seed)
+        earlier = repeated_runs(comparable_runs(ledger, run))
+        self._decider = Decider(seed, settings.retests, earlier)
+        self._confirmer = Confirmer(self.recorder, self.attempts, budget, seed, earlier)
         self._stage = ProposalStage(
             recorder=self.recorder,
             workspace=workspace,
@@ -135,10 +136,12 @@ class Loop:
         )
         self._baseline()
         self._confirmer.resume()
-        reason = self._search()
-        if reason != ASKED:
-            self._confirmer.at_the_end()
-        return reason
+        while True:
+            reason = self._search()
+            if reason == ASKED or not self._confirmer.at_the_end():
+                return reason
+            if reason != TIME_BUDGET_EXHAUSTED or not self._time_for_another():
+                return reason  # else fewer pairs did, and what was kept for more is free again
 
     def _search(self) -> str:
         """Experiment after experiment; returns why there is no other."""
