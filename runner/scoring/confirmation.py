@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.scoring.noise import INTERVAL_QUANTILES, KEEP_QUANTILES, Noise, tabled
+from runner.scoring.noise import CLAIM_QUANTILES, INTERVAL_QUANTILES, Noise, tabled
 
 _PRIOR_FREEDOM = 12
 """At most so many degrees of freedom does the noise of earlier runs count: the pairs are to have their say."""
@@ -43,7 +43,7 @@ def claim(pairs: Sequence[Pair], noise: Noise | None, sampling_error: float = 0.
     error, freedom = _error(differences, noise)
     if not freedom:
         return Claim(delta, -math.inf, math.inf, confirmed=False)
-    must_exceed = math.hypot(tabled(KEEP_QUANTILES, freedom) * error, KEEP_QUANTILES[241] * sampling_error)
+    must_exceed = math.hypot(tabled(CLAIM_QUANTILES, freedom) * error, CLAIM_QUANTILES[241] * sampling_error)
     half = math.hypot(tabled(INTERVAL_QUANTILES, freedom) * error, INTERVAL_QUANTILES[241] * sampling_error)
     return Claim(delta, delta - half, delta + half, confirmed=delta < -must_exceed)
 
@@ -63,7 +63,7 @@ def pairs_needed(gain: float, gain_error: float, noise: Noise | None, most: int)
 def smallest_confirmed(noise: Noise, pairs: int) -> float:
     """By how many bits per byte the mean of so many pairs must be better, where they spread as `noise` says."""
     freedom = min(noise.freedom, _PRIOR_FREEDOM) + pairs - 1
-    return tabled(KEEP_QUANTILES, freedom) * noise.sigma * math.sqrt(2.0 / pairs)
+    return tabled(CLAIM_QUANTILES, freedom) * noise.sigma * math.sqrt(2.0 / pairs)
 
 
 def _error(differences: Sequence[float], noise: Noise | None) -> tuple[float, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. A confirmation looks
 # after every pair, a few times at most, so a script that changes nothing is confirmed in about 0.3 % of the cases.
-KEEP_QUANTILES = {
+CLAIM_QUANTILES = {
     1: 636.6,
     2: 31.60,
     3: 12.92,
@@ -20,7 +20,7 @@ KEEP_QUANTILES = {
     9: 4.781,
     10: 4.587,
 }
-KEEP_QUANTILES |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
+CLAIM_QUANTILES |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
 # The same, 99.5 %: two-sided 99 %.
 REPEAT_QUANTILES = {
     1: 63.66,
@@ -57,11 +57,6 @@ class Noise:
 
     sigma: float
     freedom: int
-
-    @property
-    def quantile(self) -> float:
-        """How many standard errors a difference must exceed to be believed (99.95 %, one-sided)."""
-        return tabled(KEEP_QUANTILES, self.freedom)
 
     @property
     def repeat_quantile(self) -> float:

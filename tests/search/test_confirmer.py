@@ -108,7 +108,7 @@ class Unreliable(SimulatedRun):
 
 def test_a_script_that_fails_when_it_runs_again_claims_nothing(tmp_path: Path) -> None:
     simulated = Unreliable(tmp_path, [source(1.8, "flaky = 1\n")])
-    simulated.loop().go()
+    simulated.loop(budget_s=20 * 70.0).go()
     (claim,) = claims(simulated)
     assert claim.verdict == "not_confirmed"
     assert claim.reason == "experiment 1 failed when it ran again (crash)"
