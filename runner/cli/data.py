@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner import cache
+from runner.cli.conversion import Command, Group
 from runner.cli.options import Json
 from runner.cli.output import envelope, say
 from runner.evaluation import setup
@@ -17,13 +18,13 @@ from runner.store.config import Config
 if TYPE_CHECKING:
     from runner.data.leak_check import ImageLeakCheck
 
-data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
+data_app = typer.Typer(cls=Group, help="Prepare and verify token data.", no_args_is_help=True)
 
 
 _SHARDS = 8
 
 
-@data_app.command("prepare")
+@data_app.command("prepare", cls=Command)
 def data_prepare(
     dataset: Annotated[
         str,
@@ -133,7 +134,7 @@ def _image(variant: str) -> ImageLeakCheck | None:
     return ImageLeakCheck(engine, image, cache.searched_folder(), say)
 
 
-@data_app.command("verify")
+@data_app.command("verify", cls=Command)
 def data_verify(
     folder: Annotated[Path, typer.Argument(help="A prepared data set.")], json: Json = False
 ) -> None:
