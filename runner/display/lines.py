@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from runner.display.claims import claim_sentence
 from runner.protocols import REASON_NOISE_TOO_LARGE, Event
+from runner.scoring.claims import claim_sentence
 from sandbox.sanitise import one_line
 
 _QUIET = frozenset({"trained", "collected"})
@@ -117,5 +117,6 @@ def sentence(event: Event) -> str:
     if event.kind == "dropped":
         return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":
-        return f"run {data['run']} ended: {one_line(str(data['reason']))}"
+        claim = f". {one_line(str(data['claim']), max_chars=2000)}" if data.get("claim") else ""
+        return f"run {data['run']} ended: {one_line(str(data['reason']))}{claim}"
     return event.kind

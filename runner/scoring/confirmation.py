@@ -16,10 +16,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.scoring.noise import CLAIM_QUANTILES, INTERVAL_QUANTILES, Noise, tabled
+from runner.scoring.noise import (
+    CLAIM_QUANTILES,
+    INTERVAL_QUANTILES,
+    PRIOR_FREEDOM,
+    Noise,
+    smallest_confirmed,
+    tabled,
+)
 
-_PRIOR_FREEDOM = 12
-"""At most so many degrees of freedom does the noise of earlier runs count: the pairs are to have their say."""
 _LIKELY = 1.3
 """Standard normal quantile, 90 %: a confirmation is begun where it will succeed with this probability."""
 Pair = tuple[float, float]
@@ -60,16 +65,10 @@ def pairs_needed(gain: float, gain_error: float, noise: Noise | None, most: int)
     return None
 
 
-def smallest_confirmed(noise: Noise, pairs: int) -> float:
-    """By how many bits per byte the mean of so many pairs must be better, where they spread as `noise` says."""
-    freedom = min(noise.freedom, _PRIOR_FREEDOM) + pairs - 1
-    return tabled(CLAIM_QUANTILES, freedom) * noise.sigma * math.sqrt(2.0 / pairs)
-
-
 def _error(differences: Sequence[float], noise: Noise | None) -> tuple[float, int]:
     """Standard error of the mean difference, and its degrees of freedom."""
     mean = math.fsum(differences) / len(differences)
-    freedom = min(noise.freedom, _PRIOR_FREEDOM) if noise else 0
+    freedom = min(noise.freedom, PRIOR_FREEDOM) if noise else 0
     squares = freedom * 2.0 * noise.sigma**2 if noise else 0.0
     squares += math.fsum((difference - mean) ** 2 for difference in differences)
     freedom += len(differences) - 1

@@ -49,6 +49,8 @@ INTERVAL_QUANTILES = {
     10: 2.228,
 }
 INTERVAL_QUANTILES |= {12: 2.179, 15: 2.131, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980, 241: 1.960}
+PRIOR_FREEDOM = 12
+"""At most so many degrees of freedom does the noise of earlier runs count in a confirmation: the pairs are to have their say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +79,9 @@ def pooled(groups: Sequence[Sequence[float]]) -> Noise | None:
 
 def tabled(table: dict[int, float], freedom: int) -> float:
     return table[max((known for known in table if known <= freedom), default=1)]
+
+
+def smallest_confirmed(noise: Noise, pairs: int) -> float:
+    """By how many bits per byte the mean of so many pairs must be better, where they spread as `noise` says."""
+    freedom = min(noise.freedom, PRIOR_FREEDOM) + pairs - 1
+    return tabled(CLAIM_QUANTILES, freedom) * noise.sigma * math.sqrt(2.0 / pairs)

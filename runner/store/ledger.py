@@ -142,7 +142,7 @@ class Ledger(Queries):
         """`columns`: verdict, reason, pairs, reference_bpb, candidate_bpb, delta, low, high."""
         columns = {"finished_at": now, **columns}
         assignments = ", ".join(f"{name} = ?" for name in columns)
-        with self._write() as db:
+        with self._write(run, *(c.candidate for c in self.confirmations(run) if c.id == confirmation)) as db:
             db.execute(
                 f"UPDATE confirmations SET {assignments} WHERE run = ? AND id = ? AND verdict = 'open'",
                 (*columns.values(), run, confirmation),

@@ -21,10 +21,16 @@ from runner.store.ledger_json import loads
 from runner.store.llm_calls import Call, Spent, Unread
 from runner.store.records import Attempt, Confirmation, Experiment, Line, Run
 
-_ON_DEMAND = {"attempts", "read_source", "read_facts", "read_log"}
+_ON_DEMAND = {"attempts", "confirmed", "read_source", "read_facts", "read_log"}
 _EXPERIMENT = ", ".join(name for name in Experiment.__dataclass_fields__ if name not in _ON_DEMAND)
 _ATTEMPT = ", ".join(
     name for name in Attempt.__dataclass_fields__ if name not in _ON_DEMAND and name != "order"
+)
+
+
+_CONFIRMED = (
+    "EXISTS (SELECT 1 FROM confirmations WHERE confirmations.run = experiments.run AND candidate = number"
+    " AND verdict = 'confirmed')"
 )
 
 
@@ -127,9 +133,8 @@ class Queries:
         """What a list shows of all experiments, or of the `newest`, in order."""
         rows = self._read(
             "SELECT number, status, val_bpb, delta, (SELECT count(*) FROM attempts WHERE attempts.run = experiments.run"
-            " AND attempts.number = experiments.number), title, reason, EXISTS (SELECT 1 FROM confirmations WHERE"
-            " confirmations.run = experiments.run AND candidate = number AND verdict = 'confirmed')"
-            " FROM experiments WHERE run = ?"
+            " AND attempts.number = experiments.number), title, reason, "
+            f"{_CONFIRMED} FROM experiments WHERE run = ?"
             " ORDER BY number DESC LIMIT ?",
             (run, -1 if newest is None else newest),
         )
@@ -169,7 +174,7 @@ class Queries:
         """The experiments for which `condition` holds, in order, with their attempts."""
         with self._guard:
             rows = self._read(
-                f"SELECT {_EXPERIMENT} FROM experiments WHERE run = ? AND {condition} ORDER BY number",
+                f"SELECT {_EXPERIMENT}, {_CONFIRMED} AS confirmed FROM experiments WHERE run = ? AND {condition} ORDER BY number",
                 (run, *values),
             )
             numbers = {row["number"] for row in rows}
@@ -194,7 +199,12 @@ class Queries:
         run, number = values["run"], values["number"]
         values |= {"fingerprint": values["fingerprint"] or "", "source_sha256": values["source_sha256"] or ""}
         return Experiment(
-            **{**values, "state": State(values["state"]), "attempts": tuple(attempts)},
+            **{
+                **values,
+                "confirmed": bool(values["confirmed"]),
+                "state": State(values["state"]),
+                "attempts": tuple(attempts),
+            },
             read_source=functools.partial(self._source, run, number),
             read_facts=_Once(functools.partial(self._facts, run, number)),
         )

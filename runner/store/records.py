@@ -75,6 +75,8 @@ class Experiment:
     expected_gain: float | None
     risk: str
     constants_only: int
+    confirmed: bool
+    """Whether a confirmation found it better than what was confirmed before."""
     read_source: Callable[[], str] = field(repr=False, compare=False)
     read_facts: Callable[[], Facts] = field(repr=False, compare=False)
     attempts: tuple[Attempt, ...] = ()
