@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,8 @@ class EarlyStopping:
         alike = [
             (e, then)
             for run in (*self._earlier, experiments)
-            for e in run
-            if e.number > 0 and e is not experiment and e.counted and (then := _best_before(e, run))
+            for e, then in _with_the_best_before(run)
+            if e.number > 0 and e is not experiment and e.counted
             # a script whose code is another one is compared with what is known of such scripts
             if _same_code(e, then) == _same_code(experiment, incumbent)
         ]
@@ -99,10 +99,14 @@ def _has_score(experiment: Experiment) -> bool:
     return any(attempt.val_bpb is not None for attempt in experiment.attempts)
 
 
-def _best_before(experiment: Experiment, experiments: Sequence[Experiment]) -> Experiment | None:
-    """What was the best script when `experiment` was first trained."""
-    kept = [e for e in experiments if e.status == "keep" and e.number < experiment.number and e.counted]
-    return kept[-1] if kept else None
+def _with_the_best_before(experiments: Sequence[Experiment]) -> Iterator[tuple[Experiment, Experiment]]:
+    """Each experiment, in order, with what was the best script when it was first trained; those before the first are left out."""
+    then = None
+    for experiment in experiments:
+        if then is not None:
+            yield experiment, then
+        if experiment.status == "keep" and experiment.counted:
+            then = experiment
 
 
 def _same_code(experiment: Experiment, other: Experiment) -> bool:
