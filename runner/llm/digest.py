@@ -34,7 +34,11 @@ def digest(context: Context, count: Count, *, max_tokens: int = MAX_TOKENS) -> s
         ("The latest results", history[-_RECENT:], _line),
         ("The best results", top[::-1], _line),
         ("By category (kept of tried)", _categories(history), str),
-        ("Near misses: better, but not beyond the noise", near, _line),
+        (
+            "Near misses: measured better, but not expected to be (kept means adopted: expected to be better; ± is a standard error)",
+            near,
+            _line,
+        ),
         ("Failures, and why", failed, _failure),
         (
             "Dead ends; an idea that failed on one parent may work on another",
