@@ -1,7 +1,8 @@
 """Whether the script of now is better than the last confirmed one: what a report may claim.
 
 Pairs of new runs, one of each script under one fresh seed, made for this question alone: none of them took part in choosing the
-script, so there is no winner's curse in them, and both of a pair ran at the same time, so drift of the machine is in neither.
+script, so there is no winner's curse in them, and both of a pair ran one directly after the
+other (which goes first alternates), so hardly any drift of the machine.
 The difference must exceed the one-sided 99.95 % quantile of Student's t times its standard error, together with the paired
 error over documents. The variance of a pair is pooled from the noise of all earlier runs, as if nothing were shared under one
 seed (that errs on the strict side), and from the pairs themselves.

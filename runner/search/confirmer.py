@@ -133,12 +133,14 @@ class Confirmer:
     def _pairs_of(
         self, confirmation: Confirmation, experiments: Sequence[Experiment]
     ) -> tuple[list[tuple[float, float]], tuple[int, int]]:
-        """The scores of each whole pair, reference first; and experiment and seed of the next run. The candidate runs first."""
+        """The scores of each whole pair, reference first; and experiment and seed of the next run. Which of
+        the two runs first alternates."""
         pairs: list[tuple[float, float]] = []
         while True:
             seed = common_seed(self._seed, confirmation.first_seed + len(pairs))
             found = dict[int, float]()
-            for number in (confirmation.candidate, confirmation.reference):
+            both = (confirmation.candidate, confirmation.reference)
+            for number in both if len(pairs) % 2 == 0 else both[::-1]:
                 for a in experiments[number].counted:
                     if a.confirmation == confirmation.id and a.seed == seed and a.val_bpb is not None:
                         found[number] = a.val_bpb
