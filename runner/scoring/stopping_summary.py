@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from runner.durations import format_duration
 from runner.store.records import Experiment
 
 
@@ -29,7 +30,8 @@ class StoppingSummary:
         """Empty where there was nothing to stop."""
         if not self.stopped + self.sampled:
             return ""
-        saved = f"{self.stopped} hopeless trainings were ended early, which saved {self.saved_s / 60:.0f} minutes of training"
+        ended = "training was" if self.stopped == 1 else "trainings were"
+        saved = f"{self.stopped} hopeless {ended} ended early, which saved {format_duration(self.saved_s)} of training"
         if not self.sampled:
             return f"{saved}; none that would have been ended was run to its end yet, so nothing is known of what was missed."
         return (

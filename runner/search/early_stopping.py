@@ -29,6 +29,8 @@ class EarlyStopping:
     _earlier: Sequence[Sequence[Experiment]] | None = None
     _read: dict[Path, Telemetry] = field(default_factory=dict)
     """By the attempt's folder: a finished attempt's file does not change."""
+    _curves: dict[tuple[str, int, int], Curve | None] = field(default_factory=dict)
+    """By run, number and count of the attempts that count."""
 
     def monitor(self, experiment: Experiment, experiments: Sequence[Experiment]) -> TrainingMonitor:
         """For the next training of `experiment`. The baseline, retests of the best script and retests of a script that has a
@@ -68,7 +70,10 @@ class EarlyStopping:
         return Finished(found, first.val_bpb - mean(incumbent))
 
     def _curve(self, experiment: Experiment) -> Curve | None:
-        return Curve.of([self._telemetry(attempt) for attempt in experiment.counted])
+        known = (experiment.run, experiment.number, len(experiment.counted))
+        if known not in self._curves:
+            self._curves[known] = Curve.of([self._telemetry(attempt) for attempt in experiment.counted])
+        return self._curves[known]
 
     def _telemetry(self, attempt: Attempt) -> Telemetry:
         if attempt.folder not in self._read:

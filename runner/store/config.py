@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -159,15 +160,15 @@ def config_from(content: dict[str, Any]) -> Config:
     return Config(**content)
 
 
-def default_toml() -> str:
+def default_toml(settings: Mapping[str, str | int]) -> str:
+    """The file of a new workspace: every key with its default as a comment, those of `settings` set."""
     defaults = Config()
     lines = ["# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m."]
     for field in fields(Config):
-        value = getattr(defaults, field.name)
-        written = (
-            f'"{value}"' if isinstance(value, str) else str(value).lower()
-        )  # as TOML writes true and false
-        lines.append(f"# {field.name} = {written}")
+        value = settings.get(field.name, getattr(defaults, field.name))
+        # JSON writes text, numbers and truth as TOML does
+        text = json.dumps(value, ensure_ascii=False)
+        lines.append(f"{'' if field.name in settings else '# '}{field.name} = {text}")
     return "\n".join(lines) + "\n"
 
 
