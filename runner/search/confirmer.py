@@ -92,6 +92,11 @@ class Confirmer:
         found = self._recorder.confirmations()
         return next((c.candidate for c in reversed(found) if c.verdict == "confirmed"), 0)
 
+    def expected_gain(self, experiment: Experiment) -> float:
+        """By how many bits per byte a kept script is expected to be better than the last confirmed one; never negative."""
+        steps = _steps(self._recorder.experiments(), self.last_confirmed(), experiment.number)
+        return max(-math.fsum(e.expected_delta or 0.0 for e in steps), 0.0)
+
     def _open(self) -> Confirmation | None:
         return next((c for c in self._recorder.confirmations() if c.verdict == "open"), None)
 
@@ -112,10 +117,9 @@ class Confirmer:
             c.candidate == present.number for c in self._recorder.confirmations()
         ):
             return None
-        steps = [e for e in experiments if e.status == "keep" and reference < e.number <= present.number]
-        gain = -math.fsum(e.expected_delta or 0.0 for e in steps)
+        steps = _steps(experiments, reference, present.number)
         error = math.sqrt(math.fsum((e.expected_error or 0.0) ** 2 for e in steps))
-        return pairs_needed(gain, error, self._noise(), most)
+        return pairs_needed(self.expected_gain(present), error, self._noise(), most)
 
     def _begin(self, most_pairs: int) -> None:
         experiments, recorder = self._recorder.experiments(), self._recorder
@@ -219,3 +223,8 @@ class Confirmer:
             return 0.0
         nats = [[np.load(folder / "document_nats.npy") for folder in found] for found in folders]
         return paired_error(nats[0], nats[1], np.load(folders[0][0] / "document_bytes.npy"))
+
+
+def _steps(experiments: Sequence[Experiment], reference: int, number: int) -> list[Experiment]:
+    """What was kept after `reference`, up to experiment `number`."""
+    return [e for e in experiments if e.status == "keep" and reference < e.number <= number]

@@ -270,7 +270,8 @@ class Loop:
             self.recorder.emit("withdrawn", number=best.number, reason=reason)
 
     def _promote(self, experiment: Experiment) -> None:
-        columns = self.promotion.promote(experiment, self.noise() or Noise(0.0, 1))
+        gain = self._confirmer.expected_gain(experiment)
+        columns = self.promotion.promote(experiment, self.noise() or Noise(0.0, 1), gain)
         self.recorder.set(experiment.number, **columns)
         self.recorder.emit("kept", number=experiment.number, val_bpb=experiment.val_bpb, tag=columns["tag"])
 
