@@ -30,6 +30,8 @@ WEIGHT_COUNTS, SCALE_COUNTS = 16.0, 4.0
 HALVED, LATE = 8.0, 0.15
 HALF_LIFE = 100.0
 """Candidates after which one counts half."""
+LARGEST = 32.0
+"""In sigma: what is larger is not reckoned with when a fresh candidate is valued."""
 _REMEMBERED = 400
 """Candidates that are learned from: older ones would count little."""
 _ITERATIONS = 8
@@ -86,8 +88,9 @@ class GainPrior:
         if differences:
             self._learn(np.array(differences), np.array(errors))
         cells = self._cells(self._decline(np.array([float(len(differences))])))
-        usual = self._weights[0] * cells[0][0] + self._weights[1:3] @ cells[1][:2]
-        mass = usual + self._weights[3] * cells[1][2]
+        surprise = self._weights[3] * cells[1][2]
+        mass = self._weights[0] * cells[0][0] + self._weights[1:3] @ cells[1][:2] + surprise
+        usual = mass - np.where(np.abs(self._middle) > LARGEST * sigma, surprise, 0.0)
         self._mass, self._usual = mass / mass.sum(), usual / usual.sum()
 
     def posterior(self, difference: float, error: float) -> Posterior:
@@ -98,8 +101,8 @@ class GainPrior:
         return Posterior(at, weight / weight.sum())
 
     def value_of_fresh(self, error: float) -> float:
-        """Expected gain (bits per byte) of one more candidate that runs once, with this error of its difference. Surprises are left
-        out: their size has no bound, so neither has their mean."""
+        """Expected gain (bits per byte) of one more candidate that runs once, with this error of its difference. Surprises
+        beyond LARGEST sigma are left out: their size has no bound, so neither has their mean."""
         likely = self._usual > 1e-5
         seen = (self._middle[likely][:, None] + error * _NODES).ravel()
         chance = (self._usual[likely][:, None] * _NODE_WEIGHTS).ravel()

@@ -21,7 +21,7 @@ from runner.store.records import Confirmation, Experiment
 if TYPE_CHECKING:
     from runner.scoring.noise import Noise
 
-SHARE = 0.10
+SHARE = 0.06
 """Of all trainings that the budget holds, for the confirmation at the end."""
 LEAST_PAIRS, MOST_PAIRS = 2, 6
 """For the confirmation at the end of a short run, whatever the share says; and of any: each pair is another look, and the more
