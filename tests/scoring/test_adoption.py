@@ -61,7 +61,7 @@ def test_another_run_of_the_candidate_has_a_seed_that_the_best_script_ran_with_a
 
 
 def test_the_best_script_runs_again_where_it_is_the_less_known_of_the_two() -> None:
-    scores = [2.0 - 1.5 * SIGMA] * 4
+    scores = [2.0 - 2.5 * SIGMA] * 4
     assert chosen(*scores, prior=scarce(), best_runs=1).step is Step.RUN_BEST
     assert chosen(*scores, prior=scarce(), best_runs=1, best_may_run=False).step is not Step.RUN_BEST
 
