@@ -46,6 +46,8 @@ Event = dict[str, Any]
 SILENCE_S = 120.0
 """A runner that tells nothing for so long hangs: no step of these runs takes half of it. What a run takes as a whole has no
 limit, because beside other work on the machine it may be several times what it is alone."""
+LEASE_S = 1200.0
+"""The same while it waits for CPUs that another run of this machine has leased: for as long as trainings of that one last."""
 
 
 def write_workspace(folder: Path, dataset: Path, baseline: str, proposals: list[str]) -> None:
@@ -88,12 +90,13 @@ class Runner:
         self._events.put(None)
 
     def _next(self) -> Event | None:
-        """The next event, or None when the runner has ended. Fails when there is none for SILENCE_S."""
+        """The next event, or None when the runner has ended. Fails when there is none for SILENCE_S, or LEASE_S."""
+        last = self.seen[-1] if self.seen else {"event": "start"}
+        limit_s = LEASE_S if last["event"] == "waiting" else SILENCE_S
         try:
-            return self._events.get(timeout=SILENCE_S)
+            return self._events.get(timeout=limit_s)
         except queue.Empty:
-            last = self.seen[-1:] or "its start"
-            raise AssertionError(f"silent for {SILENCE_S:.0f} s after {last}: {self.errors()}") from None
+            raise AssertionError(f"silent for {limit_s:.0f} s after {last}: {self.errors()}") from None
 
     def until(self, wanted: Callable[[Event], bool]) -> Event:
         """The first new event for which `wanted` holds."""

@@ -42,7 +42,7 @@ def _has(path: Path, name: str) -> bool:
     )
 
 
-def red(tree: Path, tests: list[str], *, limit_s: float = 300) -> str | None:
+def red(tree: Path, tests: list[str], *, limit_s: float = 1800) -> str | None:
     """The first failing test and why it fails, or None when all pass. Raises RuntimeError when they could not be run."""
     names = [test.removesuffix("::") for test in tests]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", *names]
