@@ -11,14 +11,15 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, image_files, images, job_user, launcher, podman, reaper
+from sandbox import collect, cpu_use, image_files, images, job_user, launcher, podman, reaper
 from sandbox.api_client import Client
 from sandbox.configuration_check import differences
 from sandbox.deadline import Death, Watch
@@ -144,18 +145,22 @@ class DockerEngine:
         watch = Watch(
             self.client, container, self._monotonic, self._sleep, self.dialect.local, clock.replace_if_gone
         )
+        meter = cpu_use.meter(container, job.lease.cpus)
         clock.register(container, deadline)
         try:
             self.client.start(container)
             clock.started(container)
-            death = watch.until_dead(deadline).with_record(self._record(container))
+            with meter.looking() if self.dialect.local else nullcontext():
+                death = watch.until_dead(deadline)
+            death = death.with_record(self._record(container))
             if not death.dead:
                 return _failed(
                     Ending.UNKILLABLE, "the container survived SIGKILL", self._monotonic() - started
                 )
             clock.forget(container)  # one that may still live is kept until it is removed
             seconds = (death.died_at or self._monotonic()) - started
-            return self._after_death(job, container, holder, death, seconds, deadline)
+            outcome = self._after_death(job, container, holder, death, seconds, deadline)
+            return replace(outcome, cpu=meter.use)
         except NotFound:
             return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
 

@@ -28,6 +28,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+from sandbox.cpu_use import CpuUse
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
 from sandbox.images import context_blocks
 from sandbox.job_validation import refuse_malformed
@@ -50,6 +51,7 @@ class Script:
     seconds: float | None = None
     memory_peak_bytes: int | None = None
     detail: str = ""
+    cpu: CpuUse | None = None
 
 
 Behaviour = Callable[[Job], Script | Outcome]
@@ -159,6 +161,7 @@ class FakeEngine:
             refusals=refusals,
             memory_peak_bytes=script.memory_peak_bytes,
             detail=script.detail,
+            cpu=script.cpu,
         )
 
     def build(self, context: BuildContext, progress: Callable[[str], None] | None = None) -> Image:
