@@ -2,25 +2,27 @@
 
     .venv/bin/python -m benchmarks.blind_probe [--plans 200] [--rows 800] [--seq-len 256]
 
-The plans are the judge's own (`judge.blind_probe.plan`, `suspicious`), and so is the comparison (`judge.blind_probe.agrees`); the default
-size is that of the default data for CPUs: 800 rows of 256 tokens of 2,048 kinds, 2.5 bytes a token. How rare a token is
-follows Zipf's law. Without the leak it costs what its rarity says times a number from a Beta(0.5, 0.45) distribution, so that
-an honest model, too, is nearly sure of many rare tokens, and an exponential rest; one target of a hundred costs three nats
-more on average, however frequent it is. The best model so far costs the same times a lognormal number of 0.4, and an
-exponential rest: as like the new one as two different scripts are. Shapes of a leak that is worth the same:
+Plans and comparison are the judge's own (`judge.blind_probe.plan`, `suspicious`, `agrees`). The default size is that of the
+default data for CPUs: 800 rows of 256 tokens, vocabulary 2,048, 2.5 bytes per token. Token frequencies follow Zipf's law.
+
+The loss of a token without a leak is its rarity (nats) times a number from a Beta(0.5, 0.45) distribution, so that an honest model is
+nearly sure of many rare tokens, too, plus an exponential rest. One target in a hundred costs three nats more on average, however
+frequent it is. The losses of the best model so far are the same times a lognormal number (sigma 0.4) plus an exponential rest: two
+different scripts differ by that much.
+
+Shapes of a leak of the same worth:
 
     everywhere    a little at every position (a bug, a weak side channel)
     at random     all of the loss at a share of the positions (a gate, every n-th position, certain rows)
-    the hardest   all of the loss at the positions that cost most: the fewest positions for the money
+    the hardest   all of the loss at the positions that cost most: the fewest positions
     half of them  half of the loss at the positions that cost most, so that none looks too good
     frequent      all of the loss where targets that are no rarer than the median cost most: no rarity names them
     half of those half of the loss there
     best's worst  all of the loss where the best model so far does worst
     a nat each    one nat, at positions that cost more than that: no more than other scripts differ
 
-With a reference, suspects are ranked against the best model's losses, too; without (the first of a run, `try`) by rarity alone.
-
-A script is kept only when it has won twice, so the last column counts two verdicts with two secret plans.
+With a reference, suspects are ranked against the best model's losses, too. Without one (the first script of a run, `try`) they are
+ranked by rarity only. A script is kept only after two verdicts with two secret plans, so the last columns count two.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ def gains(
     rarity: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
-    """What the leak takes off the loss at every position (nats); all of it together is `worth` bits per byte."""
+    """What the leak subtracts from the loss at every position (nats), in all `worth` bits per byte."""
     total = worth * np.log(2) * BYTES_PER_TOKEN * losses.size
     if shape == "everywhere":
         return np.full(losses.shape, total / losses.size)
@@ -115,8 +117,8 @@ def found(
     losses: NDArray[np.float64],
     leaked: NDArray[np.float64],
 ) -> float:
-    """The share of verdicts in which the leak is seen. `plans` holds the random positions of each (of both blind
-    containers); the suspects follow from the scores alone."""
+    """The share of verdicts that find the leak. `plans` holds the random positions of each verdict (of both blind
+    containers); the suspects depend on the scores only."""
 
     def seen(at: NDArray[np.int64]) -> bool:
         return not blind_probe.agrees(losses.ravel()[at], leaked.ravel()[at])

@@ -1,16 +1,21 @@
-"""How much noise do two scripts under one seed have in common? The preset's own training, a few changes, several seeds.
+"""How much noise do two scripts with the same seed share? Trainings of train.py and a few changes of it with several seeds.
 
     .venv/bin/python -m benchmarks.common_seeds [--data FOLDER] [--epochs 0.05] [--rounds 7] [--seconds 480]
 
-A round trains train.py and every change of CHANGES once with one seed, in this process and without containers: it needs JAX
-(CPU or GPU: train.py takes its preset from the device). A training ends by its share of the text (`--epochs`, the script's
-MAX_EPOCHS), never by the clock, so the load of the machine is no part of the result. The score is bits per byte of the
-data set's validation text. `--seconds` ends it after the last whole round that fits.
+A round trains train.py and every change of CHANGES once with one seed, in this process without containers. It needs JAX; train.py
+takes the preset of the device (CPU or GPU). A training ends by its share of the text (`--epochs`, the script's MAX_EPOCHS), not by the
+clock, so the load of the machine does not change the result. The score is bits per byte of the data set's validation text.
+`--seconds` ends the benchmark after the last whole round that fits.
 
-Printed for every change: the mean difference to train.py; the standard deviation of one difference if the two had seeds of
-their own, sqrt(var(change) + var(train.py)); the standard deviation of the difference seed by seed; their ratio; and rho, the share
-of a run's variance that both have in common under one seed, 1 - paired / unpaired variance. The last row trains train.py
-twice with one seed: what remains is what the device itself does not repeat.
+Printed for every change:
+
+- the mean difference to train.py;
+- the standard deviation of a difference if the two had different seeds, sqrt(var(change) + var(train.py));
+- the standard deviation of the difference with the same seed;
+- the ratio of the two;
+- rho, the share of a run's variance that both share under one seed: 1 - paired / unpaired variance.
+
+The last row trains train.py twice with one seed: that difference is what the device itself does not repeat.
 """
 
 from __future__ import annotations
@@ -35,7 +40,7 @@ CHANGES: dict[str, tuple[str, float]] = {
     "MOMENTUM x 0.99": ("MOMENTUM", 0.99),
     "ROPE_BASE x 0.8": ("ROPE_BASE", 0.8),
 }
-"""Changes as a constant's factor, applied after the preset is chosen. The same as in an earlier measurement of a small preset."""
+"""Each change multiplies a constant, after the preset is chosen."""
 
 
 def variant(source: str, change: tuple[str, float] | None, epochs: float) -> types.ModuleType:
@@ -73,7 +78,7 @@ class Arm:
         self.bytes = int(np.load(data / "heldout" / "val" / "document_bytes.npy").sum())
 
     def score(self, seed: int) -> tuple[float, float]:
-        """val_bpb after training with `seed`, and seconds a training step took (the first left out)."""
+        """val_bpb after training with `seed`, and the mean seconds of a step without the first."""
         import jax
         import numpy as np
 
@@ -133,12 +138,12 @@ def rounds(
     seconds: float,
     report: Callable[[dict[str, list[float]]], None],
 ) -> dict[str, list[float]]:
-    """Scores of every arm under the seeds 1 .. count, as many whole rounds as fit into `seconds`."""
+    """Scores of every arm with the seeds 1 .. count, in as many whole rounds as fit into `seconds`."""
     scores: dict[str, list[float]] = {name: [] for name in arms}
     began, longest = time.monotonic(), 0.0
     for seed in range(1, count + 1):
         started = time.monotonic()
-        # the first round compiles: what it took says nothing of the next
+        # the first round compiles, so its time does not predict the next
         if seed > 2 and started - began + longest > seconds:
             break
         for name, score in arms.items():

@@ -1,10 +1,10 @@
-"""How often `decide` keeps nothing and misses something: many simulated nights, printed as a table.
+"""How often `decide` keeps a useless script and discards a better one: many simulated runs, printed as a table.
 
     .venv/bin/python -m benchmarks.decisions [--nights 200] [--candidates 40] [--retests 4] [--baseline-repeats 3] [--drift 0]
 
-Scores are drawn from a normal distribution with a standard deviation of 1 (scaled by 0.01). A night's candidates all have
-the same true gain, in standard deviations; the incumbent stays the baseline. With `--drift` the machine grows quieter
-after the baseline: every later score, the incumbent's too, is better by so many standard deviations.
+Scores are drawn from a normal distribution with a standard deviation of SIGMA. All candidates of a run (`--nights` is the number of
+runs) have the same true gain, in standard deviations; the incumbent stays the baseline. With `--drift` the machine becomes
+quieter after the baseline: every later score, the incumbent's too, is better by that many standard deviations.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def decide_candidate(
     others: Sequence[Sequence[float]],
     retests: int,
 ) -> tuple[bool, list[float]]:
-    """Whether the runner would keep it, and its scores. What would be kept has the incumbent run `again` beside it first,
-    as in runner/search/loop.py; that score joins `incumbent`. `others` are the scores of every other script."""
+    """Whether the runner would keep the candidate, and its scores. Before a keep the incumbent runs once more (`again`), as in
+    runner/search/loop.py; that score is added to `incumbent`. `others` are the scores of all other scripts."""
     scores, retested_since, decision = list[float](), False, Decision.RETEST
     while decision is Decision.RETEST or (decision is Decision.KEEP and not retested_since):
         if decision is Decision.KEEP:
@@ -48,7 +48,7 @@ def decide_candidate(
 def simulated_run(
     gain: float, drift: float, candidates: int, retests: int, repeats: int, rng: np.random.Generator
 ) -> tuple[int, int]:
-    """Kept candidates, and runs spent on all of them."""
+    """The number of kept candidates, and of trainings of all candidates."""
 
     def score(better: float) -> float:
         return float(rng.normal(2.0 - better * SIGMA, SIGMA))

@@ -1,11 +1,11 @@
-"""What a long run costs to look at: a ledger of 10,000 experiments, and the seconds of the verbs that read it.
+"""How long the verbs that read a ledger take with 10,000 experiments in it, and one step of the loop.
 
     .venv/bin/python -m benchmarks.ledger [--experiments 10000] [--rounds 3]
 
-Makes a workspace in a temporary folder: every experiment has a script of its own of train.py's size, its facts, an attempt with
-4 kB of log, and the events of its life. Prints for `status`, `ls`, `show` and `best` the seconds of the whole process (least of
-`--rounds`) and what is beyond `--help`, which loads everything and reads nothing. Then the CPU seconds of one step of the loop
-(propose, evaluate, decide, record, with a fake engine, judge and clock) in a ledger of 100 and in the large one.
+Makes a workspace in a temporary folder. Every experiment has its own script of train.py's size, its facts, an attempt with 4 kB
+of log, and events. Prints for `status`, `ls`, `show` and `best` the seconds of the whole process (least of `--rounds`) and the
+difference to `--help`, which loads the command line and reads nothing. Then prints the CPU seconds of one step of the loop (propose,
+evaluate, decide, record, with a fake engine, judge and clock) with 100 experiments and with all.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EVENTS = ("proposed", "state", "state", "state", "state", "judged", "decided")
 
 
 class Stopwatch:
-    """A proposer of whole scripts of train.py's size, each worse than the best; `times` is when it was asked."""
+    """A proposer of whole scripts of train.py's size, each worse than the best. `times` holds the CPU time of each call (seconds)."""
 
     name = "scripted"
 
@@ -52,7 +52,7 @@ class Stopwatch:
 
 
 class LongRun(SimulatedRun):
-    """A simulated run with a baseline from the loop itself and `count` experiments in all, about one in thirty kept."""
+    """A simulated run of `count` experiments, every thirtieth kept. The baseline is made by the loop."""
 
     def __init__(self, folder: Path, count: int) -> None:
         super().__init__(folder, [])
@@ -67,7 +67,7 @@ class LongRun(SimulatedRun):
         baseline = self.ledger.experiment(RUN, 0)
         where = baseline.counted[0].folder.relative_to(self.workspace.folder)
         facts = facts_json(shared().facts(self.script))
-        db = self.ledger._db  # one transaction for all: what is timed is reading
+        db = self.ledger._db  # one transaction for all rows: only reading is timed
         db.execute("BEGIN")
         for number in range(first, count):
             kept = number % 30 == 0
@@ -116,8 +116,8 @@ class LongRun(SimulatedRun):
         db.execute("COMMIT")
 
     def steps(self, count: int) -> list[float]:
-        """CPU seconds of this process from one proposal to the next, the first ones (what is remembered has to be read once)
-        left out. Parsing is a child's work and not in them."""
+        """CPU seconds of this process from one proposal to the next. Left out are the first ones, which read the whole ledger once,
+        and parsing, which a child process does."""
         trained = len(self.ledger.experiments(RUN)) - 2
         self.stopwatch.times.clear()
         self.loop(max_experiments=trained + count + 3, retests=0).go()
@@ -126,8 +126,8 @@ class LongRun(SimulatedRun):
 
 
 def seconds(words: Sequence[str], folder: Path, rounds: int) -> tuple[float, float]:
-    """Least wall and CPU seconds of `autoresearch words`, with its bytecode cached, as an installed program has it: the first
-    run, which may compile, is not counted."""
+    """Least wall and CPU seconds of `autoresearch words` with cached bytecode, as an installed program has. The first run, which may
+    compile, is not counted."""
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(folder.parent / "pycache")}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     found = []
@@ -158,14 +158,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = many.workspace.folder
         print(f"{options.experiments} experiments, {many.workspace.ledger.stat().st_size / 1e6:.0f} MB")
         base = seconds(["--help"], folder, options.rounds)
-        print("verb             wall s   CPU s   CPU beyond --help")
+        print("verb             wall s   CPU s")
         print(f"{'--help':15}  {base[0]:6.2f}  {base[1]:6.2f}")
         missed = []
         for words in (["status"], ["ls"], ["show", str(options.experiments // 2)], ["best"]):
             wall, cpu = seconds(words, folder, options.rounds)
             if cpu >= BAR_S:
                 missed.append(f"{words[0]} by {cpu - BAR_S:.2f} s")
-            print(f"{' '.join(words):15}  {wall:6.2f}  {cpu:6.2f}  {cpu - base[1]:6.2f}")
+            print(f"{' '.join(words):15}  {wall:6.2f}  {cpu:6.2f}")
         small, large = (statistics.median(run.steps(12)) for run in (few, many))
         print(f"one step of the loop, CPU s: {small:.4f} with 100 experiments, {large:.4f}", end=" ")
         print(f"with {options.experiments}; ratio {large / small:.2f}")

@@ -1,14 +1,15 @@
-"""What the proposers of constants find in simulated nights: many of them, in minutes, without an engine.
+"""What the proposers of constants find in simulated runs: many runs in minutes, without an engine.
 
     .venv/bin/python -m benchmarks.proposers [--nights 60] [--arms random,tpe] [--trials 40] [--spread 2]
 
-A night has train.py's constants and a bowl over them: each costs its weight times the squared distance (as a share of its
-range) from where it is best, which lies around its present value. Weights are log-normal with `--spread`, so a few
-matter and most do not; the whole bowl is worth `--worth` bits per byte and one training's noise is SIGMA. Everything else
-is real: the proposers, keep or discard with its retests. benchmarks/search.py is the same question asked of real trainings.
+A simulated run (`--nights` is their number) has train.py's constants and a bowl-shaped loss over them: each constant costs its weight
+times the squared distance from its best value, as a share of its range. Best values are drawn around the present ones. Weights are
+log-normal with `--spread`, so a few constants matter and most do not. At most `--worth` bits per byte can be gained; the noise of one
+training is SIGMA. Everything else is real: the proposers, and keep or discard with retests. benchmarks/search.py measures the same
+with real trainings.
 
-The arm `optuna` is that library's sampler, of whose suggestion one to three constants are taken at random; it needs `pip install
-optuna`. All arms see the same nights.
+The arm `optuna` takes one to three constants at random from what that library's sampler suggests; it needs `pip install optuna`. All
+arms get the same runs.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ REPEATS, RETESTS = 3, 4
 
 
 class Bowl:
-    """One night's truth. `script` has the constants and nothing else."""
+    """The true loss of one simulated run. `script` has the constants and nothing else."""
 
     def __init__(self, constants: Sequence[Constant], seed: int, spread: float, worth: float) -> None:
         rng = random.Random(seed)
@@ -56,7 +57,7 @@ class Bowl:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedRun:
-    """`gain` is what the kept script is truly better by, in bits per byte."""
+    """`gain` is by how much the last kept script is truly better than the baseline, in bits per byte."""
 
     gain: float
     kept: int

@@ -1,10 +1,10 @@
-"""What it takes to read a script: seconds of a whole request, and of the parser's CPU time against its limit.
+"""How long the parser takes for a script: seconds of a whole request, and its CPU time against the limit.
 
     .venv/bin/python -m benchmarks.reading [--times 5]
 
-Each line is the median of some requests for the facts of a script that was not read before: the shipped train.py, and ones
-of 100 kB and nearly 200 kB (the largest that may train) made of its functions over and over. The first line is the first
-request, with the start of the child.
+Each line is the median of `--times` requests for the facts of a new script: the shipped train.py, and scripts of 100 kB and nearly
+200 kB (the largest that may train) made by repeating its functions. The first line is the first request, which starts the child
+process.
 """
 
 from __future__ import annotations

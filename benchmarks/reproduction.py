@@ -1,11 +1,11 @@
-"""How many frozen trainings come back by the hash of their weights, on a machine made busy while they are replayed.
+"""How many trainings give the same weights when they are replayed on a busy machine.
 
     .venv/bin/python -m benchmarks.reproduction                        # ten, some 15 minutes; needs engine, images, data
     .venv/bin/python -m benchmarks.reproduction --count 2 --first 3    # some of them
 
-Each is the shipped train.py with a seed of its own; every second one is killed at its wall clock by being told a longer
-one than it has, so that its newest weights are some way from its end. While it is replayed, as many processes as the machine
-has CPUs do nothing but count.
+Each training is the shipped train.py with its own seed, stored as a snapshot image. Every second one is given a longer wall clock
+than it has and is killed, so that its newest weights are some steps older than its end. During a replay as many busy loops run as the
+machine has CPUs.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def main() -> None:
 def once(
     environment: Environment, run: str, number: int, folder: Path
 ) -> tuple[bool, float, Reproduction] | None:
-    """Train, freeze, replay beside hogs; None where the training itself had no score."""
+    """Train, store as an image, replay while `hogs` run. None if the training itself had no score."""
     pipeline = environment.pipeline
     wall_clock = pipeline.limits.wall_clock_s
     if number % 2:
@@ -91,6 +91,7 @@ def once(
         test_bpb=None,
         limits=replace(pipeline.limits, wall_clock_s=pipeline.announced_wall_clock_s or wall_clock),
         preset=pipeline.preset,
+        cpu_share=pipeline.cpu_share,
         conditions=environment.conditions,
         params_sha256=evaluation.params_sha256,
         judge_version=JUDGE_VERSION,
@@ -125,7 +126,7 @@ def once(
 
 @contextmanager
 def hogs() -> Iterator[None]:
-    """As many processes that count as there are CPUs."""
+    """One busy loop per CPU."""
     running = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in os.sched_getaffinity(0)]
     try:
         yield

@@ -1,8 +1,8 @@
-"""What the sandbox costs: speed inside over outside, seconds to the first line of Python, seconds to a verified death.
+"""What the sandbox costs: speed inside relative to outside, seconds to the first line of Python, seconds to a verified death.
 
     .venv/bin/python -m benchmarks.sandbox            # about a minute; needs the engine, the images and a quiet machine
 
-Inside and outside take turns in one run on the same CPU, so that a slow minute of the machine is seen by both.
+Inside and outside run by turns on the same CPU, so that load on the machine slows both.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Bench:
         )
 
     def outside(self, program: str) -> str:
-        """The same program on the same CPU, as a plain process of the host's own environment."""
+        """The same program on the same CPU as a plain process on the host."""
         result = subprocess.run(
             ["taskset", "--cpu-list", str(self.cpu), sys.executable, "-I", "-B", "-u", "-c", program],
             env={"PATH": os.environ["PATH"], "HOME": "/tmp", "JAX_PLATFORMS": "cpu"},

@@ -1,26 +1,25 @@
-"""Does the search find anything, and does it ever keep nothing? The proposers tpe, random and repeat over several seeds.
+"""Does the search find better scripts, and does it keep useless ones? The proposers tpe, random and repeat with several seeds.
 
     .venv/bin/python -m benchmarks.search [--workspaces FOLDER] [--parallel 2] [--check]
 
-Every arm and seed is a workspace of its own on the real engine and judge: `autoresearch init`, then `autoresearch run`. What
-is begun goes on with `--resume` and what is finished is not run again, so the same command goes on after a Ctrl-C.
-`--table` prints the table of what is there and stops; `--check` fails if `repeat` kept anything, or if tpe's median is not
-better than random's. An arm needs CPUs of its own (`cpus`, shared out among `--parallel`).
+Every arm and seed has its own workspace on the real engine and judge: `autoresearch init`, then `autoresearch run`. The same command
+continues after a Ctrl-C: an unfinished run is resumed, a finished one is not run again. `--table` only prints the table of what is
+there. `--check` fails if `repeat` kept anything, or if tpe's median is not better than random's. Each arm gets its own CPUs (`cpus`,
+all of them divided by `--parallel`).
 
-`repeat` changes nothing: all it keeps are false keeps. `random` is tpe's control: both change one to five constants of the
-best script at a time. The script is the CPU preset of train.py, changed by PRESET to fit a short wall clock:
+`repeat` changes nothing, so all its keeps are false. `random` is the control of tpe: both change one to five constants of the best script
+at a time. The script is the CPU preset of train.py, changed by PRESET to fit a short wall clock:
 
-- smaller, and the sizes may not grow far: on one core the first step alone comes after 6 to 9 s;
-- it ends by its share of the text (MAX_EPOCHS, which may not be tuned here) long before the wall clock: else the load
-  of the machine decides how many of its few hundred steps are taken. With others at work the score's standard
-  deviation over eight seeds was 0.3 by the clock and 0.017 by the text; moving one of these rates to where it belongs
-  gains 0.2. The wall clock is five times what a training takes, because train.py's schedule follows it, too, until
-  the text's share is larger: at half as much, baselines that were trained under load came out worse by 0.05 than what
-  was tried when it had passed;
-- the rates are those of the GPU preset, which are upstream's: a plausible place to start from that nobody has tuned for so
-  few steps. From the CPU preset's own, tuned rates there is little for anybody to find in 40 trials.
+- It is smaller, and the sizes may not grow far, because on one core the first step ends only after 6 to 9 s.
+- It ends by its share of the text (MAX_EPOCHS, which is not tuned here) long before the wall clock. Otherwise the load of the
+  machine decides how many of its few hundred steps are made: with other work on the machine the standard deviation of the score over
+  eight seeds was 0.3 by the clock and 0.017 by the text, and a well chosen rate gains 0.2.
+- The wall clock is five times the time of a training, because train.py's schedule follows the clock until the share of the
+  text is larger. At half as much, baselines trained under load were worse by 0.05 than scripts trained without.
+- The rates are those of the GPU preset, which are upstream's: plausible, and not tuned for so few steps. From the tuned rates of the CPU
+  preset 40 trials can gain little.
 
-The text is the default one in a small vocabulary and short rows, with less of it held out: the judge is quicker.
+The text is the default one with a small vocabulary, short rows and less held-out text, so that the judge is faster.
 """
 
 from __future__ import annotations
@@ -59,12 +58,12 @@ PRESET = {
     "MATRIX_LR": "0.04",
     "MAX_EPOCHS": "0.01  # 350 thousand tokens of the default text",
 }
-"""What stands after `NAME = ` in the workspace's train.py. Where no comment is given, train.py's own stays."""
+"""Replaces what follows `NAME = ` in the workspace's train.py. A value without a comment keeps train.py's comment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What every arm runs with. `command` is the command line of autoresearch."""
+    """The settings of all arms. `command` starts autoresearch."""
 
     workspaces: Path
     experiments: int
@@ -79,7 +78,7 @@ class Plan:
 
 
 def preset(source: str) -> str:
-    """train.py with PRESET's values. Raises UsageError when it has no such constant at its top."""
+    """train.py with PRESET's values. Raises UsageError if it lacks one of the constants."""
     for name, value in PRESET.items():
         comment = "" if "#" in value else r"\g<comment>"
         line = rf"(?m)^{name} = [^#\n]*?(?P<comment>  #.*)?$"
@@ -90,7 +89,7 @@ def preset(source: str) -> str:
 
 
 def prepare_data(folder: Path) -> None:
-    """The default text, once. Raises DataError or PrerequisiteMissing."""
+    """Prepare the default text in `folder`. Raises DataError or PrerequisiteMissing."""
     from runner.data.prepare import prepare
     from runner.images.wheelhouse import fill_text_wheels
 
@@ -107,7 +106,7 @@ def prepare_data(folder: Path) -> None:
 
 
 def status(plan: Plan, folder: Path) -> dict[str, Any] | None:
-    """What `autoresearch status --json` says; None when no run has been begun there."""
+    """The answer of `autoresearch status --json`; None if no run has begun there."""
     if not search_table.begun(folder):
         return None
     command = [*plan.command, "status", "--json"]
@@ -119,9 +118,9 @@ def status(plan: Plan, folder: Path) -> dict[str, Any] | None:
 
 
 def next_command(plan: Plan, arm: str, seed: int) -> list[str] | None:
-    """What brings this arm to its end, to be run in its folder, which is made ready; None when it is finished.
+    """The command that starts or continues this arm, to be run in its folder, which is prepared; None if the arm is finished.
 
-    Raises UsageError when it is at work, or was begun with another wall clock.
+    Raises UsageError if a runner is at work there, or the arm began with another wall clock.
     """
     folder = plan.folder(arm, seed)
     now = status(plan, folder)
@@ -145,9 +144,9 @@ def next_command(plan: Plan, arm: str, seed: int) -> list[str] | None:
 
 
 def drive(plan: Plan, arms: Sequence[tuple[str, int]], parallel: int, *, poll_s: float = 1.0) -> list[str]:
-    """Bring all arms to their end, `parallel` side by side, in this order. Returns a sentence for each that failed.
+    """Run all arms to their end in this order, `parallel` at a time. Returns a sentence for each that failed.
 
-    Whatever ends this ends the runs as one Ctrl-C would, and waits until they have cleared up.
+    If this is interrupted, it sends SIGINT to the runs and waits until they have cleaned up.
     """
     waiting, running, failures = list(arms), dict[subprocess.Popen[bytes], str](), list[str]()
     try:
@@ -165,7 +164,7 @@ def drive(plan: Plan, arms: Sequence[tuple[str, int]], parallel: int, *, poll_s:
                     continue
                 _say(f"{name} {'goes on' if '--resume' in command else 'begins'}")
                 with (plan.workspaces / f"{name}.log").open("ab") as log:
-                    # in a session of its own: a Ctrl-C in this terminal reaches it once, from below
+                    # its own session: a Ctrl-C in this terminal reaches it only once, through the signal sent below
                     child = subprocess.Popen(
                         command,
                         cwd=plan.folder(arm, seed),
@@ -209,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="exit code 1 when the promises do not hold")
     options = parser.parse_args(arguments)
     parse_duration(options.wall_clock)
-    # repeat last: it takes the shortest time, and the last of an odd number runs alone
+    # repeat last: it is the shortest, and the last of an odd number runs alone
     arms = [(arm, seed) for seed in options.seeds for arm in options.arms.split(",")]
     arms.sort(key=lambda item: item[0] == "repeat")
     plan = Plan(

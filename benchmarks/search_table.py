@@ -1,4 +1,4 @@
-"""What came of the arms of benchmarks/search.py, read from their ledgers: the table, and the promises that do not hold."""
+"""The results of benchmarks/search.py, read from the arms' ledgers: the table, and the checks that failed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _HEADS = (
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One arm and seed. Scores in bits per byte; `sigma` is the standard deviation of one training, pooled as the
-    runner pools it, over `freedom` degrees of freedom. `best` is what `autoresearch best` says: the newest keep."""
+    """One arm and seed. Scores in bits per byte. `sigma` is the standard deviation of one training, pooled as the
+    runner does, with `freedom` degrees of freedom. `best` is the newest keep, as in `autoresearch best`."""
 
     arm: str
     seed: int
@@ -43,19 +43,19 @@ class Found:
     baseline_test: float | None
     best_test: float | None
     script: str
-    """SHA-256 of what the arm began with; empty when there is no baseline yet."""
+    """SHA-256 of the baseline script; empty if there is no baseline yet."""
     first_scores: tuple[float, ...]
-    """Of every trial that was judged: its first training."""
+    """The score of the first training of every trial that has one."""
 
     @property
     def false_keeps(self) -> int | None:
-        """Known only where nothing was changed: there it is every keep."""
+        """Every keep of an arm that changes nothing; unknown for the others."""
         return self.kept if self.arm == NO_CHANGE else None
 
 
 def begun(workspace: Path) -> bool:
-    """Whether there is a run that can go on or has ended. One without a scored baseline, which is what a machine too
-    busy for the wall clock leaves, cannot; neither can a ledger without a run, of a stop in the first moment."""
+    """Whether there is a run that can be resumed or has ended. A run whose baseline failed (on a machine too busy for the wall clock)
+    cannot be resumed, nor a ledger without a run (stopped in the first moment)."""
     if not (workspace / LEDGER).exists():
         return False
     ledger = Ledger(workspace / LEDGER, read_only=True)
@@ -67,7 +67,7 @@ def begun(workspace: Path) -> bool:
 
 
 def finished(status: Mapping[str, Any], trials: int) -> bool:
-    """Whether a run has come to its end with so many trials trained, from what `autoresearch status --json` says."""
+    """Whether a run has ended with that many trained trials. `status` is the answer of `autoresearch status --json`."""
     counts = status["counts"]
     untrained = sum(counts.get(word, 0) for word in ("open", "rejected", "proposer_failed"))
     decided = sum(counts.values()) - untrained - 1  # the baseline is no trial
@@ -75,7 +75,7 @@ def finished(status: Mapping[str, Any], trials: int) -> bool:
 
 
 def read(workspace: Path) -> Found:
-    """The newest run of a workspace. Raises UsageError when there is none."""
+    """The newest run of a workspace. Raises UsageError if there is none."""
     ledger = Ledger(workspace / LEDGER, read_only=True)
     try:
         run = ledger.run()
@@ -100,7 +100,7 @@ def read(workspace: Path) -> Found:
         best=best[0].val_bpb if best else None,
         kept=len(keeps) - simpler,
         simpler=simpler,
-        failed=sum(e.status not in {"open", "keep", "discard"} for e in trials),
+        failed=sum(e.status not in {"open", "keep", "discard", "stopped_early"} for e in trials),
         trainings=trainings,
         seconds_each=run.spent_s / max(trainings, 1),
         baseline_test=baseline[0].test_bpb if baseline else None,
@@ -115,7 +115,7 @@ def _scores(experiment: Experiment) -> list[float]:
 
 
 def table(found: Sequence[Found]) -> str:
-    """Markdown: a row for each arm and seed, then the medians of each arm, then what `repeat` says of the noise."""
+    """Markdown: a row for each arm and seed, the medians of each arm, and the noise as `repeat` measured it."""
     if not found:
         return "nothing has been run yet"
     lines = [_row(_HEADS), _row(["---"] * len(_HEADS))]
@@ -149,8 +149,8 @@ def table(found: Sequence[Found]) -> str:
 
 
 def broken(found: Sequence[Found], arms: Sequence[tuple[str, int]], trials: int) -> list[str]:
-    """The promises that do not hold, one sentence each: every arm at its end and begun with one script, nothing kept
-    where nothing was changed, and tpe better than random in the median."""
+    """The checks that failed, one sentence each: every arm has ended and all began with the same script, `repeat` kept nothing, and tpe is
+    better than random in the median."""
     done = {(item.arm, item.seed): item for item in found if item.trials >= trials}
     sentences = [f"{arm}-{seed} has not come to its end" for arm, seed in arms if (arm, seed) not in done]
     if len({(item.script, item.wall_clock_s) for item in done.values()}) > 1:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,10 +26,12 @@ from sandbox.fake_engine import FakeEngine, Script
 from sandbox.spec import Job, Lease, Limits, Role
 
 DOCUMENTS = 40
+START = 7.6
+"""What an untrained model loses, nats."""
 
 
 class Clock:
-    """Time passes only when somebody spends it."""
+    """Time passes only in `sleep`."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -59,8 +63,8 @@ class OneLease:
 
 
 class WrittenScore:
-    """A judge that reads the score a fake training wrote into the weights. Every document is equally hard, and so is the
-    one position there is. `references` are what it was handed, val and test."""
+    """A judge that reads the score that a fake training wrote into the weights. All documents are equally hard, and so is the only
+    position. `references` are the references it was given, for val and test."""
 
     references: list[float | None] | None = None
 
@@ -75,7 +79,7 @@ class WrittenScore:
 
 
 class Proposals:
-    """Sources in order: `SCORE = x` lines whose value is what training will reach."""
+    """Proposes `sources` in order: scripts with a line `SCORE = x`, where x is the score that training will reach."""
 
     name = "scripted"
 
@@ -94,7 +98,7 @@ def source(score: float, extra: str = "") -> str:
 
 
 class SimulatedRun:
-    """A workspace with everything in it. `noise` maps a seed to what it adds to a score."""
+    """A workspace with everything a run needs. `noise` maps a seed to what it adds to a score."""
 
     def __init__(
         self, folder: Path, sources: list[str], *, noise: Callable[[int], float] | None = None
@@ -112,7 +116,7 @@ class SimulatedRun:
         self.data = folder / "data"
         (self.data / "train").mkdir(parents=True, exist_ok=True)
         (self.data / "manifest.json").write_text("{}")
-        self.engine = FakeEngine(self.train, now=self.clock.time)
+        self.engine = FakeEngine(self.train, now=self.clock.time, sleep=self.clock.sleep)
         self.base = self.engine.build(BuildContext("FROM scratch", {}, tags=("autoresearch/candidate:cpu",)))
         self.proposals = Proposals(sources)
         self.judge = WrittenScore()
@@ -123,18 +127,30 @@ class SimulatedRun:
 
     def train(self, job: Job) -> Script:
         if job.role is Role.PROBE:
-            return Script()
+            return Script(seconds=0.0)
         assert job.role is Role.TRAIN
-        self.clock.sleep(self.train_s)
         script = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
         names: dict[str, Any] = {}
         exec(script, names)
         if names.get("CRASH"):
-            return Script(exit_code=1, log=self.crash_log)
+            return Script(exit_code=1, log=self.crash_log, seconds=self.train_s)
+        self.report(job, names)
         score = names["SCORE"] + self.noise(int(job.environment["AUTORESEARCH_SEED"]))
         (job.destination / "model.stablehlo").write_text("model")
         (job.destination / "params.safetensors").write_text(repr(score))
-        return Script(log="fine")
+        return Script(log="fine", seconds=self.train_s)
+
+    def report(self, job: Job, names: Mapping[str, Any]) -> None:
+        """A script that says LOSS reports a loss that falls from START towards LOSS, or the REPORTS that it names."""
+        if "LOSS" not in names and "REPORTS" not in names:
+            return
+        final, start = names.get("LOSS", 0.0), names.get("START", START)
+        falling = [final + (start - final) * math.exp(-6 * step / 20) for step in range(21)]
+        lines = [
+            json.dumps({"step": step, "loss": loss, "progress": step / 20})
+            for step, loss in enumerate(names.get("REPORTS", falling))
+        ]
+        (job.destination / "telemetry.jsonl").write_text("".join(f"{line}\n" for line in lines))
 
     def loop(
         self,

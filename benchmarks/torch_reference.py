@@ -1,7 +1,7 @@
-"""The model, loss and optimizer of trainer_jax/train.py once more, in PyTorch and from the papers, not from the JAX code.
+"""The model, loss and optimizer of trainer_jax/train.py in PyTorch, written from the papers and not from the JAX code.
 
-Only for benchmarks and equality tests: PyTorch is no dependency of this project (`pip install torch==2.13.0`). Written as a
-competent user of PyTorch would: fused attention, in-place updates, no Python loop where a batched call exists.
+Only for benchmarks and equality tests: PyTorch is no dependency of this project (`pip install torch==2.13.0`). Idiomatic PyTorch: fused
+attention, in-place updates, no Python loop where a batched call exists.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The training step of train.py against the same model and optimizer in PyTorch, side by side in one run.
+"""Compares the training step of train.py with the same model and optimizer in PyTorch, in one run.
 
     .venv/bin/python benchmarks/trainer.py [--data FOLDER] [--rounds 6] [--steps 15] [--no-compile] [--gpu]
 
-Rounds alternate between the contestants, each a process as its user would start it, so that a busy machine slows all of
-them; what counts is the ratio of medians.
-First the equality of loss and of one optimizer step is shown. `pip install torch==2.13.0` beside the project first.
-`--gpu` uses the first GPU for both and adds MFU against the measured matmul peak and the datasheet's.
+First prints the equality of the loss and of one optimizer step. Then rounds alternate between the contestants, each in its own process
+as its user would start it, so that a busy machine slows all of them. The result is the ratio of medians. Needs
+`pip install torch==2.13.0` in the project's environment. `--gpu` uses the first GPU for both and adds MFU, relative to the measured
+matmul peak and to the datasheet's.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DEFAULT_DATA = Path.home() / ".cache" / "autoresearch" / "data" / "default-cpu"
 
 
 def cold_start(data: Path, seconds: float) -> dict[str, Any]:
-    """Seconds from the start of the process to each stage, from the telemetry of a real, short run."""
+    """Seconds from the start of the process to each stage, from the telemetry of a short training."""
     with tempfile.TemporaryDirectory() as out:
         environment = {
             **os.environ,
@@ -97,7 +97,7 @@ class Torch:
 
 
 def constants(train: Any) -> dict[str, Any]:
-    """What the reference needs of train.py, without the module: importing that would tune this process's memory."""
+    """What the reference needs of train.py, without the module, because importing it changes the process's memory settings."""
     plain = {
         k: v
         for k, v in vars(train).items()
@@ -113,7 +113,7 @@ def constants(train: Any) -> dict[str, Any]:
 
 
 class TorchAlone:
-    """PyTorch in a process of its own, as its user would run it: it has neither JAX's threads nor our allocator settings."""
+    """PyTorch in its own process, as its user would run it, without JAX's threads and our allocator settings."""
 
     def __init__(self, train: Any, params: Any, device: str, *, compiled: bool) -> None:
         context = multiprocessing.get_context("spawn")
@@ -190,7 +190,7 @@ DATASHEET = {
 
 
 def datasheet_peak(device_kind: str) -> float | None:
-    """FLOP/s that the maker promises, or None for a device that is not in the table."""
+    """FLOP/s by the maker's datasheet; None for a device that is not in the table."""
     return next((1e12 * peak for name, peak in DATASHEET.items() if name in device_kind), None)
 
 

@@ -1,5 +1,5 @@
-"""The judge: an artifact and hidden text go in, a `Verdict` comes out.
+"""The judge scores an artifact on hidden text and returns a `Verdict`.
 
-This package is its host half, which asks the questions and alone knows the answers; `judge.inside` runs in the judge's own
-containers. Called by `runner.evaluation`. No candidate Python is ever imported or run by either half.
+This package is the host half: it plans the questions and alone knows the targets. `judge.inside` is the container half. Called
+by `runner.evaluation`. Neither half imports or runs Python of the candidate. docs/judge.md describes the steps.
 """

@@ -1,22 +1,21 @@
-"""The blind probe: what does the model predict where there is nothing to peek at?
+"""The blind probe: the loss of a model where it cannot see the target or what follows it.
 
-A probe is a (row, cut): the function sees x[:cut+1] of a hidden row, then other real text, and predicts y[cut]. Its loss
-there is honest by construction (a strict prefix: openai/parameter-golf #1017), and the full score, which sees
-everything, must agree with it position by position.
+A probe is a (row, cut). The program gets x[:cut+1] of a hidden row, followed by other real text, and predicts y[cut]. From a strict
+prefix it cannot read the target (openai/parameter-golf #1017). The full score, which runs on the whole row, must give the same
+loss at each probed position.
 
-Real text, because a leak can be switched on by natural-looking rows only; random cuts, because a block summary
-leaks nothing at its own border (karpathy/nanochat #844); other neighbours in the batch than in the full score, because
-of batch statistics and expert choice.
+- The text after the cut is real, because a leak may be active only on rows that look natural.
+- Cuts are random, because a block summary leaks nothing at its own border (karpathy/nanochat #844).
+- A batch holds other rows than in the full score, because of batch statistics and expert choice.
 
-Half of the rows are cut once: what follows their cut is nowhere in the blind container, so that even a program that
-broke out of XLA would not find it. The other half lends the text after the cuts and is cut as often as it takes to
-reach `count`; there, the text after a cut is in the container but never in the same batch as the cut (but for data of
-fewer rows than a batch). Sparse leaks are found by number: a leak at a share f of the scored positions is missed with
-probability (1 - f)^count. See docs/judge.md for what that means in bits per byte.
+Half of the rows are cut once. The text after these cuts is nowhere in the blind container, so even a program that broke out of
+XLA cannot find it. The other half supplies the text after the cuts, and is cut as often as `count` requires. The text after those
+cuts is in the container, but never in the same batch as its cut (except for data of fewer rows than a batch). A leak at a share f of
+the scored positions is missed with probability (1 - f)^count.
 
-Afterwards the same is asked again, in a third container, where the full score looks too good beside the best model's or for
-the rarity of its targets: a leak gathered at the dearest positions, too few to be met at random, is found there. Positions
-drawn anew are among them, so that being asked about is no sign of being suspected.
+A second blind probe, in a new container, asks at the positions where the full score looks too good, compared with the best script or
+for the rarity of the target. It finds leaks at few positions, which random probes miss. New random positions are mixed in, so
+that being asked about a position reveals nothing. docs/judge.md says what both detect, in bits per byte.
 """
 
 from __future__ import annotations
@@ -29,18 +28,17 @@ from numpy.typing import NDArray
 
 from judge.rows import Rows
 
-# The same program compiled for the same shape gives the same bits for a row whatever its neighbours hold; docs/judge.md
-# has the measurements. The room below is what a device needs that picks other kernels in the other container.
-# A leak as small as MEAN_NATS at every position is worth MEAN_NATS / ln 2 / (bytes per token): under 0.0003 bits
-# per byte at the 2.5 bytes a token of the default data.
+# An honest program gives a row the same result whatever the other rows of the batch hold. The tolerance is for a device that
+# chooses other kernels in the other container. A leak of MEAN_NATS at every position is worth MEAN_NATS / ln 2 / (bytes per
+# token): less than 0.0003 bits per byte at the 2.5 bytes per token of the default data.
 MAX_NATS = 0.01
 MEAN_NATS = 0.0005
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Whole batches of probes. `inputs` (int32[M, T]) and `cut` (int64[M]) may be shown; `row` and `target` (int64[M])
-    are known to the host alone. A filler, which completes a batch, has row -1."""
+    """Whole batches of probes. `inputs` (int32[M, T]) and `cut` (int64[M]) go to the container; `row` and `target` (int64[M]) stay
+    on the host. A filler, which completes a batch, has row -1."""
 
     inputs: NDArray[np.int32]
     cut: NDArray[np.int64]
@@ -53,7 +51,7 @@ class Plan:
 
 
 def plan(rows: Rows, count: int, batch: int, rng: np.random.Generator) -> Plan:
-    """`count` probes, or as many as there are positions that may be cut at. `rows` must have four rows or more."""
+    """The first blind probe: `count` probes, or as many as there are positions to cut at. `rows` needs at least four rows."""
     order = rng.permutation(len(rows.tokens))
     once, lenders = order[: len(order) // 2], order[len(order) // 2 :]
     return _shown(rows, _batches(rows.scored, once, lenders, count, batch, rng), lenders, batch, rng)
@@ -62,12 +60,11 @@ def plan(rows: Rows, count: int, batch: int, rng: np.random.Generator) -> Plan:
 def suspicious(
     rows: Rows, nats: NDArray[np.float32], count: int, reference: NDArray[np.float32] | None = None
 ) -> NDArray[np.int64]:
-    """The `count` positions (row * T + cut) at which the score looks too good. `nats` is the model's full score, `reference`
-    that of the best model so far, both float[N, T].
+    """The `count` positions (row * T + cut), sorted, at which the score looks too good. `nats` is the model's full score,
+    `reference` that of the best script so far, both float[N, T].
 
-    A leak that is gathered at the few positions where it pays most is there, however few they are: half of them are those
-    where the model is better than the reference by most, since what leaks there is no merit of the model; the others,
-    and all where there is no reference, those where it did best for how rare the target is.
+    Half are the positions where the model is better than the reference by most; the others, and all without a reference, those
+    where it is best for the rarity of the target. A leak at the few positions where it gains most is among them.
     """
     target = rows.tokens[:, 1:]
     counts = np.bincount(target[rows.scored], minlength=int(target.max()) + 1)
@@ -87,8 +84,8 @@ def suspicious(
 
 
 def again(rows: Rows, positions: NDArray[np.int64], fresh: int, batch: int, rng: np.random.Generator) -> Plan:
-    """Probes at `positions` (row * T + cut) and at `fresh` others, mixed: that it is asked about a position tells a program
-    nothing about what its score said there."""
+    """The second blind probe: at `positions` (row * T + cut) and at `fresh` random others, mixed, so that being asked about a
+    position tells a program nothing about its score there."""
     length = rows.document.shape[1]
     others = np.setdiff1d(np.flatnonzero(rows.scored), positions)
     drawn = rng.choice(others, min(fresh, len(others)), replace=False)
@@ -98,7 +95,7 @@ def again(rows: Rows, positions: NDArray[np.int64], fresh: int, batch: int, rng:
     )  # rows in any order, a row's cuts together
     row, cut = row[order], cut[order]
     _, begin, sizes = np.unique(row, return_index=True, return_counts=True)
-    nth = np.empty(len(row), np.int64)  # of its row: no row twice in a batch
+    nth = np.empty(len(row), np.int64)  # number of a probe within its row: no row twice in a batch
     for at, size in zip(begin, sizes, strict=True):
         nth[at : at + size] = rng.permutation(size)
     everyone = np.arange(len(rows.tokens))
@@ -119,14 +116,14 @@ def _shown(
     batch: int,
     rng: np.random.Generator,
 ) -> Plan:
-    """Every batch of (row, cut) with what may be seen of its rows, and text of the lenders after the cuts."""
+    """The plan of batches of (row, cut): each row up to its cut, then text of a lender."""
     x, y = rows.tokens[:, :-1], rows.tokens[:, 1:]
     length = x.shape[1]
     batches = []
     for probes in probed:
         fillers = np.tile([[-1, 0]], (batch - len(probes), 1))
         row, cut = np.concatenate([probes, fillers]).T
-        # the lender's text from a random offset, so that it is other text also at the same position
+        # the lender's text begins at a random offset, not at the position that it has in its own row
         offset = rng.integers(length, size=(batch, 1))
         lent = x[_lent_by(lenders, row, rng)[:, None], (np.arange(length) + offset) % length]
         shown = (np.arange(length) <= cut[:, None]) & (row >= 0)[:, None]
@@ -143,7 +140,7 @@ def _batches(
     batch: int,
     rng: np.random.Generator,
 ) -> Iterator[NDArray[np.int64]]:
-    """int64[<= batch, 2] of (row, cut): no row twice in a batch, no position twice at all, at most `count` in total."""
+    """Batches int64[<= batch, 2] of (row, cut): no row twice in a batch, no position twice, at most `count` probes in total."""
     cuts = {int(row): rng.permutation(np.flatnonzero(scored[row])) for row in (*once, *lenders)}
 
     def batched(rows: NDArray[np.int64], depth: int) -> Iterator[NDArray[np.int64]]:
@@ -161,7 +158,7 @@ def _batches(
 def _lent_by(
     lenders: NDArray[np.int64], members: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """For every member of a batch a row that is not in the batch; in tiny data, one that is at least another row."""
+    """For each member of a batch a lender outside the batch; in data of fewer rows than a batch, at least another row."""
     outside = np.setdiff1d(lenders, members)
     if len(outside):
         return rng.choice(outside, len(members))
@@ -169,7 +166,7 @@ def _lent_by(
 
 
 def blind_nats(logits: NDArray[np.float32], target: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cross-entropy (nats) at the cuts, normalised here in float64 over all of V."""
+    """float64[K]: the cross-entropy (nats) of `target` (int64[K]) under `logits` (float32[K, V]), normalised in float64."""
     nats = np.empty(len(target))
     for start in range(0, len(target), 256):  # float64 of all the logits at once would be gigabytes
         wide = logits[start : start + 256].astype(np.float64)
@@ -180,7 +177,7 @@ def blind_nats(logits: NDArray[np.float32], target: NDArray[np.int64]) -> NDArra
 
 
 def agrees(blind: NDArray[np.float64], full: NDArray[np.float64]) -> bool:
-    """Whether the full score at the probed positions is the blind one."""
+    """Whether blind and full loss (nats) at the probed positions are finite and equal within MAX_NATS and MEAN_NATS."""
     difference = np.abs(blind - full)
     return bool(
         np.isfinite(difference).all() and difference.max() <= MAX_NATS and difference.mean() <= MEAN_NATS

@@ -1,7 +1,7 @@
-"""One judge container: the question that goes in, and the one array that may come out.
+"""Runs one judge container: writes its question, reads the one array it may return.
 
-What comes back was written by a process that compiled a stranger's program, so it is believed to be nothing but
-numbers: of the exact size that was asked for, finite, and in range.
+The answer was written by a process that ran an untrusted program. It is accepted only as numbers: of exactly the expected size,
+finite and in range.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ REQUEST_SCHEMA = "autoresearch/judge/1"
 RESULT_SCHEMA = "autoresearch/judge-result/1"
 RESULT_BYTES = 4096
 ARTIFACT = ("model.stablehlo", "params.safetensors")
-# glibc keeps the memory of the logits between batches (mallopt(3)); returned to the kernel, it costs page faults for a
+# glibc keeps the memory of the logits between batches (mallopt(3)). If it returned it to the kernel, page faults would take a
 # third of the time.
 CPU_ENVIRONMENT = {
     "JAX_PLATFORMS": "cpu",
@@ -36,8 +36,8 @@ CPU_ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
     "MALLOC_TOP_PAD_": str(64 * MIB),
 }
-# The two containers must run the same kernels, or honest programs differ by more than rounding: so no choosing of
-# kernels by timing, and none whose sums come in any order (flags of XLA's debug_options_flags.cc).
+# All containers must run the same GPU kernels, or honest programs differ by more than rounding: no autotuning, and no kernel
+# with an undefined order of sums (flags of XLA's debug_options_flags.cc).
 GPU_ENVIRONMENT = {
     "JAX_PLATFORMS": "cuda",
     "XLA_FLAGS": "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0",
@@ -46,7 +46,7 @@ GPU_ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """The artifact on trial, and where its containers run."""
+    """The artifact to judge, the names for its containers' labels, the lease they run on and an empty folder for their files."""
 
     run: str
     experiment: str
@@ -73,14 +73,14 @@ class JudgeContainer:
         cuts: NDArray[np.int64],
         question: str,
     ) -> NDArray[np.float32] | Verdict:
-        """float32[M, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int64[M]), or why there are none. `question`
-        names its folder."""
+        """float32[M, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int64[M]), or the verdict if there is no answer.
+        `question` is the prefix of the folders in `case.scratch`."""
         content = inputs.astype("<i4").tobytes() + cuts.astype("<i4").tobytes()
         shape = (len(inputs), data.vocab_size)
         return self._ask(case, data, Role.JUDGE_BLIND, question, content, "logits.f32", shape)
 
     def score(self, case: Case, data: HeldOut) -> NDArray[np.float32] | Verdict:
-        """float32[N, T]: the cross-entropy (nats) of every target of the split, or why there is none."""
+        """float32[N, T]: the cross-entropy (nats) of every target of the split, or the verdict if there is no answer."""
         rows = data.rows.tokens
         filler = np.repeat(rows[:1], -len(rows) % self.batch, axis=0)  # completes the last batch; not counted
         padded = np.concatenate([rows, filler])
@@ -154,15 +154,15 @@ class JudgeContainer:
 
 
 def _copy(artifact: Path, folder: Path) -> None:
-    """The two files as files of this container's own: through one inode (its page cache, its locks, its times) a program
-    that broke out in one container could talk to the next one."""
+    """Copy both files of the artifact. Through a shared inode (page cache, locks, times) a program that broke out in one container
+    could pass data to the next."""
     for name in ARTIFACT:
         shutil.copyfile(artifact / name, folder / name)
         (folder / name).chmod(0o444)
 
 
 def _refused(outcome: Outcome) -> Verdict | None:
-    """The verdict when the container gave no answer; None when it says that it did."""
+    """The verdict of a container that gave no answer; None if it reports one."""
     if outcome.fault is Fault.INFRASTRUCTURE:
         return Verdict(infrastructure=outcome.detail or str(outcome.ending))
     if outcome.ending is Ending.TIMED_OUT:

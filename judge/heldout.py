@@ -1,7 +1,7 @@
-"""The hidden text: loaded, checked against the manifest, and counted in bytes by the judge alone.
+"""Loads the hidden text and checks it against the manifest.
 
-The layout is in docs/contracts.md ("The prepared data set"). The bytes are the denominator of the score, so they are
-not taken on trust: the raw bytes of a document's tokens must add up to the document, one by one.
+The layout is in docs/contracts.md ("The prepared data set"). The bytes of the documents are the denominator of the score, so they
+are verified: for each document, the bytes of its tokens must add up to the bytes recorded for it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from numpy.typing import NDArray
 from judge.rows import Rows, pack
 
 MIN_ROWS = 4
-"""Fewer rows cannot be probed: half are cut once, and the other half lends the text that follows the cuts."""
+"""Minimum for a blind probe: half of the rows are cut once, the other half supplies the text after the cuts."""
 AGAIN = "run `autoresearch data prepare` again"
 
 
 class DataCorrupt(Exception):
-    """The held-out data is not what was prepared. Scores on it would not compare with earlier ones."""
+    """The held-out data differs from what was prepared. Scores on it would not be comparable with earlier ones."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeldOut:
-    """One split. `document_bytes` is int64[D], the exact UTF-8 bytes of every document."""
+    """One split. `document_bytes` is int64[D]: the exact UTF-8 bytes of each document."""
 
     split: str
     vocab_size: int
@@ -38,7 +38,7 @@ class HeldOut:
 
 
 def load(folder: Path, split: str) -> HeldOut:
-    """Load `split` ("val" or "test") of a prepared data set. Raises DataCorrupt, with what to do in its message."""
+    """Load `split` ("val" or "test") of the prepared data set in `folder`. Raises DataCorrupt; its message says what to do."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         if manifest["schema"] != "autoresearch/data/1":
@@ -69,7 +69,7 @@ def load(folder: Path, split: str) -> HeldOut:
 
 
 def _verified(folder: Path, name: str, manifest: dict[str, dict[str, dict[str, str]]]) -> bytes:
-    """The content of a file: these very bytes have the hash that the manifest gives."""
+    """The content of a file, after its hash was compared with the manifest. Raises DataCorrupt."""
     content = (folder / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
         raise DataCorrupt(f"{name} is not what was prepared; {AGAIN}")
@@ -90,7 +90,7 @@ def _check_bytes(
     document_bytes: NDArray[np.int64],
     split: str,
 ) -> None:
-    """The denominator: the raw bytes of a document's tokens must be the document's bytes, one by one."""
+    """The denominator of the score: for each document the bytes of its tokens must add up to its bytes. Raises DataCorrupt."""
     if not len(tokens) or tokens[0] != bos_id or tokens.max() > bos_id:
         raise DataCorrupt(f"the tokens of {split} are not in the expected format; {AGAIN}")
     if token_bytes[bos_id] != 0 or (token_bytes[:bos_id] <= 0).any():

@@ -1,8 +1,7 @@
-"""The host half of the judge: what to ask its containers, and what their answers are worth.
+"""The steps of a verdict: blind probe, full score, second blind probe, sum.
 
-Container B gets the blind probe, a fresh container C the whole text, and a fresh container D the blind probe once more,
-where C's answers look too good and at positions drawn anew. None ever runs a line of the candidate's Python; the only thing of the candidate's
-that runs is the data-flow of its exported program.
+Container B gets the blind probe and container C the full text. Container D gets a second blind probe, at the positions where
+C's score looks too good and at new random positions. The containers run the candidate's exported program and none of its Python.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from sandbox.spec import Lease
 __all__ = ["JUDGE_VERSION", "Judge", "JudgeLimits", "ProgramLimits"]
 
 JUDGE_VERSION = "5"
-"""Raised by hand whenever a score or a refusal could come out differently: rows, normalisation, probe, caps, ops."""
+"""Increased by hand whenever a change could change a score or a refusal: rows, normalisation, probe, limits, ops."""
 
 
 class Judge:
-    """Scores artifacts on held-out text. `rng` makes the secret probe plan anew for every verdict; `image` is the
-    judge image's content id; `eval_batch` is the B that the candidate was told to export."""
+    """Scores artifacts on held-out text. `rng` is called for every verdict, so that each has its own secret plan; `image` is
+    the judge image's content id; `eval_batch` is the B that the candidate must export."""
 
     def __init__(
         self,
@@ -63,12 +62,14 @@ class Judge:
         reference: NDArray[np.float32] | None = None,
     ) -> Verdict:
         """Judge model.stablehlo and params.safetensors in the folder `artifact` on `split`. `scratch` is an empty folder
-        for questions and answers, `reference` the incumbent's `Verdict.position_nats` on this split. Raises KeyError for an unknown split; everything else is in the verdict."""
+        for questions and answers, `reference` the `Verdict.position_nats` of the best script so far on this split.
+
+        Raises KeyError for an unknown split; every other failure is in the verdict."""
         started = self._monotonic()
         data = self._heldout[split]
         try:
             verdict = self._verdict(Case(run, experiment, attempt, lease, artifact, scratch), data, reference)
-        except OSError as error:  # the host's own disk: no fault of the artifact
+        except OSError as error:  # the host's disk, not the artifact
             verdict = Verdict(infrastructure=f"{scratch} cannot be used: {error.strerror or error}")
         return replace(verdict, seconds=self._monotonic() - started, judge_version=JUDGE_VERSION)
 
@@ -95,7 +96,7 @@ class Judge:
     def _blind(
         self, case: Case, data: HeldOut, plan: blind_probe.Plan, question: str
     ) -> NDArray[np.float64] | Verdict:
-        """The loss (nats) at every probe of `plan`, or why there is none."""
+        """float64[probes]: the loss (nats) at each probe of `plan`, or the verdict if there is no answer."""
         logits = self._container.blind(case, data, plan.inputs, plan.cut, question)
         if isinstance(logits, Verdict):
             return logits
@@ -108,7 +109,7 @@ def _agree(plan: blind_probe.Plan, blind: NDArray[np.float64], nats: NDArray[np.
 
 
 def _scored(data: HeldOut, nats: NDArray[np.float32]) -> Verdict:
-    """Sum where the target has bytes (docs/contracts.md, "Rows"), in float64, and divide by the text's own bytes."""
+    """Sum the losses whose target has bytes (docs/contracts.md, "Rows"), in float64, and divide by the bytes of the documents."""
     scored = data.rows.scored
     sums = np.bincount(
         data.rows.document[scored],

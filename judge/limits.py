@@ -1,4 +1,4 @@
-"""What an artifact may be, and what judging it may cost."""
+"""Limits of an artifact and of judging it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,24 @@ from sandbox.spec import GIB, MIB
 
 @dataclass(frozen=True, slots=True)
 class ProgramLimits:
-    """Caps on the artifact, checked before anything is compiled. Bytes, unless the name says otherwise."""
+    """Limits of the artifact, checked before anything is compiled. In bytes, except `ops` and `depth`."""
 
     model_bytes: int = 8 * MIB
     params_bytes: int = 2 * GIB
     ops: int = 200_000
-    """Also with every function call written out: calls of calls double at every level."""
+    """Also with every function call inlined: nested calls can double the number at every level."""
     depth: int = 64
-    """Of regions in regions, and of calls in calls."""
+    """Of nested regions, and of nested calls."""
     constant_bytes: int = 1 * MIB
-    """Constants that repeat one value are free: they are as small in the file as they are to compile."""
+    """All constants together. One that repeats a single value counts nothing: it stays small in the file and in the compiler."""
     tensor_bytes: int = 4 * GIB
-    """Of any one tensor: a `broadcast` of a few bytes of file can ask for terabytes."""
+    """Of each tensor: a `broadcast` can make terabytes out of a few bytes of file."""
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeLimits:
-    """`wall_clock_s` and `memory_bytes` are for each of the containers; `probes` is how many blind positions are asked at
-    first, `suspects` how many afterwards where the score looks too good, `fresh` how many among those at random
-    (docs/judge.md says what these numbers find)."""
+    """`wall_clock_s` and `memory_bytes` apply to each container. `probes` is the number of positions of the first blind probe;
+    the second has `suspects` positions where the score looks too good and `fresh` random ones (docs/judge.md: what these detect)."""
 
     wall_clock_s: float = 120.0
     memory_bytes: int = 6 * GIB

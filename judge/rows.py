@@ -1,7 +1,7 @@
-"""Held-out documents as fixed rows: the same windows in the same order for every candidate.
+"""Packs held-out documents into fixed rows: the same windows in the same order for every candidate.
 
-The rules are in docs/contracts.md ("Rows"): every token of every document is a target exactly once, and a
-target that is BOS costs nothing and counts nothing.
+The rules are in docs/contracts.md ("Rows"): every token of every document is a target exactly once; a target
+that is BOS does not count.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rows:
-    """`tokens` is int32[N, T+1]; `document` is int32[N, T]: whose token target (n, t) is, or -1 for BOS."""
+    """`tokens` is int32[N, T+1]; `document` is int32[N, T]: the document of target (n, t), or -1 for BOS."""
 
     tokens: NDArray[np.int32]
     document: NDArray[np.int32]
@@ -26,7 +26,7 @@ class Rows:
 
 
 def pack(tokens: NDArray[np.uint16], bos_id: int, seq_len: int) -> Rows:
-    """`tokens` is uint16[M], every document BOS and then its tokens. Best-fit decreasing, ties in document order."""
+    """Best-fit decreasing, ties in document order. `tokens` is uint16[M]: each document is BOS, then its tokens."""
     bos = np.flatnonzero(tokens == bos_id)
     ends = np.append(bos[1:], len(tokens))
     pieces = [

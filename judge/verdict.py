@@ -1,4 +1,4 @@
-"""What the judge says of an artifact, and the data it was said on."""
+"""The result of judging: a score, or a closed reason."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from numpy.typing import NDArray
 
 
 class Reason(StrEnum):
-    """Why an artifact has no score. Closed; this word, and nothing else of the judge's, reaches the agent."""
+    """Why an artifact has no score: a closed set. Nothing else about a refusal reaches the agent."""
 
     MODEL_MALFORMED = "model_malformed"
     """model.stablehlo is not a program that jax.export wrote."""
     SIGNATURE = "signature"
     """Not f(params, int32[B, T]) -> floating[B, T, V] with the B, T and V of the data."""
     FORBIDDEN_OP = "forbidden_op"
-    """An op, custom call, effect or second device outside the allow-list."""
+    """An op or attribute outside the allow-list, a custom call, an effect or a second device."""
     PROGRAM_TOO_LARGE = "program_too_large"
-    """Too many ops, too deep, or constants or intermediate tensors beyond the caps."""
+    """Beyond a limit of `ProgramLimits`: ops, depth, constants, tensors or the file."""
     PARAMS_MALFORMED = "params_malformed"
-    """params.safetensors breaks the format."""
+    """params.safetensors is missing, too large or not in the format."""
     PARAMS_MISMATCH = "params_mismatch"
-    """The weights' names, shapes or dtypes are not the program's."""
+    """Names, shapes or dtypes of the weights differ from the program's."""
     NOT_FINITE = "not_finite"
     """NaN or infinity in the weights or the logits."""
     NOT_CAUSAL = "not_causal"
-    """A position's prediction changed when the text after it, or the rows beside it, changed."""
+    """A prediction changed when later text, or other rows of the batch, changed."""
     NOT_DETERMINISTIC = "not_deterministic"
-    """The same input gave two answers."""
+    """The same input gave two different answers."""
     TOO_SLOW = "too_slow"
-    """No answer within the judge's own limit."""
+    """No answer within `JudgeLimits.wall_clock_s`."""
     OUT_OF_MEMORY = "out_of_memory"
     CRASHED = "crashed"
     """The judge's container died while it compiled or ran the program."""
@@ -39,12 +39,12 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verdict:
-    """A score, or the reason why there is none; or, when `infrastructure` is set, neither.
+    """A score, or the reason why there is none, or neither if the infrastructure failed (`infrastructure` says how).
 
-    `document_nats` and `document_bytes` are float64[N] and int64[N]: summed cross-entropy (nats) and exact
-    UTF-8 bytes of every scored document, in the order of the data set. `position_nats` is float32[N, T], the cross-entropy of
-    every target of the rows: the reference of later verdicts, and for the host alone. `uniform_bpb` is what guessing all
-    tokens evenly scores on the same text. `seconds` is for the operator only.
+    `document_nats` and `document_bytes` are float64[D] and int64[D]: summed cross-entropy (nats) and exact UTF-8 bytes of each
+    document, in the order of the data set. `position_nats` is float32[N, T], the cross-entropy (nats) of each target of the
+    rows: the reference of later verdicts, for the host only. `uniform_bpb` is the score of a uniform model on the same text.
+    `seconds` is how long judging took, for the operator only.
     """
 
     val_bpb: float | None = None

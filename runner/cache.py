@@ -28,6 +28,11 @@ def default_data(variant: str) -> Path:
     return cache_folder() / "data" / ("default-cpu" if variant == "cpu" else "default-gpu")
 
 
+def demo_data() -> Path:
+    """Where `autoresearch data prepare --demo` puts the data set of a demonstration."""
+    return cache_folder() / "data" / "demo-cpu"
+
+
 def searched_folder() -> Path:
     """What was searched for held-out text and found clean is remembered here."""
     return cache_folder() / "searched"

@@ -29,6 +29,8 @@ class EvaluationOutcome(StrEnum):
     BAD_ARTIFACT = "bad_artifact"
     INVALID_MODEL = "invalid_model"
     TOO_SLOW = "too_slow"
+    STOPPED_EARLY = "stopped_early"
+    """Ended by the host while it trained, because its own reports were hopeless. It has no score."""
     REJECTED = "rejected"
     INFRASTRUCTURE = "infrastructure"
 
@@ -130,7 +132,7 @@ class PastExperiment:
     title: str
     category: str
     status: str
-    """keep, discard, retest, or a EvaluationOutcome other than ok, or "proposer_failed"."""
+    """keep, discard, retest, stopped_early, or an EvaluationOutcome other than ok, or "proposer_failed"."""
     val_bpb: float | None
     delta: float | None
     read_source: Callable[[], str] = field(repr=False, compare=False)
@@ -213,6 +215,8 @@ class Evaluation:
     """The training was ended at its wall clock."""
     cpus: int = 0
     """How many CPUs were leased: XLA sums in another order on another number."""
+    early_stop: str = ""
+    """Why the training was ended early or, where it was not, would have been but for the sample."""
 
 
 Progress = Callable[[State], None]

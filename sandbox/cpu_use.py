@@ -42,7 +42,7 @@ class CpuMeter:
     def __init__(self, cpus: Collection[int], own_s: Callable[[], float | None], stat: Path = STAT) -> None:
         self._cpus, self._own_s, self._stat = cpus, own_s, stat
         self._first: tuple[float, float, float] | None = None
-        self._last = self._first
+        self._last: tuple[float, float, float] | None = None
 
     def look(self) -> None:
         """To be called from the start on and often: nothing that happens after the last call is seen."""
@@ -89,7 +89,7 @@ def meter(container: str, cpus: Collection[int]) -> CpuMeter:
 
 
 def busy_share(
-    cpus: Collection[int], seconds: float, sleep: Callable[[float], None] = time.sleep, stat: Path = STAT
+    cpus: Collection[int], seconds: float, sleep: Callable[[float], object] = time.sleep, stat: Path = STAT
 ) -> float:
     """How much of `cpus` is in use over the next `seconds`, in [0, 1]; 0 where the kernel does not tell."""
     try:

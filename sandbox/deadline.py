@@ -41,7 +41,9 @@ class Death:
 
     dead: bool
     killed: bool = False
-    """The host killed it at the deadline."""
+    """The host killed it, at the deadline or because of `stopped`."""
+    stopped: str = ""
+    """Why the host decided to kill it before the deadline; it may have ended by itself meanwhile."""
     interrupted: bool = False
     """It died while the engine was away."""
     memory_peak_bytes: int | None = None
@@ -74,10 +76,12 @@ class Watch:
     local: bool = True
     on_look: Callable[[], None] = lambda: None
     """Called every few seconds while it lives."""
+    reason_to_stop: Callable[[], str] = lambda: ""
+    """Asked every few seconds while it lives; what is not empty ends it now. May take a few seconds: the watchdog kills in time."""
 
     def until_dead(self, deadline: float) -> Death:
-        """Wait for its death, killing it at `deadline`. Raises docker's NotFound when somebody removed it, and
-        the engine's errors when it does not come back."""
+        """Wait for its death, killing it at `deadline` or when there is a reason to stop. Raises docker's NotFound when somebody
+        removed it, and the engine's errors when it does not come back."""
         peak: int | None = None
         look = _FIRST_LOOK_S
         while (left := deadline - self.monotonic()) > 0:
@@ -92,6 +96,8 @@ class Watch:
                     return self._death(peak, interrupted=True)
             if deadline - self.monotonic() > 0:
                 peak = max(filter(None, (peak, self._memory())), default=None)
+                if why := self.reason_to_stop():
+                    return replace(self._kill(peak), stopped=why)
             look = min(2 * look, _LONGEST_LOOK_S)
         return self._kill(peak)
 

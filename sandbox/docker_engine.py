@@ -30,6 +30,7 @@ from sandbox.exec_stream import output_of
 from sandbox.exit_cause import ending
 from sandbox.host_config import OUT, container_config, holder_config, labels, volumes
 from sandbox.job_validation import refuse_malformed
+from sandbox.live_file import LiveFile
 from sandbox.mounts import unreadable
 from sandbox.outcome import CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, this_process
@@ -142,15 +143,24 @@ class DockerEngine:
         clock = self._clock()
         started = self._monotonic()
         deadline = started + job.limits.wall_clock_s
-        watch = Watch(
-            self.client, container, self._monotonic, self._sleep, self.dialect.local, clock.replace_if_gone
-        )
         meter = cpu_use.meter(container, job.lease.cpus)
         clock.register(container, deadline)
         try:
             self.client.start(container)
             clock.started(container)
-            with meter.looking() if self.dialect.local else nullcontext():
+            with (
+                self._monitoring(job, holder) as reason_to_stop,
+                meter.looking() if self.dialect.local else nullcontext(),
+            ):
+                watch = Watch(
+                    self.client,
+                    container,
+                    self._monotonic,
+                    self._sleep,
+                    self.dialect.local,
+                    clock.replace_if_gone,
+                    reason_to_stop,
+                )
                 death = watch.until_dead(deadline)
             death = death.with_record(self._record(container))
             if not death.dead:
@@ -163,6 +173,26 @@ class DockerEngine:
             return replace(outcome, cpu=meter.use)
         except NotFound:
             return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
+
+    @contextmanager
+    def _monitoring(self, job: Job, holder: str) -> Iterator[Callable[[], str]]:
+        """Asks the job's monitor, with what its file has got since it was asked last."""
+        monitor = job.monitor
+        if monitor is None:
+            yield lambda: ""
+            return
+        file = LiveFile(
+            self.client,
+            holder,
+            python=self.python,
+            place=OUT,
+            name=monitor.name,
+            monotonic=self._monotonic,
+        )
+        try:
+            yield lambda: one_line(monitor.see(found)) if (found := file.more()) else ""
+        finally:
+            file.close()
 
     def _record(self, container: str) -> Record:
         """The watchdog's, which learns of a death a moment before or after us."""

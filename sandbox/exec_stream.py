@@ -17,6 +17,68 @@ _STDERR = 2
 _KEPT_STDERR = 2000
 
 
+class Attached:
+    """`command`, run as the container's own user, and its three streams. Every deadline is in seconds of `monotonic`. Raises the
+    engine's own errors, BrokenStream when the program ends early or with complaints, TimeoutError when time is up.
+
+    The framing is the Engine API's: stream number, three zero bytes, length (big-endian uint32), payload.
+    """
+
+    def __init__(
+        self, client: Any, container: str, command: Sequence[str], monotonic: Callable[[], float]
+    ) -> None:
+        self._monotonic = monotonic
+        self._complaints = b""
+        self._frame = (0, 0)
+        """Stream and bytes left of the present frame."""
+        execution = client.exec_create(container, list(command), stdin=True)["Id"]
+        self._attached = client.exec_start(execution, socket=True)
+        self._connection = getattr(self._attached, "_sock", self._attached)
+
+    def send(self, block: bytes, deadline: float) -> None:
+        """To its standard input."""
+        self._connection.settimeout(max(deadline - self._monotonic(), 0.1))
+        self._connection.sendall(block)
+
+    def block(self, deadline: float, *, at_most: int = 1 << 16) -> bytes:
+        """The next bytes of its standard output, never none."""
+        while True:
+            stream, length = self._frame
+            if not length:
+                stream, length = struct.unpack(">BxxxL", self._exactly(8, deadline))
+            part = self._exactly(min(length, at_most), deadline) if length else b""
+            self._frame = (stream, length - len(part))
+            if stream == _STDERR:
+                self._complaints = (self._complaints + part)[-_KEPT_STDERR:]
+            elif part:
+                return part
+
+    def exactly(self, size: int, deadline: float) -> bytes:
+        """The next `size` bytes of its standard output."""
+        found = b""
+        while len(found) < size:
+            found += self.block(deadline, at_most=size - len(found))
+        return found
+
+    def close(self) -> None:
+        self._attached.close()
+
+    def _exactly(self, size: int, deadline: float) -> bytes:
+        block = b""
+        while len(block) < size:
+            left = deadline - self._monotonic()
+            if left <= 0:
+                raise TimeoutError("the engine took too long to hand over the outputs")
+            self._connection.settimeout(left)
+            part = self._connection.recv(size - len(block))
+            if not part:
+                raise BrokenStream(
+                    "the collector stopped: " + (one_line(self._complaints) or "it said nothing")
+                )
+            block += part
+        return block
+
+
 def output_of(
     client: Any,
     container: str,
@@ -26,40 +88,11 @@ def output_of(
     deadline: float,
     monotonic: Callable[[], float],
 ) -> Generator[bytes, None, None]:
-    """Blocks of standard output of `command`, run as the container's own user. `deadline` is in seconds of `monotonic`. Raises BrokenStream when the program
-    ends early or with complaints, TimeoutError when time is up, and the engine's own errors.
-
-    The framing is the Engine API's: stream number, three zero bytes, length (big-endian uint32), payload.
-    """
-    execution = client.exec_create(container, list(command), stdin=True)["Id"]
-    attached = client.exec_start(execution, socket=True)
-    connection = getattr(attached, "_sock", attached)
-    complaints = b""
-
-    def exactly(size: int) -> bytes:
-        block = b""
-        while len(block) < size:
-            left = deadline - monotonic()
-            if left <= 0:
-                raise TimeoutError("the engine took too long to hand over the outputs")
-            connection.settimeout(left)
-            part = connection.recv(size - len(block))
-            if not part:
-                raise BrokenStream("the collector stopped: " + (one_line(complaints) or "it said nothing"))
-            block += part
-        return block
-
+    """Blocks of standard output of `command`. Raises what `Attached` raises."""
+    attached = Attached(client, container, command, monotonic)
     try:
-        connection.settimeout(max(deadline - monotonic(), 0.1))
-        connection.sendall(stdin)
+        attached.send(stdin, deadline)
         while True:
-            stream, length = struct.unpack(">BxxxL", exactly(8))
-            while length:
-                block = exactly(min(length, 1 << 16))
-                length -= len(block)
-                if stream == _STDERR:
-                    complaints = (complaints + block)[-_KEPT_STDERR:]
-                else:
-                    yield block
+            yield attached.block(deadline)
     finally:
         attached.close()

@@ -25,6 +25,8 @@ def ending(
     seconds of `death`."""
     code = int(state["ExitCode"])
     late = death.late(deadline)
+    if death.killed and death.stopped and not late:
+        return Ending.STOPPED_EARLY, death.stopped
     if death.killed and not late:
         note = "a process inside was killed for memory" if state.get("OOMKilled") else ""
         return Ending.TIMED_OUT, note

@@ -9,7 +9,8 @@
     engine.inject(Point.COLLECT, Ending.ENGINE_FAILED)  # the next collection fails
 
 What a behaviour leaves in `job.destination` is treated as a candidate's /out: the collector's rules decide what is
-kept, and everything else is removed. `tests/conformance` holds it to the same promises as the real engine.
+kept, and everything else is removed. A job's monitor is shown its file line by line, as if the lines had been written evenly over
+the container's life. `tests/conformance` holds it to the same promises as the real engine.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from sandbox.cpu_use import CpuUse
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
 from sandbox.images import context_blocks
 from sandbox.job_validation import refuse_malformed
+from sandbox.live_file import MOST_BYTES
 from sandbox.mounts import unreadable
 from sandbox.outcome import NOBODYS_FAULT, CollectedFile, Ending, Outcome, Refusal
 from sandbox.owner import Owner, parse_owner, this_process
-from sandbox.sanitise import sanitise
+from sandbox.sanitise import one_line, sanitise
 from sandbox.spec import Job, Output, Role
 
 _GRACE_S = 300.0
@@ -92,13 +94,15 @@ class FakeEngine:
         owner: Owner | None = None,
         registry: Mapping[str, Image] | None = None,
         now: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = lambda _: None,
     ) -> None:
+        """`sleep` is called with the seconds of each container that ran."""
         self.jobs: list[Job] = []
         self.builds: list[BuildContext] = []
         self._behaviour = behaviour
         self._owner = owner or this_process()
         self._registry = dict(registry or {})
-        self._now = now
+        self._now, self._sleep = now, sleep
         self._memory = _Memory()
         self._contexts: dict[str, BuildContext] = {}
         self._faults: dict[Point, deque[BaseException | Ending]] = defaultdict(deque)
@@ -138,6 +142,8 @@ class FakeEngine:
         script = self._behaviour(job)
         if isinstance(script, Outcome):
             return script
+        script = _monitored(job, script)
+        self._sleep(_seconds(job, script))
         for point in (Point.RUNNING, Point.COLLECT):
             if (fault := self._fault(point)) is not None:
                 _clear(job.destination, before)
@@ -147,15 +153,11 @@ class FakeEngine:
             return _failed(script.ending, script.detail)
         files, refusals = _collect(job.destination, job.outputs)
         _clear(job.destination, before | {file.path for file in files.values()})
-        timed_out = script.ending is Ending.TIMED_OUT
-        seconds = script.seconds if script.seconds is not None else 1.0
-        if timed_out and script.seconds is None:
-            seconds = job.limits.wall_clock_s
-        killed = script.ending in {Ending.TIMED_OUT, Ending.OUT_OF_MEMORY}
+        killed = script.ending in {Ending.TIMED_OUT, Ending.STOPPED_EARLY, Ending.OUT_OF_MEMORY}
         return Outcome(
             ending=script.ending,
             exit_code=137 if killed else script.exit_code,
-            seconds=seconds,
+            seconds=_seconds(job, script),
             log_tail=sanitise(script.log),
             files=files,
             refusals=refusals,
@@ -270,6 +272,26 @@ class FakeEngine:
     def _forget(self, names: Sequence[str]) -> None:
         for name in names:
             self._memory.remnants.pop(name, None)
+
+
+def _seconds(job: Job, script: Script) -> float:
+    if script.seconds is not None:
+        return script.seconds
+    return job.limits.wall_clock_s if script.ending is Ending.TIMED_OUT else 1.0
+
+
+def _monitored(job: Job, script: Script) -> Script:
+    """How it ends where the job's monitor has read along."""
+    path = job.destination / job.monitor.name if job.monitor else None
+    if job.monitor is None or path is None or script.ending in NOBODYS_FAULT or _refusal(path, MOST_BYTES):
+        return script
+    lines = path.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, 1):
+        if why := one_line(job.monitor.see(line)):
+            path.write_bytes(b"".join(lines[:number]))
+            seconds = _seconds(job, script) * number / len(lines)
+            return replace(script, ending=Ending.STOPPED_EARLY, seconds=seconds, detail=why)
+    return script
 
 
 def _collect(folder: Path, outputs: Sequence[Output]) -> tuple[dict[str, CollectedFile], dict[str, Refusal]]:

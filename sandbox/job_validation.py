@@ -27,6 +27,8 @@ def refuse_malformed(job: Job) -> None:
             raise ValueError(f"the limit {name} must be above zero: zero means unlimited to an engine")
     if min(limits.out_bytes, limits.out_inodes, limits.open_files, limits.log_bytes) <= 0:
         raise ValueError("the limits of /out, open files and log must be above zero")
+    if job.monitor is not None and not _plain(job.monitor.name):
+        raise ValueError("a monitor reads a plain file name in /out")
     names = [output.name for output in job.outputs]
     if len(set(names)) != len(names) or not all(_plain(name) for name in names):
         raise ValueError("outputs are plain file names in /out, each asked for once")

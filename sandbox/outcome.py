@@ -19,6 +19,8 @@ class Ending(StrEnum):
     EXITED = "exited"
     TIMED_OUT = "timed_out"
     """Killed by the host at its deadline. Not a failure by itself: it may have saved its work."""
+    STOPPED_EARLY = "stopped_early"
+    """Killed by the host before its deadline, because of what `Job.monitor` saw; `Outcome.detail` says why."""
     OUT_OF_MEMORY = "out_of_memory"
     """The kernel's OOM killer struck inside the container."""
     LOST = "lost"

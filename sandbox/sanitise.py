@@ -44,4 +44,6 @@ def sanitise(raw: bytes | str, *, max_chars: int = 16_000) -> str:
 
 def one_line(raw: bytes | str, *, max_chars: int = 200) -> str:
     """`sanitise`, with all white space folded to single spaces and the beginning kept."""
+    if isinstance(raw, str) and len(raw) <= MAX_LINE and raw.isascii() and raw.isprintable():
+        return " ".join(raw.split())[:max_chars]  # as below, in half the time
     return " ".join(sanitise(raw[:_AT_LEAST]).split())[:max_chars]

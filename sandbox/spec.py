@@ -6,7 +6,7 @@ Nothing here talks to an engine. `Job` is the sandbox's only input and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -75,6 +75,19 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Monitor:
+    """A file in /out that is read every few seconds while the container runs, and who may end the container because of it.
+
+    `see` gets the bytes that were added since the last look. The sentence that it returns ends the container; an empty one lets
+    it run. The candidate writes the file, so these bytes can be anything, and they may never come: `see` must not raise for
+    them, and nothing may be concluded from them that would be to the candidate's advantage.
+    """
+
+    name: str
+    see: Callable[[bytes], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One container, start to end."""
 
@@ -92,3 +105,4 @@ class Job:
     mounts: tuple[Mount, ...] = ()
     outputs: tuple[Output, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    monitor: Monitor | None = field(default=None, compare=False)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.simulated_run import SimulatedRun, source
+
 ROOT = Path(__file__).parents[1]
 HOST = ("runner", "sandbox", "judge")
 CONTAINER = ROOT / "judge" / "inside"
@@ -73,8 +75,20 @@ def test_the_container_half_of_the_judge_needs_no_host_package() -> None:
         assert imported(path) <= allowed, path
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["status"]])
-def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace in which a run has kept its experiment 1."""
+    run = SimulatedRun(tmp_path_factory.mktemp("run"), [source(1.9, "better = 1\n")])
+    run.loop().go()
+    (run.workspace.folder / "autoresearch.toml").write_text("")
+    return run.workspace.folder
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["status"], ["ls"], ["show", "1"], ["best", "--run", "simulated"], ["logs", "1"]],
+)
+def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], finished_run: Path) -> None:
     """A benchmark would be noise here; what costs the time is the imports, and those can be counted."""
     program = (
         "import sys\nfrom runner.cli import main\n"
@@ -82,8 +96,13 @@ def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path
         "print(sorted({n.partition('.')[0] for n in sys.modules}), file=sys.stderr)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, *arguments],
+        cwd=finished_run,
+        capture_output=True,
+        text=True,
+        check=True,
     )
+    assert result.stdout, result.stderr
     loaded = set(ast.literal_eval(result.stderr.strip().splitlines()[-1]))
     heavy = {
         "litellm",
@@ -93,6 +112,8 @@ def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], tmp_path: Path
         "pyarrow",
         "tokenizers",
         "libcst",
+        "numpy",
+        "pydantic",
         "requests",
     }
     assert loaded & heavy == set()

@@ -8,7 +8,7 @@
     harness.batches(batch_size, seq_len=None) -> iterator of int32[B, T+1]
     harness.export_model(forward, params)            # forward(params, int32[B, T]) -> floating[B, T, V]
     harness.save_params(params)                      # atomic; call as often as you like
-    harness.log(step=, loss=, tokens=)               # telemetry only
+    harness.log(step=, loss=, tokens=)               # telemetry: mean nats per token; it may end a training, never score it
     harness.stage(name)                              # telemetry only: what is done by now, once a name
 
 Nothing here is trusted by the judge, and none of it is a score. What the environment may say is in
@@ -174,8 +174,20 @@ _handed_over: dict[str, dict[str, str]] = {}
 
 
 def log(*, step: int, loss: float, tokens: int) -> None:
-    """One line of telemetry.jsonl: for plots, never for decisions."""
-    _telemetry({"step": int(step), "loss": float(loss), "tokens": int(tokens), "seconds": clock.measured()})
+    """One line of telemetry.jsonl. `loss` is the mean cross-entropy of a token in nats, best of all steps since the last line.
+
+    A run compares it with the best script's at the same progress, and may end a training that is far behind (docs/runner.md). It
+    never scores one. A script that minimises something else logs the cross-entropy all the same, or nothing.
+    """
+    _telemetry(
+        {
+            "step": int(step),
+            "loss": float(loss),
+            "tokens": int(tokens),
+            "seconds": clock.measured(),
+            "progress": round(clock.measured_progress(), 5),
+        }
+    )
 
 
 def _named(params: Any) -> tuple[list[str], list[Any], Any]:

@@ -63,7 +63,7 @@ CHUNK = 64
 COMPUTE_DTYPE = jnp.float32
 TRAIN_ATTENTION = "chunks"
 SAVE_EVERY = 0.2
-LOG_EVERY = 0.1
+LOG_EVERY = 0.05
 
 if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 tokens a step
     DEPTH = 8
@@ -419,25 +419,26 @@ def main():
         """By the clock; a text so short that it would be learned by heart ends earlier."""
         return max(harness.clock.progress(), step * BATCH * T / (MAX_EPOCHS * harness.train_tokens))
 
-    step, next_save, next_log, before = 0, 0.0, 0.0, None
+    step, next_save, next_log, losses = 0, 0.0, 0.0, []
     while (progress := progress_after(step)) < 1.0:
         rows = jax.device_put(next(batches), shared_out)
         params, state, loss = step_fn(params, state, rows, np.float32(progress))
         step += 1
+        losses.append(loss)
         if progress >= next_save:
             harness.save_params(params)
             next_save = progress + SAVE_EVERY
         if progress >= next_log:
-            harness.log(step=step, loss=loss, tokens=step * BATCH * T)
-            print(f"step {step} loss {loss:.4f} progress {progress:.2f}", flush=True)
-            next_log = progress + LOG_EVERY
-        if before is not None:
-            before.block_until_ready()  # at most one step ahead of the device, or the clock means nothing
-        before = loss
+            mean = np.mean(jax.device_get(losses))
+            harness.log(step=step, loss=mean, tokens=step * BATCH * T)
+            print(f"step {step} loss {mean:.4f} progress {progress:.2f}", flush=True)
+            next_log, losses = progress + LOG_EVERY, []
+        if len(losses) > 1:
+            losses[-2].block_until_ready()  # at most one step ahead of the device, or the clock means nothing
     harness.save_params(params)
     harness.stage("last_save")
-    if step:
-        harness.log(step=step, loss=loss, tokens=step * BATCH * T)
+    if losses:
+        harness.log(step=step, loss=np.mean(jax.device_get(losses)), tokens=step * BATCH * T)
     print(f"done: {step} steps, {step * BATCH * T / 1e6:.2f} M tokens", flush=True)
 
 

@@ -56,13 +56,17 @@ class WallClock:
         self._answers = iter([value for value in recorded if value >= 0.0]) if replay else None
         self._due = {mark: recorded.count(mark) for mark in (SAVING, EXPORTED) if mark in recorded}
 
+    def measured_progress(self) -> float:
+        """Share of the usable budget gone, neither recorded nor played back: for telemetry only."""
+        return min(self._spent() / self._usable(), 1.0)
+
     def elapsed(self) -> float:
         """Seconds of the budget gone: since the container started, or more where the CPU budget is used up faster."""
         return self._answer(self._spent(), after_the_tape=self._limit)
 
     def progress(self) -> float:
         """Share of the usable budget gone, in [0, 1]. Stop and save when it is 1."""
-        return self._answer(min(self._spent() / self._usable(), 1.0), after_the_tape=1.0)
+        return self._answer(self.measured_progress(), after_the_tape=1.0)
 
     def seconds_left(self) -> float:
         """Seconds of usable budget left, never negative."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,20 @@ import numpy as np
 from jax import export
 
 from judge.inside.refusal import Refused
+
+
+def _without_lapack() -> None:
+    """`Exported.call` would load LAPACK through SciPy, which takes 0.8 s of CPU time. No allowed program can call it
+    (judge/inside/op_allowlist.py), so its kernels need not be there either."""
+    with contextlib.suppress(
+        ImportError
+    ):  # a private module: another JAX may have it elsewhere, which costs time and no more
+        from jax._src.lax import linalg
+
+        linalg.initialize_lapack = lambda: None
+
+
+_without_lapack()
 
 
 def blind(

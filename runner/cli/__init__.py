@@ -1,4 +1,5 @@
-"""The command line. `main` is the entry point; `app` lists the verbs, each in a module of its name.
+"""The command line. `main` is the entry point; `app` lists the verbs, each in a module of its name, and loads the one
+that is asked for.
 
 A verb reads its options, calls one function of the packages below, and prints: data on stdout, progress on stderr. It decides
 nothing and holds no state. What several verbs share is in `options`, `output`, `failures` and `experiment_rows`.
@@ -25,9 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
 
     def verb() -> object:
-        from runner.cli.app import app
+        from runner.cli.app import program
 
-        result = app(args=words, prog_name="autoresearch", standalone_mode=False)
+        result = program(words)(args=words, prog_name="autoresearch", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # what cannot be written is said here, and not by the interpreter's end
         return result

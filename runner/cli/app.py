@@ -2,43 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from runner.cli import (
-    apply,
-    best,
-    build,
-    calibrate,
-    data,
-    diff,
-    doctor,
-    export,
-    gc,
-    init,
-    logs,
-    ls,
-    plot,
-    report,
-    reproduce,
-    resume,
-    run,
-    sandbox,
-    show,
-    status,
-    stop,
-    try_script,
-    watch,
-)
+from runner.cli.conversion import Command, Group
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+_VERBS = {
+    "init": "init:init",
+    "doctor": "doctor:doctor",
+    "build": "build:build",
+    "run": "run:run",
+    "try": "try_script:try_",
+    "status": "status:status",
+    "watch": "watch:watch",
+    "stop": "stop:stop",
+    "resume": "resume:resume",
+    "ls": "ls:ls",
+    "show": "show:show",
+    "logs": "logs:logs",
+    "diff": "diff:diff",
+    "best": "best:best",
+    "reproduce": "reproduce:reproduce",
+    "export": "export:export",
+    "apply": "apply:apply",
+    "gc": "gc:gc",
+    "calibrate": "calibrate:calibrate",
+    "report": "report:report",
+    "plot": "plot:plot",
+}
+"""Where each is: a module of this package and a function in it."""
+_GROUPS = {"data": "data:data_app", "sandbox": "sandbox:sandbox_app"}
+"""Verbs of two words, for instance `data prepare`."""
+
+
+def program(words: Sequence[str]) -> typer.Typer:
+    """With the verb that `words` begin with; with all where they begin with none, for a list, a completion or a slip."""
+    app = typer.Typer(
+        cls=Group,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(common)
+    verb = words[0] if words else None
+    one = verb in _VERBS or verb in _GROUPS
+    for name, place in _VERBS.items():
+        if not one or name == verb:
+            app.command(name, cls=Command)(_at(place))
+    for name, place in _GROUPS.items():
+        if not one or name == verb:
+            app.add_typer(_at(place), name=name)
+    return app
+
+
+def _at(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(f"runner.cli.{module}"), name)
 
 
 def _print_version(asked: bool) -> None:
@@ -52,7 +75,6 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def common(
     _: Annotated[
         bool,
@@ -62,32 +84,3 @@ def common(
     ] = False,
 ) -> None:
     """Search for a better training script overnight: sandboxed, judged from outside, repeatable."""
-
-
-_VERBS: dict[str, Callable[..., None]] = {
-    "init": init.init,
-    "doctor": doctor.doctor,
-    "build": build.build,
-    "run": run.run,
-    "try": try_script.try_,
-    "status": status.status,
-    "watch": watch.watch,
-    "stop": stop.stop,
-    "resume": resume.resume,
-    "ls": ls.ls,
-    "show": show.show,
-    "logs": logs.logs,
-    "diff": diff.diff,
-    "best": best.best,
-    "reproduce": reproduce.reproduce,
-    "export": export.export,
-    "apply": apply.apply,
-    "gc": gc.gc,
-    "calibrate": calibrate.calibrate,
-    "report": report.report,
-    "plot": plot.plot,
-}
-for name, verb in _VERBS.items():
-    app.command(name)(verb)
-app.add_typer(data.data_app, name="data")
-app.add_typer(sandbox.sandbox_app, name="sandbox")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from runner import cache
+from runner.cli.conversion import Command, Group
 from runner.cli.options import Json
 from runner.cli.output import envelope, say
 from runner.evaluation import setup
@@ -17,13 +18,13 @@ from runner.store.config import Config
 if TYPE_CHECKING:
     from runner.data.leak_check import ImageLeakCheck
 
-data_app = typer.Typer(help="Prepare and verify token data.", no_args_is_help=True)
+data_app = typer.Typer(cls=Group, help="Prepare and verify token data.", no_args_is_help=True)
 
 
 _SHARDS = 8
 
 
-@data_app.command("prepare")
+@data_app.command("prepare", cls=Command)
 def data_prepare(
     dataset: Annotated[
         str,
@@ -44,25 +45,38 @@ def data_prepare(
     vocab_size: Annotated[int | None, typer.Option(help="Tokens, BOS included: 257 to 65536.")] = None,
     seq_len: Annotated[int | None, typer.Option(help="Tokens per row.")] = None,
     shards: Annotated[int, typer.Option(help="climbmix: how many training shards.")] = _SHARDS,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="The default text for `init --demo`: short rows, little held-out text."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Make token shards, tokenizer and manifest; nothing is done when they are there already."""
-    from runner.data.prepare import prepare
+    from runner.data.prepare import HELD_OUT_BYTES, prepare
     from runner.errors import UsageError
     from runner.images.wheelhouse import VARIANTS, fill_text_wheels
 
     if variant not in VARIANTS:
         raise UsageError(f"--variant must be one of {', '.join(VARIANTS)}")
     small = variant == "cpu"
+    if demo and not (dataset == "default" and small and vocab_size is None and seq_len is None):
+        raise UsageError(
+            "--demo is the default text in sizes of its own: leave out --dataset, --variant, --vocab-size and --seq-len"
+        )
     vocabulary = setup.CPU_VOCABULARY if small else setup.GPU_VOCABULARY
-    vocabulary = vocabulary if vocab_size is None else vocab_size
+    vocabulary = setup.DEMO_VOCABULARY if demo else vocabulary if vocab_size is None else vocab_size
     length = setup.CPU_SEQUENCE if small else setup.GPU_SEQUENCE
-    length = length if seq_len is None else seq_len
+    length = setup.DEMO_SEQUENCE if demo else length if seq_len is None else seq_len
     if not (257 <= vocabulary <= 65536 and 8 <= length <= 65536):
         raise UsageError("--vocab-size must be between 257 and 65536 and --seq-len between 8 and 65536")
-    folder = out or cache.default_data(variant).with_name(
-        _folder_name(dataset, text_column, small, vocab_size, seq_len, shards)
+    folder = out or (
+        cache.demo_data()
+        if demo
+        else cache.default_data(variant).with_name(
+            _folder_name(dataset, text_column, small, vocab_size, seq_len, shards)
+        )
     )
+    held_out = setup.DEMO_HELD_OUT_BYTES if demo else HELD_OUT_BYTES
     manifest = prepare(
         dataset,
         folder,
@@ -71,6 +85,8 @@ def data_prepare(
         column=text_column,
         vocab_size=vocabulary,
         seq_len=length,
+        val_bytes=held_out,
+        test_bytes=held_out,
         image=_image(variant),
         progress=say,
     )
@@ -92,7 +108,9 @@ def data_prepare(
         for split, size in manifest.splits.items():
             print(f"{split:5}  {size.documents} documents  {size.tokens} tokens  {size.bytes} bytes")
         print(folder)
-    if folder != cache.default_data(variant):
+    if demo and out is None:
+        say("next: a workspace of `autoresearch init --demo DIR` uses it")
+    elif folder != cache.default_data(variant):
         path = shlex.quote(str(folder.resolve()))
         say(
             f"next: `autoresearch run --data {path}`, or data = in autoresearch.toml; else a run uses the default data"
@@ -133,7 +151,7 @@ def _image(variant: str) -> ImageLeakCheck | None:
     return ImageLeakCheck(engine, image, cache.searched_folder(), say)
 
 
-@data_app.command("verify")
+@data_app.command("verify", cls=Command)
 def data_verify(
     folder: Annotated[Path, typer.Argument(help="A prepared data set.")], json: Json = False
 ) -> None:

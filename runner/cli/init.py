@@ -11,11 +11,23 @@ from runner.cli.output import say
 from runner.store import workspace as workspaces
 
 
-def init(folder: Annotated[Path, typer.Argument(help="A new folder, or one without these files.")]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one without these files.")],
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="A toy that starts from poor rates on purpose: a search takes minutes."),
+    ] = False,
+) -> None:
     """Make a workspace: program.md, train.py, autoresearch.toml and a git repository."""
     from runner.results import git_lineage
 
-    made = workspaces.create(folder)
+    made = workspaces.create(folder, demo=demo)
     git_lineage.initialise(made.folder)
     print(made.folder)
-    say("next: cd there, edit program.md, then `autoresearch run --budget 8h`")
+    if demo:
+        say("train.py is a toy that starts from poor rates on purpose, so that there is something to find")
+        say(
+            "next: `autoresearch data prepare --demo`, cd there, `autoresearch run --budget 10m --max-experiments 8`"
+        )
+    else:
+        say("next: cd there, edit program.md, then `autoresearch run --budget 8h`")

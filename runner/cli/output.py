@@ -30,12 +30,12 @@ def failed(error: RunnerError) -> NoReturn:
 
 def table(rows: Sequence[tuple[str, ...]], header: tuple[str, ...]) -> str:
     """Plain columns; the last one is not padded."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in [header, *rows]
+    columns = [
+        [cell.ljust(width) for cell in column]
+        for column in zip(header, *rows, strict=True)
+        for width in (max(map(len, column)),)
     ]
-    return "\n".join(lines)
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
 
 def number(value: float | None, digits: int = 4) -> str:

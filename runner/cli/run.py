@@ -31,6 +31,9 @@ def run(
     compile_check: Annotated[
         str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
     ] = None,
+    no_early_stopping: Annotated[
+        bool, typer.Option("--no-early-stopping", help="Let every training run to its end.")
+    ] = False,
     max_experiments: Annotated[
         int | None,
         typer.Option(help="End after so many proposals were trained.", min=1, max=LARGEST_NUMBER),
@@ -89,6 +92,7 @@ def run(
         workspace.config(),
         wall_clock=wall_clock,
         compile_check=compile_check,
+        early_stopping=False if no_early_stopping else None,
         gpus=gpus,
         runtime=runtime,
         proposer=absolute(proposer) if proposer else "llm" if model else None,
@@ -117,6 +121,7 @@ def run(
         fixed: dict[str, object] = {
             "--wall-clock": wall_clock,
             "--compile-check": compile_check,
+            "--no-early-stopping": no_early_stopping or None,
             "--gpus": gpus,
             "--runtime": runtime,
             "--proposer": proposer,

@@ -9,22 +9,25 @@ from typing import Annotated
 
 import typer
 
+from runner.cli.conversion import Command, Group
 from runner.cli.options import Json
 from runner.cli.output import envelope, table
 from runner.evaluation import setup
 from runner.store.config import Config
 from sandbox.engine import Remnant
 
-sandbox_app = typer.Typer(help="See and remove what our containers left behind.", no_args_is_help=True)
+sandbox_app = typer.Typer(
+    cls=Group, help="See and remove what our containers left behind.", no_args_is_help=True
+)
 
 
-@sandbox_app.command("ls")
+@sandbox_app.command("ls", cls=Command)
 def ls(json: Json = False) -> None:
     """Every container and volume of this user that carries our labels."""
     _show("sandbox-ls", setup.connect(Config()).remnants(), json)
 
 
-@sandbox_app.command("reap")
+@sandbox_app.command("reap", cls=Command)
 def reap(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     json: Json = False,

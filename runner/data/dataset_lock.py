@@ -27,10 +27,9 @@ _TRIES, _PAUSE_S = 20, 0.1
 class DatasetLock:
     """The training split of the data set in `folder`, verified. Raises DataError when it is not what was prepared."""
 
-    _descriptor = -1
+    _descriptor = -1  # until there is one: what fails to be made is closed, too
 
     def __init__(self, folder: Path, *, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._descriptor = -1  # until there is one: what fails to be made is closed, too
         self.folder = folder.resolve()
         require_no_file(self.folder)
         self._descriptor = _shared(self.folder, sleep)

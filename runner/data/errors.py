@@ -14,6 +14,6 @@ class DataError(PrerequisiteMissing):
 def missing(folder: Path) -> str:
     """What to do where a data set was to be and is not."""
     return (
-        f"there is no prepared data in {folder}; `autoresearch data prepare` makes the default data, "
+        f"there is no prepared data in {folder}; `autoresearch data prepare` makes the default data (with --demo that of a demonstration), "
         "`autoresearch data prepare --dataset PATH` your own and prints the folder to give with --data"
     )

@@ -21,6 +21,8 @@ from runner.data.shards import write_split, write_tables
 from runner.data.skipped_records import Why
 from runner.data.splits import split
 
+HELD_OUT_BYTES = 500_000
+"""At most so much text of each held-out split, where no other size is given."""
 _FORMAT = 2
 _TOKENIZER_BYTES = 20_000_000
 Progress = Callable[[str], None]
@@ -35,8 +37,8 @@ def prepare(
     column: str | None = None,
     vocab_size: int = 8192,
     seq_len: int = 2048,
-    val_bytes: int = 500_000,
-    test_bytes: int = 500_000,
+    val_bytes: int = HELD_OUT_BYTES,
+    test_bytes: int = HELD_OUT_BYTES,
     image: ImageLeakCheck | None = None,
     progress: Progress = print,
 ) -> Manifest:

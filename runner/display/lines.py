@@ -75,6 +75,8 @@ def sentence(event: Event) -> str:
         return f"{what}: kept as {data['tag']}"
     if event.kind == "failed":
         return f"{what}: {data['status']} {one_line(str(data.get('reason') or ''))}"
+    if event.kind == "stopped_early":
+        return f"{what}: ended early, {data['reason']}"
     if event.kind == "recovered":
         return f"{what}: attempt {data['attempt']} was cut off and does not count"
     if event.kind == "call_failed":
@@ -97,6 +99,11 @@ def sentence(event: Event) -> str:
         return f"{what} is left open: the budget has no time for another training; `autoresearch resume --budget` goes on with it"
     if event.kind == "cut_short":
         return f"{what}: a training was cut short by the wall clock ({data['left']} more may be); is the machine busy?"
+    if event.kind == "contended":
+        follows = "it counts, because the machine stays busy" if data["counts"] else "it does not count"
+        return f"{what}: {data['why']} (attempt {data['attempt']}); {follows}"
+    if event.kind == "busy":
+        return str(data["why"])
     if event.kind == "waiting":
         return str(data["why"])
     if event.kind == "dropped":

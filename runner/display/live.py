@@ -20,7 +20,7 @@ from runner.store.records import Experiment
 from sandbox.sanitise import one_line
 
 _ROWS = 15
-_STYLE = {"keep": "green", "discard": "dim", "open": "yellow"}
+_STYLE = {"keep": "green", "discard": "dim", "stopped_early": "dim", "open": "yellow"}
 
 
 class LiveDisplay:

@@ -68,6 +68,7 @@ class CompileCheckedPipeline(Pipeline):
                     destination=folder,
                     limits=replace(job.limits, wall_clock_s=self._limit_s),
                     environment={**job.environment, "AUTORESEARCH_COMPILE_CHECK": "1"},
+                    monitor=None,
                 )
             )
             found = artifact(outcome)[0]

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.cpu_use import CpuUse, busy_share
+from sandbox.cpu_use import STAT, busy_share
 from sandbox.outcome import Outcome
 from sandbox.spec import Lease
 
@@ -31,13 +32,14 @@ def cpu_budget(lease: Lease, wall_clock_s: float, share: float = CPU_SHARE) -> f
     return 0.0 if lease.gpu_uuid else share * len(lease.cpus) * wall_clock_s
 
 
-def contention(outcome: Outcome, budget_s: float) -> str:
-    """What others did to a training, for a sentence about it; empty when they did nothing or the host cannot tell.
+def contention(outcome: Outcome, lease: Lease, budget_s: float) -> str:
+    """What others did to a training on CPUs, for a sentence about it; empty when they did nothing, the host cannot tell or
+    the training had a GPU.
 
     Either others had a large share of its CPUs, or it did not get its CPU budget and would have without them.
     """
     use = outcome.cpu
-    if use is None or not budget_s:
+    if use is None or lease.gpu_uuid:
         return ""
     if use.others_share >= OTHERS_SHARE:
         return f"others had {use.others_share:.0%} of the time of its CPUs"
@@ -47,10 +49,10 @@ def contention(outcome: Outcome, budget_s: float) -> str:
     return ""
 
 
-def busy_machine(leases: Leases, sleep: Callable[[float], None] = time.sleep) -> str:
+def busy_machine(leases: Leases, sleep: Callable[[float], object] = time.sleep, stat: Path = STAT) -> str:
     """A sentence when others use the CPUs that a training would get, before there is one; else empty. Takes some seconds."""
     with leases.acquire() as lease:
-        share = busy_share(lease.cpus, _LOOK_S, sleep)
+        share = busy_share(lease.cpus, _LOOK_S, sleep, stat)
     if share < OTHERS_SHARE:
         return ""
     return (

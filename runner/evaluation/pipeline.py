@@ -6,17 +6,19 @@ import hashlib
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from judge.verdict import Reason, Verdict
 from runner.evaluation.contention import CPU_SHARE, contention, cpu_budget
 from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
+from runner.scoring.early_stopping import TrainingMonitor
+from runner.scoring.learning_curve import TELEMETRY
 from sandbox.engine import Engine
 from sandbox.mounts import make_folder
 from sandbox.outcome import Ending, Fault, Outcome, Refusal
-from sandbox.spec import GIB, MIB, Job, Lease, Limits, Mount, Output, Role
+from sandbox.spec import GIB, MIB, Job, Lease, Limits, Monitor, Mount, Output, Role
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +34,7 @@ POSITIONS = "position_nats.npy"
 OUTPUTS = (
     Output(MODEL, 8 * MIB),
     Output(PARAMS, 2 * GIB),
-    Output("telemetry.jsonl", 4 * MIB),
+    Output(TELEMETRY, 4 * MIB),
     Output("clock.f64", 16 * MIB),
 )
 
@@ -107,11 +109,12 @@ class Pipeline:
         progress: Progress = lambda _: None,
         replay: Path | None = None,
         reference: Path | None = None,
+        monitor: TrainingMonitor | None = None,
     ) -> Evaluation:
         """Train `source` in container A and judge what it hands over. `folder` must be new; it keeps the copies.
 
         `replay` is a tape of clock answers (clock.f64) to be played back, `reference` the POSITIONS file of the best script's
-        attempt. Raises nothing for a failure of the script, the engine or the judge: that is the outcome. Raises what
+        attempt. `monitor` reads the telemetry while the script trains, and may end it. Raises nothing for a failure of the script, the engine or the judge: that is the outcome. Raises what
         `require_ready` raises.
         """
         self.require_ready()
@@ -121,12 +124,15 @@ class Pipeline:
         script.chmod(0o444)
         with self.leases.acquire() as lease:
             progress(State.TRAINING)
-            outcome = self._train(self._job(ids, lease, seed=seed, folder=folder, replay=replay))
+            job = self._job(ids, lease, seed=seed, folder=folder, replay=replay)
+            if monitor is not None:
+                job = replace(job, monitor=Monitor(TELEMETRY, monitor.see))
+            outcome = self._train(job)
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
             # others on the GPU or the CPUs slowed the training
             afterwards = self.leases.with_contention(lease)
-            others = contention(outcome, self._cpu_budget(lease))
+            others = contention(outcome, lease, self._cpu_budget(lease))
             self.require_ready()  # the data must not have changed during the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
@@ -139,6 +145,7 @@ class Pipeline:
         if verdict is not None:
             found, reason = _judged(verdict)
         weights = outcome.files.get(PARAMS)
+        detail = "" if found is EvaluationOutcome.STOPPED_EARLY else outcome.detail  # it is the reason
         return Evaluation(
             outcome=found or EvaluationOutcome.OK,
             reason=reason,
@@ -152,9 +159,10 @@ class Pipeline:
             memory_peak_bytes=outcome.memory_peak_bytes,
             contended=afterwards.contended or bool(others),
             contention=others,
-            detail=outcome.detail or (verdict.infrastructure if verdict else ""),
+            detail=detail or (verdict.infrastructure if verdict else ""),
             timed_out=outcome.ending is Ending.TIMED_OUT,
             cpus=len(lease.cpus),
+            early_stop=monitor.reason if monitor else "",
         )
 
     def _train(self, job: Job) -> Outcome:
@@ -259,6 +267,8 @@ def artifact(outcome: Outcome) -> tuple[EvaluationOutcome | None, str | None]:
     clock is a failure."""
     if outcome.fault is Fault.INFRASTRUCTURE:
         return EvaluationOutcome.INFRASTRUCTURE, str(outcome.ending)
+    if outcome.ending is Ending.STOPPED_EARLY:
+        return EvaluationOutcome.STOPPED_EARLY, outcome.detail
     wanted = (MODEL, PARAMS)
     bad = [
         outcome.refusals[name]

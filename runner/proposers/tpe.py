@@ -49,7 +49,8 @@ class TpeProposer:
             return NOTHING_TO_TUNE
         rng = random.Random(f"{self._seed}/{context.number}")
         trials = _trials(context)
-        warm = sum(past.val_bpb is not None for past in context.history) >= _WARM_UP
+        tried = [p for p in context.history if p.val_bpb is not None or p.status == "stopped_early"]
+        warm = len(tried) >= _WARM_UP
         estimates = {c.name: _Estimate.of(c, [values.get(c.name) for values in trials]) for c in constants}
         candidates: dict[tuple[tuple[str, Value], ...], float] = {}
         for _ in range(_CANDIDATES):
@@ -113,7 +114,8 @@ class _Estimate:
 
 
 def _trials(context: Context) -> list[Mapping[str, Value]]:
-    """The constants of every earlier script, the best first; those that failed come last: they teach where not to go."""
+    """The constants of every earlier script, the best first; those that failed or were stopped come last: they teach where not to
+    go."""
     order = sorted(context.history, key=lambda past: math.inf if past.val_bpb is None else past.val_bpb)
     return [{constant.name: constant.value for constant in past.constants} for past in order]
 

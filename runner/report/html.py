@@ -10,18 +10,21 @@ from pathlib import Path
 from runner.parsing.client import shared
 from runner.report.reproduce_command import reproduce_command
 from runner.scoring.scores import noise_floor
+from runner.scoring.stopping_summary import stopping_summary
 from runner.store.records import Experiment, Run
 from sandbox.sanitise import one_line, sanitise
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>autoresearch {{ run.id }}</title>
 <style>body{font:15px/1.5 system-ui;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;text-align:left;border-bottom:1px solid #ddd}
-.keep{color:#0a7d33;font-weight:600}.discard{color:#888}pre{background:#f6f6f6;padding:.8rem;overflow:auto;font-size:12px}
+.keep{color:#0a7d33;font-weight:600}.discard,.stopped_early{color:#888}pre{background:#f6f6f6;padding:.8rem;overflow:auto;font-size:12px}
 img{max-width:100%}</style>
 <h1>Run {{ run.id }}</h1>
 <p>{{ proposals }} experiments, {{ kept|length - 1 if kept else 0 }} kept improvements. Ended: {{ run.stop_reason or "still running" }}.
 {% if kept %}Baseline {{ "%.4f"|format(kept[0].val_bpb) }}, best {{ "%.4f"|format(kept[-1].val_bpb) }} bits per byte.{% endif %}
-{% if noise %}Noise floor: one run of one script varies by ±{{ "%.4f"|format(noise.sigma) }} ({{ noise.freedom }} degrees of freedom).{% endif %}</p>
+{% if noise %}Noise floor: one run of one script varies by ±{{ "%.4f"|format(noise.sigma) }} ({{ noise.freedom }} degrees of freedom).{% endif %}
+{% if run.spent_s %}{{ stopping.trainings }} trainings, {{ "%.1f"|format(3600 * stopping.trainings / run.spent_s) }} an hour.{% endif %}
+{{ stopping.sentence }}</p>
 <img alt="progress" src="data:image/png;base64,{{ plot }}">
 <h2>Accepted lineage</h2>
 <table><tr><th>#</th><th>change</th><th>val_bpb</th><th>runs</th><th>gain</th><th>had to exceed</th><th>sealed test</th><th>reproduce</th></tr>
@@ -49,6 +52,7 @@ def write_html(path: Path, run: Run, experiments: Sequence[Experiment], plot: Pa
         kept=kept,
         proposals=sum(e.number > 0 for e in experiments),
         noise=noise_floor(experiments),
+        stopping=stopping_summary(experiments),
         plot=base64.b64encode(plot.read_bytes()).decode(),
         diffs=[(after.number, diff(before, after)) for before, after in itertools.pairwise(kept)],
         line=one_line,

@@ -22,7 +22,8 @@ def write_plot(path: Path, experiments: Sequence[Experiment]) -> None:
     scored = [(e.number, e.val_bpb, e.status, e.title) for e in experiments if e.val_bpb is not None]
     kept = [(n, v, t) for n, v, s, t in scored if s == "keep"]
     others = [(n, v) for n, v, s, _ in scored if s != "keep"]
-    failed = [e.number for e in experiments if e.status not in {"keep", "discard", "open"}]
+    stopped = [e.number for e in experiments if e.status == "stopped_early"]
+    failed = [e.number for e in experiments if e.status not in {"keep", "discard", "open", "stopped_early"}]
     noise = noise_floor(experiments)
     last = max((e.number for e in experiments), default=0)
     figure, axes = plt.subplots(figsize=(12, 6))
@@ -52,15 +53,16 @@ def write_plot(path: Path, experiments: Sequence[Experiment]) -> None:
         worst, best = kept[0][1], min(v for _, v, _ in kept)
         span = max(worst - best, 4 * noise.sigma if noise else 0.0, 1e-3)
         axes.set_ylim(best - 0.3 * span, worst + 0.6 * span)
-    if failed:
-        axes.plot(
-            failed,
-            [0.01] * len(failed),
-            "|",
-            color="tab:red",
-            transform=axes.get_xaxis_transform(),
-            label="failed",
-        )
+    for numbers, color, label in ((stopped, "tab:orange", "ended early"), (failed, "tab:red", "failed")):
+        if numbers:
+            axes.plot(
+                numbers,
+                [0.01] * len(numbers),
+                "|",
+                color=color,
+                transform=axes.get_xaxis_transform(),
+                label=label,
+            )
     total = sum(e.number > 0 for e in experiments)
     axes.set_title(f"Autoresearch Progress: {total} Experiments, {max(len(kept) - 1, 0)} Kept Improvements")
     axes.set_xlabel("experiment")

@@ -29,6 +29,7 @@ from runner.scoring.noise import Noise
 from runner.scoring.scores import best, mean, noise_floor
 from runner.search.attempts import AttemptRunner
 from runner.search.decider import Decider
+from runner.search.early_stopping import EarlyStopping, comparable_runs
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
@@ -44,6 +45,7 @@ NOTHING_MORE = "the proposer has nothing more to propose"
 MAX_UNTRAINED_IN_A_ROW = 10
 MAX_CUT_SHORT = 2
 """Trainings of the baseline that may end at the wall clock without weights, as on a machine that is busy for a while."""
+STOPPED_EARLY = str(EvaluationOutcome.STOPPED_EARLY)
 UNTRAINABLE = "proposals in a row could not be trained"
 
 
@@ -55,6 +57,8 @@ class Settings:
     retests: int = 2
     max_experiments: int | None = None
     infrastructure_pause_s: float = 5.0
+    early_stopping: bool = True
+    """End hopeless trainings early (runner/scoring/early_stopping.py)."""
 
 
 class Loop:
@@ -91,6 +95,14 @@ class Loop:
             seed=seed,
             require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
+            stopping=EarlyStopping(
+                seed,
+                pipeline.limits.wall_clock_s,
+                pipeline.train_data,
+                lambda: comparable_runs(ledger, run),
+            )
+            if settings.early_stopping
+            else None,
         )
         self._decider = Decider(settings.retests)
         self._stage = ProposalStage(
@@ -186,7 +198,16 @@ class Loop:
             judgement = (
                 self._decider.judge(experiment, self.recorder.experiments()) if experiment.counted else None
             )
-            if last is not None and last.outcome not in {"ok", "infrastructure"}:
+            if last is not None and last.outcome == STOPPED_EARLY and not last.contended:
+                self.recorder.set(
+                    experiment.number, status=STOPPED_EARLY, state=State.DECIDED, reason=last.reason
+                )
+                self.recorder.emit(STOPPED_EARLY, number=experiment.number, reason=last.reason)
+            elif (
+                last is not None
+                and last.outcome not in {"ok", "infrastructure", STOPPED_EARLY}
+                and not (last.contended and last.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT)
+            ):
                 self.recorder.set(experiment.number, status="failed", state=State.FAILED, reason=last.outcome)
                 self.recorder.emit(
                     "failed", number=experiment.number, status=last.outcome, reason=last.reason

@@ -196,6 +196,7 @@ def _search(
         settings=Settings(
             baseline_repeats=config.baseline_repeats,
             retests=config.retests,
+            early_stopping=config.early_stopping,
             max_experiments=options.max_experiments,
         ),
         clock=clock,
@@ -211,6 +212,8 @@ def _search(
         owner=str(this_process()),
         **disk.facts(),
     )
+    if why := environment.busy():
+        loop.recorder.emit("busy", why=why)
     if other_images:
         loop.recorder.emit("images_changed", images=other_images)
     reason = "stopped"

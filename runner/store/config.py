@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
@@ -17,7 +18,7 @@ LARGEST_NUMBER = 2**31 - 1
 """Of a seed, a count, a number in the configuration."""
 
 
-_KINDS = {"str": "text in quotes", "int": "a whole number", "float": "a number"}
+_KINDS = {"str": "text in quotes", "int": "a whole number", "float": "a number", "bool": "true or false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class Config:
     """How often the unchanged script runs first; the spread is the noise floor."""
     retests: int = 4
     """How often a promising script may run again."""
+    early_stopping: bool = True
+    """Whether a training whose own reports are hopeless is ended before its wall clock (docs/runner.md)."""
     judge_wall_clock: str = "2m"
     """Limit of each of the judge's two containers."""
     proposer: str = "tpe"
@@ -141,8 +144,14 @@ def config_from(content: dict[str, Any]) -> Config:
     for name, value in content.items():
         if name not in known:
             raise UsageError(f"{CONFIG} has an unknown key {name!r}; known are {', '.join(known)}")
-        right: tuple[type, ...] = {"str": (str,), "int": (int,), "float": (int, float)}[str(known[name])]
-        if not isinstance(value, right) or isinstance(value, bool):
+        kinds: dict[str, tuple[type, ...]] = {
+            "str": (str,),
+            "int": (int,),
+            "float": (int, float),
+            "bool": (bool,),
+        }
+        right = kinds[str(known[name])]
+        if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
             raise UsageError(f"{CONFIG}: {name} must be {_KINDS[str(known[name])]}")
         if isinstance(value, str) and "\0" in value:
             raise UsageError(f"{CONFIG}: {name} holds a null character, which no path and no name can")
@@ -151,14 +160,15 @@ def config_from(content: dict[str, Any]) -> Config:
     return Config(**content)
 
 
-def default_toml() -> str:
+def default_toml(settings: Mapping[str, str | int]) -> str:
+    """The file of a new workspace: every key with its default as a comment, those of `settings` set."""
     defaults = Config()
     lines = ["# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m."]
     for field in fields(Config):
-        value = getattr(defaults, field.name)
-        lines.append(
-            f"# {field.name} = {value!r}" if not isinstance(value, str) else f'# {field.name} = "{value}"'
-        )
+        value = settings.get(field.name, getattr(defaults, field.name))
+        # JSON writes text, numbers and truth as TOML does
+        text = json.dumps(value, ensure_ascii=False)
+        lines.append(f"{'' if field.name in settings else '# '}{field.name} = {text}")
     return "\n".join(lines) + "\n"
 
 

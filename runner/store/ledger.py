@@ -146,7 +146,7 @@ class Ledger(Queries):
         with self._write(run, number) as db:
             db.execute(
                 "UPDATE attempts SET finished_at = ?, outcome = ?, reason = ?, val_bpb = ?, seconds = ?,"
-                " params_sha256 = ?, memory_bytes = ?, contended = ?, log_tail = ?, detail = ?"
+                " params_sha256 = ?, memory_bytes = ?, contended = ?, log_tail = ?, detail = ?, early_stop = ?"
                 " WHERE run = ? AND number = ? AND attempt = ? AND outcome IS NULL",
                 (
                     *(
@@ -162,6 +162,7 @@ class Ledger(Queries):
                         int(evaluation.contended),
                         evaluation.log_tail,
                         evaluation.detail,
+                        evaluation.early_stop,
                         run,
                         number,
                         attempt,

@@ -68,7 +68,8 @@ class Queries:
             try:
                 return self._db.execute(question, tuple(values)).fetchall()
             except sqlite3.DatabaseError as error:
-                if type(error) is not sqlite3.DatabaseError:  # locked, closed: not the file's fault
+                unreadable = getattr(error, "sqlite_errorname", "").startswith("SQLITE_IOERR")
+                if type(error) is not sqlite3.DatabaseError and not unreadable:  # locked, closed
                     raise
                 raise damaged(self.path, error) from error
 

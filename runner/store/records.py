@@ -26,6 +26,8 @@ class Attempt:
     params_sha256: str | None
     memory_bytes: int | None
     contended: bool
+    early_stop: str
+    """Why it was ended early or, where it was not, would have been but for the sample; else empty."""
     started_at: float
     order: int
     """In which attempts of all experiments were begun, whatever the clock did."""
@@ -39,7 +41,8 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """One row of the experiments table. `status`: open, keep, discard, failed, rejected or proposer_failed."""
+    """One row of the experiments table. `status`: open, keep, discard, stopped_early, failed, rejected
+    or proposer_failed."""
 
     run: str
     number: int

@@ -127,4 +127,35 @@ MIGRATIONS = (
     CREATE INDEX events_by_run ON events (run, id);
     CREATE INDEX calls_by_run ON calls (run, number);
     """,
+    """
+    -- a table of its own again, because SQLite changes no CHECK; the rowid is the order in which attempts were begun
+    CREATE TABLE new_attempts (
+        run TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        attempt INTEGER NOT NULL CHECK (attempt >= 1),
+        seed INTEGER NOT NULL,
+        folder TEXT NOT NULL,
+        started_at REAL NOT NULL,
+        finished_at REAL,
+        outcome TEXT CHECK (outcome IN ('ok', 'crash', 'timeout_no_artifact', 'oom', 'no_artifact', 'bad_artifact',
+            'invalid_model', 'too_slow', 'stopped_early', 'rejected', 'infrastructure')),
+        reason TEXT,
+        val_bpb REAL CHECK (val_bpb IS NULL OR (outcome = 'ok' AND val_bpb >= 0 AND val_bpb < 1e9)),
+        seconds REAL,
+        params_sha256 TEXT,
+        memory_bytes INTEGER,
+        contended INTEGER NOT NULL DEFAULT 0,
+        log_tail TEXT NOT NULL DEFAULT '',
+        detail TEXT NOT NULL DEFAULT '',
+        early_stop TEXT NOT NULL DEFAULT '',
+        PRIMARY KEY (run, number, attempt),
+        FOREIGN KEY (run, number) REFERENCES experiments (run, number)
+    ) STRICT;
+    INSERT INTO new_attempts (rowid, run, number, attempt, seed, folder, started_at, finished_at, outcome, reason, val_bpb,
+            seconds, params_sha256, memory_bytes, contended, log_tail, detail)
+        SELECT rowid, run, number, attempt, seed, folder, started_at, finished_at, outcome, reason, val_bpb, seconds,
+            params_sha256, memory_bytes, contended, log_tail, detail FROM attempts;
+    DROP TABLE attempts;
+    ALTER TABLE new_attempts RENAME TO attempts;
+    """,
 )

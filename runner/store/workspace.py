@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.cache import demo_data
 from runner.errors import UsageError
 from runner.parsing.facts import MAX_NOTES_CHARS
 from runner.resources import package_folder, resource
@@ -14,6 +16,9 @@ from runner.store import user_files
 from runner.store.config import CONFIG, Config, config_from, default_toml, from_workspace
 
 STATE = ".autoresearch"
+DEMO: Mapping[str, str | int] = {"wall_clock": "30s", "retests": 1}
+"""Of a demonstration. The toy script ends by itself after some seconds: the wall clock is a limit for a busy machine. Its gains
+are large beside its noise, so that one retest decides."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -110,15 +115,18 @@ def find(start: Path) -> Workspace:
     )
 
 
-def create(folder: Path) -> Workspace:
-    """A new workspace. Nothing that is there is overwritten: raises UsageError."""
+def create(folder: Path, *, demo: bool = False) -> Workspace:
+    """A new workspace, with the toy script and its data set where it is for a demonstration. Nothing that is there is
+    overwritten: raises UsageError."""
     for name in ("program.md", "train.py", CONFIG):
         if (folder / name).exists():
             raise UsageError(f"{folder / name} exists already; choose another folder or move it away")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(resource("program.md"), folder / "program.md")
-    shutil.copyfile(package_folder("trainer_jax") / "train.py", folder / "train.py")
-    (folder / CONFIG).write_text(default_toml())
+    script = "train_demo.py" if demo else "train.py"
+    shutil.copyfile(package_folder("trainer_jax") / script, folder / "train.py")
+    settings = {"data": str(demo_data().absolute()), **DEMO} if demo else {}
+    (folder / CONFIG).write_text(default_toml(settings), encoding="utf-8")
     workspace = Workspace(folder.resolve())
     open_state(workspace)
     return workspace

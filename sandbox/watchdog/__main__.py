@@ -1,4 +1,4 @@
-"""Started by its path (`sandbox.watchdog.client`), without site-packages: the package is found from here."""
+"""Entry point, started by its path (`sandbox.watchdog.client`) without site-packages, so it adds the package's folder itself."""
 
 import sys
 from pathlib import Path

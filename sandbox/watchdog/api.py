@@ -1,7 +1,7 @@
 """The few requests of the Engine API that a watchdog makes, on plain sockets.
 
-HTTP/1.0, so that the answer is never chunked and ends where the connection ends (RFC 1945); Go's server, which is
-Docker's and podman's, speaks it. `http.client` would cost the watchdog 4 MB, docker-py 40.
+HTTP/1.0, so that an answer is never chunked and ends with the connection (RFC 1945). Go's HTTP server, which Docker and podman use,
+supports it. `http.client` would cost 4 MB of memory, docker-py 40 MB.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _GONE, _CONFLICT = 404, 409
 
 
 class EngineFailed(OSError):
-    """It answered with an error of its own, or not in the way of an engine."""
+    """The engine answered with an error, or the answer is not one of an engine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A container as the engine sees it. `begun` is false from its creation to its start."""
+    """A container as the engine reports it. `begun` is false from its creation to its start."""
 
     id: str
     running: bool
@@ -35,21 +35,20 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Raises OSError when the engine is away, hangs or fails."""
+    """Requests to one engine. All raise OSError when the engine is away, hangs or fails."""
 
     endpoint: Endpoint
 
     def kill(self, name: str) -> bool | None:
-        """SIGKILL: True when it was sent, False when the container does not run, None when there is no such one.
+        """Send SIGKILL. True if it was sent, False if the container does not run, None if there is no such container.
 
-        A paused container is resumed by Docker for that; in a frozen one the signal is pending and no other
-        instruction is executed first.
+        Docker resumes a paused container for this. In a frozen one the signal is pending and comes before any other instruction.
         """
         status, _ = self._ask("POST", f"/containers/{quote(name)}/kill?signal=SIGKILL", {_GONE, _CONFLICT})
         return None if status == _GONE else status != _CONFLICT
 
     def inspect(self, name: str) -> Seen | None:
-        """None when there is no such container."""
+        """The state of a container; None if there is no such container."""
         status, body = self._ask("GET", f"/containers/{quote(name)}/json", {_GONE})
         if status == _GONE:
             return None
@@ -62,7 +61,7 @@ class Api:
             raise EngineFailed(f"not an answer of an engine: {error!r}") from error
 
     def wait(self, name: str, seconds: float) -> None:
-        """Return when it does not run any more, at the latest after `seconds`."""
+        """Return when the container no longer runs, at the latest after `seconds`."""
         try:
             self._ask("POST", f"/containers/{quote(name)}/wait", {_GONE}, seconds)
         except TimeoutError:
@@ -81,7 +80,7 @@ class Api:
         ]
 
     def remove_container(self, container: str) -> None:
-        """Kill and remove. What is gone, or is being removed by somebody else, is no error."""
+        """Kill and remove. A container that is gone or is being removed already is no error."""
         self._ask("DELETE", f"/containers/{quote(container)}?force=1", {_GONE, _CONFLICT})
 
     def remove_volume(self, volume: str) -> None:

@@ -1,7 +1,7 @@
-"""The runner's half: starts the watchdog, registers each container before it is started, and reads what happened.
+"""The runner's half: starts the watchdog, registers each container before its start, and reads what happened to it.
 
-There is one watchdog for each engine that a process uses, started before its first container. One that does not answer is
-killed and replaced, and all running containers are registered with the new one.
+A process has one watchdog for each engine, started before the first container. A watchdog that does not answer is killed and replaced,
+and all running containers are registered with the new one.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from sandbox.watchdog.endpoint import Endpoint
 
 _PATIENCE_S = 10.0
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8", "MALLOC_ARENA_MAX": "1"}
-"""No key of ours is to lie in another process's memory, and one arena of glibc's is enough (mallopt(3))."""
+"""Without the runner's environment, which may hold API keys. One arena of glibc is enough (mallopt(3))."""
 _PROGRAM = Path(__file__).with_name("__main__.py")
 
 
 class NoWatchdog(Exception):
-    """It does not start, or does not answer. Then nothing may be started either."""
+    """The watchdog does not start or does not answer. Then no container may be started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What the watchdog saw of one container, in seconds of CLOCK_MONOTONIC; None for what has not happened."""
+    """When one container was killed and died, in seconds of CLOCK_MONOTONIC; None for what has not happened."""
 
     killed_at: float | None = None
     died_at: float | None = None
@@ -58,31 +58,31 @@ class Clock:
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def ensure(self) -> None:
-        """Have one at work. Raises NoWatchdog."""
+        """Start the watchdog unless it runs. Raises NoWatchdog."""
         with self._lock:
             if self.process is None or self.process.poll() is not None:
                 self._start()
 
     def register(self, name: str, deadline: float) -> None:
-        """Kill the container `name` at `deadline` (CLOCK_MONOTONIC). Call it before the start. Raises NoWatchdog."""
+        """Let the watchdog kill the container `name` at `deadline` (CLOCK_MONOTONIC). Call it before the start. Raises NoWatchdog."""
         with self._lock:
             self.ensure()
             self._ask_or_replace({"verb": "keep", "name": name, "deadline": deadline})
             self._registered[name] = _Registered(deadline)
 
     def started(self, name: str) -> None:
-        """The engine has started it. Raises NoWatchdog."""
+        """Report that the engine has started the container. Raises NoWatchdog."""
         with self._lock:
             self._registered[name].started = True
             self._ask_or_replace({"verb": "started", "name": name})
 
     def replace_if_gone(self) -> None:
-        """A watchdog that somebody killed is followed by another one, if that can be had."""
+        """Start another watchdog in place of one that was killed, if possible."""
         with suppress(NoWatchdog):
             self.ensure()
 
     def record(self, name: str) -> Record | None:
-        """As far as it is known; None where there is no watchdog any more."""
+        """What is known of the container; None if the watchdog does not answer."""
         with self._lock:
             try:
                 answer = self._ask({"verb": "record", "name": name})
@@ -91,7 +91,7 @@ class Clock:
         return Record(answer.get("killed_at"), answer.get("died_at"))
 
     def forget(self, name: str) -> None:
-        """It has been removed."""
+        """Report that the container has been removed."""
         with self._lock:
             if self._registered.pop(name, None) is None:
                 return
@@ -149,7 +149,7 @@ class Clock:
             sent = json.dumps({**message, "id": self._last}).encode()
             socket.send_fds(self._control, [sent], descriptors)
             while True:
-                # an answer that an interrupt kept us from reading comes first
+                # an answer that was not read because of an interrupt comes first
                 answer = self._control.recv(1 << 16)
                 if not answer:
                     raise NoWatchdog("the watchdog of the wall clock is gone")
@@ -167,12 +167,12 @@ _clocks: dict[tuple[int, Endpoint, str], Clock] = {}
 
 
 def clock_of(endpoint: Endpoint, owner: str) -> Clock:
-    """The one of this process. It ends when this process does."""
+    """This process's watchdog for the engine. It ends after this process does."""
     return _clocks.setdefault((os.getpid(), endpoint, owner), Clock(endpoint, owner))
 
 
 def _pidfds() -> tuple[int, ...]:
-    """A handle of this process for the watchdog, where the kernel has such (5.3)."""
+    """A pidfd of this process for the watchdog; empty before Linux 5.3."""
     try:
         return (os.pidfd_open(os.getpid()),)
     except OSError:

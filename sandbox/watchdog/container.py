@@ -1,8 +1,8 @@
-"""One container of the watchdog: killed at its deadline; its time of death is recorded.
+"""One container of the watchdog: it is killed at its deadline, and its time of death is recorded.
 
-Where its first process has a number here, the kernel reports its death through a pidfd: a process number space dies
-with its first process, and that one is gone only when all others are (pid_namespaces(7)). Elsewhere (an engine on
-another machine) the engine is asked, and the moment of death is when its answer came: never too early.
+If the engine runs on this machine, the kernel reports the death through a pidfd of the container's first process: a PID namespace
+ends with its first process, and that one is gone only after all others (pid_namespaces(7)). If the engine runs on another machine,
+the engine is asked, and the time of death is the time of its answer, so it is never too early.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 
 
 class Container:
-    """`deadline`, `killed_at` and `died_at` are seconds of CLOCK_MONOTONIC. `killed_at` is when
-    SIGKILL was seen to have reached all of it, at the latest when the engine said so: no instruction of the container is executed later
-    than that, but for its processes' way out."""
+    """`deadline`, `killed_at` and `died_at` are seconds of CLOCK_MONOTONIC. `killed_at` is when SIGKILL was seen to have reached all
+    processes, at the latest when the engine said so. After it the container executes nothing but the exit of its processes."""
 
     def __init__(self, api: Api, name: str, deadline: float) -> None:
         self.name, self.deadline = name, deadline
@@ -39,11 +38,11 @@ class Container:
 
     @property
     def alive(self) -> bool:
-        """Whether there may be something left to end."""
+        """Whether something may be left to kill."""
         return self.died_at is None and not self._forgotten.is_set()
 
     def forget(self) -> None:
-        """It has been removed."""
+        """The container has been removed: stop watching it."""
         self._forgotten.set()
         self.started.set()
 
@@ -70,7 +69,7 @@ class Container:
                     self._forgotten.wait(min(left, 0.5))
 
     def _end(self) -> None:
-        """Kill until it is dead, however long the engine is away."""
+        """Kill the container until it is dead, however long the engine is away."""
         pause = _FIRST_PAUSE_S
         while self.alive:
             if self._see(0):
@@ -89,8 +88,8 @@ class Container:
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     def _kill(self) -> bool:
-        """Ask for SIGKILL, and look meanwhile when it has arrived: Docker's answer comes only when the container is dead, or
-        after ten seconds, and freeing much memory needs longer. Returns whether it was sent."""
+        """Ask the engine for SIGKILL and watch meanwhile when it arrives. Docker answers only when the container is dead or after ten
+        seconds, and freeing much memory takes longer. Returns whether the signal was sent."""
         answers: list[bool | None] = []
         asking = threading.Thread(target=self._ask_to_kill, args=(answers,), daemon=True)
         asking.start()
@@ -110,7 +109,7 @@ class Container:
             answers.append(self._api.kill(self.name))
 
     def _see(self, seconds: float) -> bool:
-        """Whether the kernel says that it is dead, at the latest after `seconds`."""
+        """Wait up to `seconds` for the pidfd. Whether the kernel reports that the container is dead."""
         if self._gone(seconds):
             self._died()
         return self._pidfd is not None and not self.alive
@@ -123,7 +122,7 @@ class Container:
         return bool(waiting.poll(seconds * 1000))
 
     def _look(self) -> None:
-        """Ask the engine; learn the number of its first process from it."""
+        """Ask the engine for the container's state and open a pidfd of its first process."""
         seen = self._api.inspect(self.name)
         if seen is None or (seen.begun and not seen.running):
             self._died()
@@ -136,8 +135,8 @@ class Container:
 
 
 def _pidfd(pid: int, container: str) -> int | None:
-    """None where that number is not the container's process here. It is looked at after it was opened, so a number
-    that was given to somebody else in between is not mistaken for it."""
+    """A pidfd of the container's process; None if `pid` is not that process on this machine. The check comes after opening, so a number
+    that was reused in between is not mistaken for it."""
     try:
         descriptor = os.pidfd_open(pid)
     except OSError:  # another machine's number, or a kernel before 5.3

@@ -1,4 +1,4 @@
-"""Where an engine listens, in a form that crosses to the watchdog: a unix socket, TCP, or TCP with TLS."""
+"""The address of an engine as it is passed to the watchdog: a unix socket, TCP, or TCP with TLS."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Endpoint:
     port: int = 0
     tls: bool = False
     ca: str | None = None
-    """File of the authorities to trust; None with `verify` means the system's."""
+    """File of the trusted authorities; None with `verify` means the system's."""
     cert: str | None = None
     key: str | None = None
     verify: bool = True
 
     def connect(self, timeout: float) -> socket.socket:
-        """A connection with a limit of `timeout` seconds for every step. Raises OSError."""
+        """A connection with a limit of `timeout` seconds for every operation. Raises OSError."""
         if self.unix is not None:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
@@ -52,7 +52,7 @@ class Endpoint:
 
 
 def endpoint_of(client: Any) -> Endpoint:
-    """Of a docker-py `APIClient`. Raises NoEndpoint for any other address."""
+    """The endpoint of a docker-py `APIClient`. Raises NoEndpoint for any other kind of address."""
     api, url = str(client.api_version), str(client.base_url)
     if url == "http+docker://localhost":
         return Endpoint(api, unix=str(client.get_adapter(url).socket_path))

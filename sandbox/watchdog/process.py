@@ -1,8 +1,8 @@
-"""The watchdog's main loop: obey the runner until it is dead, then remove what it has left, then end.
+"""The watchdog's main loop: serve the runner until it is dead, remove what it left, then end.
 
-It is in a session of its own, so no hang-up and no Ctrl-C of the runner's terminal reaches it; SIGTERM ends it only when it
-keeps nothing. It dies with the runner only where something kills by cgroup (`systemctl stop`, systemd-logind with
-KillUserProcesses=yes, a container that both are in): docs/sandbox.md says what to do there.
+It has its own session, so no hang-up and no Ctrl-C of the runner's terminal reaches it. SIGTERM ends it only when it has no
+container. It dies with the runner only where something kills by cgroup: `systemctl stop`, systemd-logind with KillUserProcesses=yes, a
+container that both are in. docs/sandbox.md says what to do there.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _STACK_BYTES = 256 * 1024
 _POLL_MS = 500
 _PAUSE_S = 0.5
 _CLEAN_LOOKS = 2
-"""Looks in a row that find nothing: a request that the runner sent as it died may still be under way."""
+"""Checks in a row that must find nothing, because a request that the runner sent as it died may still be under way."""
 _PATIENCE_S, _PATIENCE_WITH_WORK_S = 10.0, 600.0
-"""How long an engine that is away is asked again after the runner's death: with nothing, or with something kept."""
+"""Seconds for which an engine that is away is asked again after the runner's death: without, and with containers alive."""
 
 
 class Runner:
-    """The process that is served. `pidfd` is of its own making, so it can be nobody else."""
+    """The process that is served. It made `pidfd` itself, so that cannot be another process."""
 
     def __init__(self, pid: int, pidfd: int | None) -> None:
         self.pidfd = pidfd
@@ -58,7 +58,7 @@ class Watchdog:
         return any(container.alive for container in list(self._containers.values()))
 
     def serve(self) -> None:
-        """Serve until the runner is dead, or its end is closed and no container is left."""
+        """Serve until the runner is dead, or until its end of the socket is closed and no container is alive."""
         signal.signal(signal.SIGTERM, self._on_sigterm)
         waiting = select.poll()
         waiting.register(self._control, select.POLLIN)
@@ -81,7 +81,7 @@ class Watchdog:
             os._exit(0)
 
     def _answer(self) -> bool:
-        """Obey one message; False when the runner's end is closed."""
+        """Answer one message; False if the runner's end of the socket is closed."""
         try:
             message = self._control.recv(1 << 16)
         except ConnectionError:
@@ -120,9 +120,9 @@ class Watchdog:
                 time.sleep(_PAUSE_S)
 
     def _removed(self) -> bool:
-        """Whether there was anything."""
+        """Remove what there is. Whether there was anything."""
         containers = self._api.containers_of(self._owner)
-        for container in containers:  # first of all nothing may run any more
+        for container in containers:  # first stop all of them
             with suppress(OSError):
                 self._api.kill(container)
         for container in containers:
@@ -136,13 +136,13 @@ class Watchdog:
 
 
 def lock_memory() -> bool:
-    """Keep what is in memory there, so that a machine that swaps does not delay a deadline. Whether it worked: without
-    CAP_IPC_LOCK it needs `ulimit -l` above the watchdog's 15 MB."""
+    """Lock this process's memory, so that swapping does not delay a deadline. Returns whether it worked: without CAP_IPC_LOCK it needs
+    `ulimit -l` above the watchdog's 15 MB."""
     import ctypes
     import resource
 
     unlimited = resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] == resource.RLIM_INFINITY
-    # what is allocated later fails where it would pass a limit, so then only what is there now
+    # with a limit, locking future memory would make later allocations fail: then lock only the present
     future = _MCL_FUTURE if unlimited or os.geteuid() == 0 else 0
     return bool(ctypes.CDLL(None).mlockall(_MCL_CURRENT | _MCL_ONFAULT | future) == 0)
 
@@ -158,7 +158,7 @@ def main() -> None:
     if not message:
         return
     hello = json.loads(message)
-    with suppress(OSError):  # of a smaller share in what the kernel ends first; needs a right
+    with suppress(OSError):  # so that the OOM killer takes it late; needs CAP_SYS_RESOURCE
         Path("/proc/self/oom_score_adj").write_text("-900")
     runner = Runner(hello["pid"], descriptors[0] if descriptors else None)
     locked = lock_memory()

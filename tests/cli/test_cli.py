@@ -33,6 +33,21 @@ def test_init_makes_a_workspace_and_never_overwrites(workspace: Path) -> None:
     assert "exists already" in again.stderr
 
 
+def test_a_workspace_for_a_demonstration_has_the_toy_and_its_data_and_says_so(tmp_path: Path) -> None:
+    from runner.store.workspace import Workspace
+
+    made = autoresearch("init", "--demo", "w", cwd=tmp_path, AUTORESEARCH_CACHE="cache")
+    assert "starts from poor rates on purpose" in made.stderr
+    workspace = Workspace(tmp_path / "w")
+    assert workspace.script.read_bytes() == (ROOT / "trainer_jax" / "train_demo.py").read_bytes()
+    config = workspace.config()
+    assert (config.data, config.wall_clock) == (str(tmp_path / "cache" / "data" / "demo-cpu"), "30s")
+    refused = autoresearch("run", "--budget", "10m", cwd=workspace.folder)
+    assert refused.returncode == 3
+    assert "data prepare" in refused.stderr
+    assert "--demo" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
@@ -48,6 +63,8 @@ def test_init_makes_a_workspace_and_never_overwrites(workspace: Path) -> None:
         (("nonsense",), 2, "No such command"),
         (("data", "prepare", "--dataset", "/nowhere"), 3, "nothing at"),
         (("data", "prepare", "--vocab-size", "3"), 2, "--vocab-size"),
+        (("data", "prepare", "--demo", "--vocab-size", "300"), 2, "leave out --dataset"),
+        (("data", "prepare", "--demo", "--variant", "cuda12"), 2, "leave out --dataset"),
     ],
 )
 @pytest.mark.usefixtures("images")

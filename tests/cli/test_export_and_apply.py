@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
-from runner.cli.app import app
+from runner.cli.app import program
 from runner.cli.failures import guarded
 from runner.store.workspace_lock import lock
 
@@ -25,7 +25,7 @@ def simulated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulatedRun:
 
 
 def verb(*words: str) -> int:
-    return guarded(lambda: app(args=list(words), standalone_mode=False), words)
+    return guarded(lambda: program(words)(args=list(words), standalone_mode=False), words)
 
 
 def answer(capsys: pytest.CaptureFixture[str]) -> dict[str, object]:

@@ -16,7 +16,7 @@ import pytest
 from runner.cli import main
 from runner.cli.failures import Stopped, guarded
 from runner.errors import UsageError
-from runner.store.config import Config
+from runner.store.config import Config, override
 from runner.store.ledger import Ledger
 from runner.store.workspace import Workspace, create, read_script
 from sandbox.owner import this_process
@@ -150,6 +150,13 @@ def test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is(
     assert workspace.config().proposer == proposer
 
 
+def test_early_stopping_is_turned_off_by_the_key_and_by_the_option(workspace: Workspace) -> None:
+    assert workspace.config().early_stopping
+    assert not override(workspace.config(), early_stopping=False).early_stopping
+    (workspace.folder / "autoresearch.toml").write_text("early_stopping = false")
+    assert not override(workspace.config(), early_stopping=None).early_stopping
+
+
 def test_every_key_of_a_new_configuration_may_be_used_as_it_stands(workspace: Workspace) -> None:
     config = workspace.folder / "autoresearch.toml"
     first, *keys = config.read_text().splitlines()
@@ -167,6 +174,9 @@ def test_every_key_of_a_new_configuration_may_be_used_as_it_stands(workspace: Wo
         ('pids = "9"', "pids must be a whole number"),
         ("retests = -1", "retests and cpus must not be negative"),
         ("pids = 1", "pids at least 16"),
+        ("early_stopping = 0", "early_stopping must be true or false"),
+        ('early_stopping = "no"', "early_stopping must be true or false"),
+        ("pids = true", "pids must be a whole number"),
     ],
 )
 def test_what_is_wrong_with_a_key_is_said_of_that_key(

@@ -15,7 +15,7 @@ from behaviours import Bench, Candidate
 from sandbox.engine import ImageMissing, SandboxError
 from sandbox.fake_engine import Script
 from sandbox.outcome import Ending, Fault, Refusal
-from sandbox.spec import Limits, Output
+from sandbox.spec import Limits, Monitor, Output
 
 
 def write_a(folder: Path) -> None:
@@ -65,6 +65,52 @@ def test_a_timeout_keeps_what_was_saved(bench: Bench) -> None:
     assert (outcome.ending, outcome.fault) == (Ending.TIMED_OUT, Fault.CANDIDATE)
     assert "a" in outcome.files
     assert 1.0 <= outcome.seconds < 4
+
+
+WRITES = Candidate(
+    "import time\n"
+    "for number in range(40):\n"
+    "    print(number, file=open('/out/a', 'a'), flush=True)\n"
+    "    time.sleep(0.5)",
+    lambda folder: (
+        (folder / "a").write_text("".join(f"{n}\n" for n in range(40))),
+        Script(seconds=20.0),
+    )[1],
+)
+FOUR = Limits(wall_clock_s=4, memory_bytes=1 << 27, pids=32, out_bytes=8 << 20)
+
+
+def test_a_monitor_reads_along_and_ends_the_container_with_a_sentence(bench: Bench) -> None:
+    seen: list[bytes] = []
+
+    def see(added: bytes) -> str:
+        seen.append(added)
+        return "enough is\nenough" if b"3\n" in b"".join(seen) else ""
+
+    outcome = bench.run(WRITES, monitor=Monitor("a", see))
+    assert (outcome.ending, outcome.exit_code, outcome.fault) == (Ending.STOPPED_EARLY, 137, Fault.CANDIDATE)
+    assert outcome.detail == "enough is enough"
+    assert outcome.seconds < 12
+    assert b"".join(seen).startswith(b"0\n1\n2\n3\n")
+    assert outcome.files["a"].path.read_bytes().startswith(b"".join(seen)), "what it had written is collected"
+
+
+def test_a_monitor_that_has_no_reason_changes_nothing(bench: Bench) -> None:
+    seen: list[bytes] = []
+
+    def see(added: bytes) -> str:
+        seen.append(added)
+        return ""
+
+    slow = Candidate(WRITES.program, lambda folder: (WRITES.pretend(folder), Script(Ending.TIMED_OUT))[1])
+    outcome = bench.run(slow, limits=FOUR, monitor=Monitor("a", see))
+    assert outcome.ending is Ending.TIMED_OUT
+    assert b"".join(seen).startswith(b"0\n1\n")
+
+
+def test_a_monitor_reads_no_path(bench: Bench) -> None:
+    with pytest.raises(ValueError, match="plain file name"):
+        bench.run(GOOD, monitor=Monitor("../etc/passwd", lambda _: ""))
 
 
 def test_out_of_memory_is_told_from_a_timeout(bench: Bench) -> None:

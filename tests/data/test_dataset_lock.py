@@ -144,6 +144,7 @@ def test_two_preparations_of_one_folder_take_turns(source: Path, tmp_path: Path)
     ["a file of the user's", "one more file in a data set", "its own source", "below its source", "a file"],
 )
 def test_nothing_of_the_users_is_replaced(what: str, source: Path, tmp_path: Path) -> None:
+    """`output_folder.put` would notice, too, but only after all the work."""
     folder = tmp_path / "thesis"
     thesis = folder / "thesis.tex"
     if what == "its own source":
@@ -161,8 +162,10 @@ def test_nothing_of_the_users_is_replaced(what: str, source: Path, tmp_path: Pat
         thesis.write_text("years of work")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     given = source.parent if "source" in what else source
+    said: list[str] = []
     with pytest.raises(DataError, match=r"--out"):
-        make(given, folder)
+        make(given, folder, progress=said.append)
+    assert said == [], "refused, but after work had begun"
     assert thesis.exists()
     assert {path: path.read_bytes() for path in before} == before
 

@@ -26,13 +26,16 @@ def template(
     write_workspace(folder / "w", dataset, BASELINE, [BETTER])
     search = Search(folder / "w", engine)
     runner = search.start("--budget", "1h", "--max-experiments", "1")
-    runner.until(lambda event: event["event"] == "kept")
-    runner.signal(signal.SIGTERM)
-    assert runner.finish() == 143, runner.errors()
-    search.check()
-    yield search
-    for image in engine.images({"dev.autoresearch.snapshot.run": search.run}):
-        engine.remove_image(image.id)
+    try:
+        runner.until(lambda event: event["event"] == "kept")
+        runner.signal(signal.SIGTERM)
+        assert runner.finish() == 143, runner.errors()
+        search.check()
+        yield search
+    finally:
+        runner.end()
+        for image in engine.images({"dev.autoresearch.snapshot.run": search.run}):
+            engine.remove_image(image.id)
 
 
 @pytest.fixture

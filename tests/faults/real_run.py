@@ -43,6 +43,11 @@ time.sleep(1.5)
 harness.save_params(params)
 """
 Event = dict[str, Any]
+SILENCE_S = 120.0
+"""A runner that tells nothing for so long hangs: no step of these runs takes half of it. What a run takes as a whole has no
+limit, because beside other work on the machine it may be several times what it is alone."""
+LEASE_S = 1200.0
+"""The same while it waits for CPUs that another run of this machine has leased: for as long as trainings of that one last."""
 
 
 def write_workspace(folder: Path, dataset: Path, baseline: str, proposals: list[str]) -> None:
@@ -84,11 +89,19 @@ class Runner:
             self._events.put(json.loads(line))
         self._events.put(None)
 
-    def until(self, wanted: Callable[[Event], bool], *, within: float = 120.0) -> Event:
+    def _next(self) -> Event | None:
+        """The next event, or None when the runner has ended. Fails when there is none for SILENCE_S, or LEASE_S."""
+        last = self.seen[-1] if self.seen else {"event": "start"}
+        limit_s = LEASE_S if last["event"] == "waiting" else SILENCE_S
+        try:
+            return self._events.get(timeout=limit_s)
+        except queue.Empty:
+            raise AssertionError(f"silent for {limit_s:.0f} s after {last}: {self.errors()}") from None
+
+    def until(self, wanted: Callable[[Event], bool]) -> Event:
         """The first new event for which `wanted` holds."""
-        end = time.monotonic() + within
         while True:
-            event = self._events.get(timeout=max(end - time.monotonic(), 0.01))
+            event = self._next()
             assert event is not None, f"the runner ended (exit {self.process.wait()}): {self.errors()}"
             self.seen.append(event)
             if wanted(event):
@@ -97,13 +110,23 @@ class Runner:
     def signal(self, number: int) -> None:
         os.kill(self.process.pid, number)
 
-    def finish(self, *, within: float = 150.0) -> int:
-        """Its exit code. Fails when it does not end, or ends with a traceback."""
-        code = self.process.wait(within)
-        while (event := self._events.get(timeout=10)) is not None:
+    def finish(self, *, within: float | None = None) -> int:
+        """Its exit code. Fails when it does not end `within` seconds (None: falls silent), or ends with a traceback."""
+        if within is not None:
+            self.process.wait(within)
+        while (event := self._next()) is not None:
             self.seen.append(event)
+        code = self.process.wait(SILENCE_S)
         assert "Traceback" not in self.errors(), self.errors()
         return code
+
+    def end(self) -> None:
+        """Whatever it is at: it clears up after itself."""
+        self.process.terminate()
+        try:
+            self.process.wait(SILENCE_S)
+        finally:
+            self.process.kill()
 
     def errors(self) -> str:
         return self._log.read_text()[-3000:]

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
-from real_run import Runner, Search
+from real_run import LEASE_S, Runner, Search
 
 from runner.search.loop import ASKED
 
@@ -20,7 +20,7 @@ Start = Callable[..., Runner]
 def verb(search: Search, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "runner.cli", *words]
     return subprocess.run(
-        command, cwd=search.folder, capture_output=True, text=True, check=False, timeout=150
+        command, cwd=search.folder, capture_output=True, text=True, check=False, timeout=LEASE_S
     )
 
 

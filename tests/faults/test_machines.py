@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from real_run import BASELINE, BETTER, Search
+from real_run import BASELINE, BETTER, LEASE_S, Search
 
 from sandbox.docker_engine import DockerEngine
 
@@ -63,7 +63,7 @@ def test_a_run_under_a_narrow_umask_on_an_odd_path_is_judged_kept_moved_and_repr
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=LEASE_S,
         )
         assert json.loads(done.stdout.splitlines()[0])["outcome"] == "ok", done.stdout + done.stderr
     finally:

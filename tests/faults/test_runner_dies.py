@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from processes import gone, watchdog_of
-from real_run import BASELINE, Runner, Search
+from real_run import BASELINE, LEASE_S, Runner, Search
 
 pytestmark = pytest.mark.engine
 Start = Callable[..., Runner]
@@ -55,7 +55,7 @@ def test_a_script_tried_by_a_runner_that_was_stopped_over_its_deadline_is_judged
     command = [sys.executable, "-m", "runner.cli", "try", str(endless), "--json", "--compile-check", "off"]
     process = subprocess.Popen(command, cwd=search.folder, stdout=subprocess.PIPE, text=True)
     owner = f":{process.pid}:"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + LEASE_S
     while not [i for i in search.engine.remnants() if owner in i.owner and i.role == "train"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -63,7 +63,7 @@ def test_a_script_tried_by_a_runner_that_was_stopped_over_its_deadline_is_judged
     process.send_signal(signal.SIGSTOP)
     time.sleep(25)
     process.send_signal(signal.SIGCONT)
-    answer = json.loads(process.communicate(timeout=120)[0])
+    answer = json.loads(process.communicate(timeout=LEASE_S)[0])
     assert answer["outcome"] == "ok"
     assert 25 <= answer["seconds"] < 27.5
 

@@ -328,7 +328,7 @@ def test_losses_that_were_forged_in_the_second_container_are_found(artifact: Pat
 def test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container(
     artifact: Path, judged: Judged, heldout: HeldOut
 ) -> None:
-    """Two of about 2,000 positions, the dearest: four random probes do not meet them."""
+    """Two of about 2,000 positions, the dearest: four random probes do not meet them, and there are no fresh ones."""
 
     def forge(content: bytes) -> bytes:
         nats = np.frombuffer(content, "<f4").reshape(-1, model_zoo.T).copy()
@@ -338,7 +338,7 @@ def test_a_few_losses_that_are_too_good_are_asked_again_in_a_third_container(
         return nats.tobytes()
 
     engine = LocalEngine(tamper=array("nats.f32", forge))
-    assert judged(artifact, engine, probes=4, suspects=60).reason is Reason.NOT_CAUSAL
+    assert judged(artifact, engine, probes=4, suspects=60, fresh=0).reason is Reason.NOT_CAUSAL
     assert len(engine.jobs) == 3
 
 

@@ -46,7 +46,7 @@ ROWS = [
     ("and after it", "runner/evaluation/pipeline.py", "            self.require_ready()  # the data must not have changed during the training\n", "", "tests/evaluation/test_ready.py::test_data_that_change_while_a_script_trains_give_it_no_score"),
     ("data in use are locked", USE, "fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)", "pass", T_USE + "test_data_in_use_cannot_be_replaced_and_afterwards_it_can"),
     ("one preparation at a time", OUT, "            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)", "            pass", T_USE + "test_two_preparations_of_one_folder_take_turns"),
-    ("nobody's folder is replaced", OUT, "if not any(folder.iterdir()):", "if True:", THESIS),
+    ("no work for a folder that is somebody's", OUT, "if not any(folder.iterdir()):", "if True:", THESIS),
     ("nor a data set with more in it", OUT, "if (path.is_symlink() or not path.is_dir()) and", "if False and", THESIS),
     ("nor its own source", OUT, "if here == there or here in there.parents or (there.is_dir() and there in here.parents):", "if False:", THESIS),
     ("modes are set", OUT, "path.chmod(0o755 if path.is_dir() else 0o644)", "pass", T_USE + "test_the_modes_do_not_depend_on_the_umask"),

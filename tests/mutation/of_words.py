@@ -45,7 +45,7 @@ ROWS = [
     ("the last words of a script are marked as data", "runner/llm/digest.py", 'return f"\\n| {one_line', 'return f" {one_line', "tests/report/test_exports.py::test_the_last_words_of_a_failed_script_are_marked_as_data"),
     ("a run that was refused is not the newest", "runner/store/ledger_queries.py", "if item.finished_at is None or item.id in begun] or found", "] or found", T_REFUSED),
     ("a run that was refused is over", "runner/search/session.py", "ledger.finish_run(run.id, now=clock.time(), reason=why)", "pass", T_REFUSED),
-    ("below a sentence about data there is no traceback", "runner/data/dataset_lock.py", "self._descriptor = -1  # until there is one: what fails to be made is closed, too", "pass", "tests/data/test_dataset_lock.py::test_where_there_is_no_data_nothing_but_the_sentence_is_said"),
+    ("below a sentence about data there is no traceback", "runner/data/dataset_lock.py", "_descriptor = -1  # until", "_descriptor: int  # until", "tests/data/test_dataset_lock.py::test_where_there_is_no_data_nothing_but_the_sentence_is_said"),
     ("who waits for CPUs says so", "sandbox/lease.py", "                self._waiting(\n                    f\"waiting for {self._count}", "                str(\n                    f\"waiting for {self._count}", "tests/sandbox/test_leases.py::test_we_wait_as_long_as_we_were_told_and_say_so_once"),
     ("zero is a length that was said", "runner/cli/data.py", "length if seq_len is None else seq_len", "seq_len or length", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a model that would not be asked is refused", "runner/cli/run.py", "if proposer not in MODELS and names:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),

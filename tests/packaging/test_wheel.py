@@ -181,11 +181,12 @@ def test_it_makes_the_same_images_as_the_checkout(installed: Path, tmp_path: Pat
 
 
 def test_init_and_try_work_from_the_wheel_alone(installed: Path, dataset: Path, tmp_path: Path) -> None:
-    elsewhere(installed, tmp_path, "init", "search")
-    workspace = tmp_path / "search"
-    for name, source in (("train.py", "trainer_jax/train.py"), ("program.md", "program.md")):
-        assert (workspace / name).read_bytes() == (ROOT / source).read_bytes()
-    words = ("try", "train.py", "--json", "--wall-clock", "35s", "--data", dataset)
-    answer = json.loads(elsewhere(installed, workspace, *words))
+    for folder, script, words in (("search", "train.py", ()), ("toy", "train_demo.py", ("--demo",))):
+        elsewhere(installed, tmp_path, "init", *words, folder)
+        for name, source in (("train.py", f"trainer_jax/{script}"), ("program.md", "program.md")):
+            assert (tmp_path / folder / name).read_bytes() == (ROOT / source).read_bytes()
+    answer = json.loads(
+        elsewhere(installed, tmp_path / "toy", "try", "train.py", "--json", "--data", dataset)
+    )
     assert answer["outcome"] == "ok", answer
     assert 0.1 < answer["val_bpb"] < 8

@@ -13,7 +13,7 @@ import pytest
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import SandboxError
 from sandbox.outcome import Outcome
-from sandbox.spec import MIB, Job, Lease, Limits, Mount, Output, Role
+from sandbox.spec import MIB, Job, Lease, Limits, Monitor, Mount, Output, Role
 
 PYTHON = "/opt/venv/bin/python"
 NO_IMAGE = (
@@ -26,6 +26,7 @@ class Sandboxed(Protocol):
     """Run `program`; `limits` are overrides of small defaults."""
 
     name: str
+    engine: DockerEngine
 
     def job(self, program: str, **options: Any) -> Job: ...
 
@@ -47,6 +48,7 @@ class _Sandboxed:
         mounts: tuple[Mount, ...] = (),
         environment: Mapping[str, str] | None = None,
         arguments: tuple[str, ...] = (),
+        monitor: Monitor | None = None,
         **limits: int,
     ) -> Job:
         self.count += 1
@@ -65,6 +67,7 @@ class _Sandboxed:
             outputs=outputs,
             mounts=mounts,
             environment=environment or {},
+            monitor=monitor,
         )
 
     def __call__(self, program: str, **options: Any) -> Outcome:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -102,6 +102,41 @@ def test_a_container_is_killed_at_the_deadline_and_not_before_or_after() -> None
     assert engine.kills == [300.0]
 
 
+def stopped(engine: Engine, *, at: float) -> Death:
+    """Watched by somebody who has a reason to stop it from second `at` on."""
+    return Watch(
+        engine,
+        "c",
+        engine.monotonic,
+        engine.sleep,
+        local=False,
+        reason_to_stop=lambda: "hopeless" if engine.now >= at else "",
+    ).until_dead(300.0)
+
+
+STATE = {"ExitCode": 137, "OOMKilled": False}
+
+
+def test_a_container_that_there_is_a_reason_to_stop_is_killed_at_the_next_look() -> None:
+    engine = Engine()
+    death = stopped(engine, at=60)
+    assert (death.dead, death.killed, death.stopped) == (True, True, "hopeless")
+    assert 60 <= engine.kills[0] <= 66
+    assert ending(None, "c", STATE, death, 300.0) == (Ending.STOPPED_EARLY, "hopeless")
+
+
+def test_a_container_that_ends_before_the_kill_reaches_it_ended_by_itself() -> None:
+    engine = Engine(dies_at=61)
+    death = replace(stopped(engine, at=200), stopped="hopeless")
+    assert ending(None, "c", {**STATE, "ExitCode": 0}, death, 300.0)[0] is Ending.EXITED
+
+
+def test_a_container_that_is_to_be_stopped_and_survives_sigkill_is_reported() -> None:
+    engine = Engine(killable=False)
+    death = stopped(engine, at=60)
+    assert (death.dead, death.killed) == (False, True)
+
+
 def test_a_container_that_survives_sigkill_is_reported_and_was_killed_again_and_again() -> None:
     engine = Engine(killable=False)
     death = watched(engine)
@@ -190,7 +225,6 @@ def test_the_stub_can_tell_time() -> None:
 
 KILLED = Death(dead=True, killed=True, killed_at=309.0, died_at=309.1)
 SLEPT = Death(dead=True, died_at=900.0)
-STATE = {"ExitCode": 137, "OOMKilled": False}
 
 
 def test_when_it_was_killed_and_died_is_what_watchdog_or_runner_saw_first() -> None:

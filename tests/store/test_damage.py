@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,23 @@ def test_a_verb_that_meets_damage_says_so_in_one_sentence(
         assert ended.value.code == 3, words
         assert "is damaged" in said.err + said.out
         assert "Traceback" not in said.err
+
+
+def test_a_disk_that_cannot_be_read_is_damage(tmp_path: Path) -> None:
+    made = create(tmp_path / "w")
+    ledger = Ledger(made.ledger)
+    ledger.start_run("r", now=0.0, seed=0, settings={})
+    ledger.close()
+    ledger = Ledger(made.ledger, read_only=True)
+    shutil.copy(made.ledger, tmp_path / "copy")
+    unreadable = os.open(tmp_path / "copy", os.O_WRONLY)  # read(2) fails, as on a disk that is gone
+    for name in os.listdir("/proc/self/fd"):
+        if os.path.realpath(f"/proc/self/fd/{name}") == str(made.ledger):
+            os.dup2(unreadable, int(name))
+    os.close(unreadable)
+    with pytest.raises(PrerequisiteMissing, match=r"is damaged \(disk I/O error\)"):
+        ledger.events("r")
+    ledger.close()
 
 
 def test_doctor_reads_the_whole_ledger(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

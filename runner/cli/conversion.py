@@ -1,0 +1,62 @@
+"""Values of options without pydantic, which takes 0.1 s to load: typer has it look at every option that is no switch, given or not.
+
+What needs no conversion is handed on here. Everything else, bad input above all, is left to typer and its messages.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from typer.core import TyperCommand, TyperGroup
+
+_MAX_DIGITS = 15
+
+
+class Command(TyperCommand):
+    """A verb."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _spare_pydantic(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+
+class Group(TyperGroup):
+    """The program, or a verb of two words."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        _spare_pydantic(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+
+def _spare_pydantic(params: Sequence[Any]) -> None:
+    """typer makes its parameters itself and takes no class for them, so the method is replaced in each."""
+    for param in params:
+        param.process_value = functools.partial(_processed, param, param.process_value)
+
+
+def _processed(param: Any, by_typer: Callable[[Any, Any], Any], ctx: Any, value: Any) -> Any:
+    """What click's Parameter.process_value makes of a word of the command line, or of the default."""
+    done, result = _plain(param, value)
+    if not done:
+        return by_typer(ctx, value)
+    return result if param.callback is None else param.callback(ctx, param, result)
+
+
+def _plain(param: Any, value: Any) -> tuple[bool, Any]:
+    """Whether `value` is absent, ASCII text for a str, or digits for an int in its range; and what typer would make of it."""
+    described = getattr(param, "type_descriptor", None)  # an older typer has none, and no pydantic
+    if described is None:
+        return False, None
+    if value is None:
+        return not param.required, None
+    info, wanted = described.parameter_info, described.annotation
+    if type(value) is not str or not value.isascii() or info.parser is not None:
+        return False, None
+    if wanted is str:
+        return True, value
+    if wanted is int and value.isdigit() and len(value) <= _MAX_DIGITS:
+        number = int(value)
+        return (info.min is None or number >= info.min) and (info.max is None or number <= info.max), number
+    return False, None

@@ -1,0 +1,126 @@
+"""What a run knows about hopeless trainings when one begins: taken from the ledger and the finished attempts' telemetry alone, so a
+resumed run decides as an uninterrupted one would."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.scoring.early_stopping import Finished, Rule, TrainingMonitor, differences, in_sample
+from runner.scoring.learning_curve import Curve, Telemetry, read
+from runner.scoring.scores import best, mean, noise_floor
+from runner.store.ledger import Ledger
+from runner.store.records import Attempt, Experiment
+
+
+@dataclass
+class EarlyStopping:
+    """Of one run. `wall_clock_s` is that of one training, `train_data` the folder with meta.json."""
+
+    run_seed: int
+    wall_clock_s: float
+    train_data: Path
+    earlier: Callable[[], Sequence[Sequence[Experiment]]] = list
+    """The experiments of each earlier run from which may be learned, too."""
+    _earlier: Sequence[Sequence[Experiment]] | None = None
+    _read: dict[Path, Telemetry] = field(default_factory=dict)
+    """By the attempt's folder: a finished attempt's file does not change."""
+    _curves: dict[tuple[str, int, int], Curve | None] = field(default_factory=dict)
+    """By run, number and count of the attempts that count."""
+
+    def monitor(self, experiment: Experiment, experiments: Sequence[Experiment]) -> TrainingMonitor:
+        """For the next training of `experiment`. The baseline, retests of the best script and retests of a script that has a
+        score are read along, so that all trainings of a run are treated alike, and never ended."""
+        monitor = TrainingMonitor(Telemetry(self.wall_clock_s))
+        if experiment.number > 0 and experiment.status == "open" and not _has_score(experiment):
+            monitor.rule = self._rule(experiment, experiments)
+            monitor.sampled = in_sample(self.run_seed, experiment.number)
+        return monitor
+
+    def _rule(self, experiment: Experiment, experiments: Sequence[Experiment]) -> Rule:
+        incumbent = best(experiments)
+        if self._earlier is None:
+            self._earlier = self.earlier()
+        alike = [
+            (e, then)
+            for run in (*self._earlier, experiments)
+            for e, then in _with_the_best_before(run)
+            if e.number > 0 and e is not experiment and e.counted
+            # a script whose code is another one is compared with what is known of such scripts
+            if _same_code(e, then) == _same_code(experiment, incumbent)
+        ]
+        noise = noise_floor(experiments)
+        return Rule.learned(
+            self._curve(incumbent),
+            [found for e, then in alike if (found := self._finished(e, then)) is not None],
+            noise=noise.sigma if noise else 0.0,
+            uniform=_uniform_loss(self.train_data),
+        )
+
+    def _finished(self, experiment: Experiment, incumbent: Experiment) -> Finished | None:
+        """By its first attempt, which is what the next experiment will be compared at."""
+        first, reference = experiment.counted[0], self._curve(incumbent)
+        if reference is None or first.val_bpb is None:
+            return None
+        found = differences(self._telemetry(first), reference)
+        return Finished(found, first.val_bpb - mean(incumbent))
+
+    def _curve(self, experiment: Experiment) -> Curve | None:
+        known = (experiment.run, experiment.number, len(experiment.counted))
+        if known not in self._curves:
+            self._curves[known] = Curve.of([self._telemetry(attempt) for attempt in experiment.counted])
+        return self._curves[known]
+
+    def _telemetry(self, attempt: Attempt) -> Telemetry:
+        if attempt.folder not in self._read:
+            self._read[attempt.folder] = read(attempt.folder, self.wall_clock_s)
+        return self._read[attempt.folder]
+
+
+def comparable_runs(ledger: Ledger, run: str) -> list[list[Experiment]]:
+    """The experiments of the workspace's runs before `run` that trained under the same conditions."""
+    runs = ledger.runs()
+    before = runs[: next(place for place, item in enumerate(runs) if item.id == run)]
+    conditions = _conditions(ledger.run(run).settings)
+    return [
+        ledger.experiments(item.id) for item in before if _conditions(item.settings) == conditions is not None
+    ]
+
+
+def _conditions(settings: Mapping[str, Any]) -> tuple[object, ...] | None:
+    """What a loss and a score depend on beside the script; None where it was not written down."""
+    config, measured = settings.get("config"), settings.get("measured_with")
+    if not config or not measured:
+        return None
+    names = ("wall_clock", "variant", "cpus", "gpus", "runtime", "memory_gb")
+    return (*(config.get(name) for name in names), *sorted(measured.items()))
+
+
+def _has_score(experiment: Experiment) -> bool:
+    return any(attempt.val_bpb is not None for attempt in experiment.attempts)
+
+
+def _with_the_best_before(experiments: Sequence[Experiment]) -> Iterator[tuple[Experiment, Experiment]]:
+    """Each experiment, in order, with what was the best script when it was first trained; those before the first are left out."""
+    then = None
+    for experiment in experiments:
+        if then is not None:
+            yield experiment, then
+        if experiment.status == "keep" and experiment.counted:
+            then = experiment
+
+
+def _same_code(experiment: Experiment, other: Experiment) -> bool:
+    """Whether the two scripts differ in constants alone."""
+    return experiment.facts.skeleton == other.facts.skeleton != ""
+
+
+def _uniform_loss(train_data: Path) -> float:
+    try:
+        return math.log(json.loads((train_data / "meta.json").read_text())["vocab_size"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
