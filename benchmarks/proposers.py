@@ -5,8 +5,8 @@
 A simulated run (`--nights` is their number) has train.py's constants and a bowl-shaped loss over them: each constant costs its weight
 times the squared distance from its best value, as a share of its range. Best values are drawn around the present ones. Weights are
 log-normal with `--spread`, so a few constants matter and most do not. At most `--worth` bits per byte can be gained; the noise of one
-training is SIGMA. Everything else is real: the proposers, and keep or discard with retests. benchmarks/search.py measures the same
-with real trainings.
+training is SIGMA. Everything else is real: the proposers, the loop, what it adopts and confirms. benchmarks/search.py measures
+the same with real trainings.
 
 The arm `optuna` takes one to three constants at random from what that library's sampler suggests; it needs `pip install optuna`. All
 arms get the same runs.
@@ -17,21 +17,23 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.decisions import decide_candidate
+from benchmarks.simulated_run import SimulatedRun
 from runner.parsing.client import shared
 from runner.parsing.facts import Constant
 from runner.proposers.registry import make_proposer
 from runner.proposers.search_space import ALL_TRIED, ATTEMPTS, place, proposal, rounded
-from runner.protocols import Context, PastExperiment, Proposal, Proposer
+from runner.protocols import Context, Proposal, Proposer
+from sandbox.fake_engine import Script
+from sandbox.spec import Job, Role
 
 TRAIN = Path(__file__).resolve().parents[1] / "trainer_jax" / "train.py"
 SIGMA = 0.017
-REPEATS, RETESTS = 3, 4
 
 
 class Bowl:
@@ -56,44 +58,47 @@ class Bowl:
 
 
 @dataclass(frozen=True, slots=True)
-class SimulatedRun:
+class Result:
     """`gain` is by how much the last kept script is truly better than the baseline, in bits per byte."""
 
     gain: float
     kept: int
+    confirmed: int
     trainings: int
 
 
-def simulated_run(proposer: Proposer, bowl: Bowl, trials: int) -> SimulatedRun:
-    best, kept = bowl.script, 0
-    incumbent, others = [bowl.train(best) for _ in range(REPEATS)], list[list[float]]()
-    history = [_past(0, "keep", statistics.fmean(incumbent), best)]
-    for number in range(1, trials + 1):
-        context = Context(
-            "",
-            best,
-            statistics.fmean(incumbent),
-            SIGMA,
-            tuple(history),
-            1e6,
-            number,
-            best_constants=find(best),
+class SimulatedSearch(SimulatedRun):
+    """A run in a bowl."""
+
+    def __init__(self, folder: Path, bowl: Bowl, proposer: Proposer) -> None:
+        super().__init__(folder, [])
+        self._bowl = bowl
+        self.workspace.script.write_text(bowl.script)
+        self.proposals: Any = proposer
+
+    def train(self, job: Job) -> Script:
+        if job.role is Role.PROBE:
+            return Script()
+        self.clock.sleep(self.train_s)
+        source = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
+        (job.destination / "model.stablehlo").write_text("model")
+        (job.destination / "params.safetensors").write_text(repr(self._bowl.train(source)))
+        return Script()
+
+
+def simulated_search(proposer: Proposer, bowl: Bowl, trials: int) -> Result:
+    with tempfile.TemporaryDirectory(prefix="autoresearch-proposers-") as folder:
+        run = SimulatedSearch(Path(folder), bowl, proposer)
+        run.loop(max_experiments=trials).go()
+        experiments = run.ledger.experiments("simulated")
+        kept = [e for e in experiments if e.status == "keep"]
+        claims = [c for c in run.ledger.confirmations("simulated") if c.verdict == "confirmed"]
+        trainings = sum(len(e.attempts) for e in experiments)
+        found = Result(
+            bowl.loss(bowl.script) - bowl.loss(kept[-1].source), len(kept) - 1, len(claims), trainings
         )
-        if (source := proposer.propose(context).source) is None:
-            break
-        keeps, scores = decide_candidate(
-            partial(bowl.train, source), partial(bowl.train, best), incumbent, others, RETESTS
-        )
-        status = "keep" if keeps else "discard"
-        history.append(_past(number, status, statistics.fmean(scores), source))
-        if keeps:
-            others.append(incumbent)
-            best, incumbent, kept = source, scores, kept + 1
-        else:
-            others.append(scores)
-    return SimulatedRun(
-        bowl.loss(bowl.script) - bowl.loss(best), kept, sum(map(len, others)) + len(incumbent)
-    )
+        run.ledger.close()
+        return found
 
 
 class Optuna:
@@ -138,15 +143,6 @@ def find(source: str) -> Sequence[Constant]:
     return shared().facts(source).constants
 
 
-def _past(number: int, status: str, score: float, source: str) -> PastExperiment:
-    facts = shared().facts(source)
-    return PastExperiment(
-        *(number, "", "", status, score, None, lambda: source, None),
-        fingerprint=facts.fingerprint,
-        read_constants=lambda: facts.constants,
-    )
-
-
 def _line(constant: Constant) -> str:
     low_high = (f"{constant.low:g}", f"{constant.high:g}")
     words = map(str, constant.choices) if constant.kind == "cat" else low_high
@@ -170,23 +166,24 @@ def main() -> None:
     parser.add_argument("--worth", type=float, default=0.5)
     options = parser.parse_args()
     constants = find(TRAIN.read_text())
-    print("arm      mean gain  median gain  better than the first arm in  keeps  trainings")
-    first: list[SimulatedRun] = []
+    print("arm      mean gain  median gain  better than the first arm in  adopted  confirmed  trainings")
+    first: list[Result] = []
     for arm in options.arms.split(","):
         found = []
         for seed in range(options.nights):
             proposer = Optuna(seed) if arm == "optuna" else make_proposer(arm, seed=seed)
             bowl = Bowl(constants, seed, options.spread, options.worth)
-            found.append(simulated_run(proposer, bowl, options.trials))
+            found.append(simulated_search(proposer, bowl, options.trials))
         first = first or found
         gains = [item.gain for item in found]
         better = statistics.fmean(a.gain > b.gain for a, b in zip(found, first, strict=True))
-        keeps, trainings = (
-            statistics.fmean(getattr(item, name) for item in found) for name in ("kept", "trainings")
+        kept, confirmed, trainings = (
+            statistics.fmean(getattr(item, name) for item in found)
+            for name in ("kept", "confirmed", "trainings")
         )
         print(
             f"{arm:8s} {statistics.fmean(gains):9.4f}  {statistics.median(gains):11.4f}  {better:28.0%}"
-            f"  {keeps:5.1f}  {trainings:9.1f}",
+            f"  {kept:7.1f}  {confirmed:9.1f}  {trainings:9.1f}",
             flush=True,
         )
 

@@ -17,7 +17,19 @@ LEDGER = Path(".autoresearch", "ledger.db")
 NO_CHANGE = "repeat"
 SIMPLER = "as good and simpler"
 _HEADS = (
-    *("arm", "seed", "trials", "baseline", "sigma", "best", "kept", "false keeps", "simpler", "failed"),
+    *(
+        "arm",
+        "seed",
+        "trials",
+        "baseline",
+        "sigma",
+        "best",
+        "adopted",
+        "confirmed",
+        "false claims",
+        "simpler",
+        "failed",
+    ),
     *("trainings", "s each", "test of baseline", "test of best"),
 )
 
@@ -36,6 +48,7 @@ class Found:
     freedom: int
     best: float | None
     kept: int
+    confirmed: int
     simpler: int
     failed: int
     trainings: int
@@ -48,9 +61,9 @@ class Found:
     """The score of the first training of every trial that has one."""
 
     @property
-    def false_keeps(self) -> int | None:
-        """Every keep of an arm that changes nothing; unknown for the others."""
-        return self.kept if self.arm == NO_CHANGE else None
+    def false_claims(self) -> int | None:
+        """Every confirmation of an arm that changes nothing; unknown for the others."""
+        return self.confirmed if self.arm == NO_CHANGE else None
 
 
 def begun(workspace: Path) -> bool:
@@ -80,6 +93,7 @@ def read(workspace: Path) -> Found:
     try:
         run = ledger.run()
         experiments = ledger.experiments(run.id)
+        confirmed = sum(c.verdict == "confirmed" for c in ledger.confirmations(run.id))
     finally:
         ledger.close()
     config = run.settings["config"]
@@ -99,6 +113,7 @@ def read(workspace: Path) -> Found:
         freedom=noise.freedom if noise else 0,
         best=best[0].val_bpb if best else None,
         kept=len(keeps) - simpler,
+        confirmed=confirmed,
         simpler=simpler,
         failed=sum(e.status not in {"open", "keep", "discard", "stopped_early"} for e in trials),
         trainings=trainings,
@@ -125,16 +140,32 @@ def table(found: Sequence[Found]) -> str:
     ]
     lines += [
         "",
-        _row(("arm", "median best", "median gain", "median gain on test", "kept", "false keeps", "trials")),
+        _row(
+            (
+                "arm",
+                "median best",
+                "median gain",
+                "median gain on test",
+                "adopted",
+                "confirmed",
+                "false claims",
+                "trials",
+            )
+        ),
     ]
-    lines.append(_row(["---"] * 7))
+    lines.append(_row(["---"] * 8))
     for arm in _arms(found):
         rows = [item for item in found if item.arm == arm]
-        false = sum(item.false_keeps or 0 for item in rows) if arm == NO_CHANGE else None
+        false = sum(item.false_claims or 0 for item in rows) if arm == NO_CHANGE else None
         gains = [_minus(item.baseline, item.best) for item in rows]
         test_gains = [_minus(item.baseline_test, item.best_test) for item in rows]
         medians = [_number(_median(values)) for values in ([item.best for item in rows], gains, test_gains)]
-        sums = [str(sum(item.kept for item in rows)), _count(false), str(sum(item.trials for item in rows))]
+        sums = [
+            str(sum(item.kept for item in rows)),
+            str(sum(item.confirmed for item in rows)),
+            _count(false),
+            str(sum(item.trials for item in rows)),
+        ]
         lines.append(_row((arm, *medians, *sums)))
     clocks = sorted({item.wall_clock_s for item in found})
     lines += ["", f"wall clock of one training: {', '.join(map(format_duration, clocks))}"]
@@ -149,16 +180,16 @@ def table(found: Sequence[Found]) -> str:
 
 
 def broken(found: Sequence[Found], arms: Sequence[tuple[str, int]], trials: int) -> list[str]:
-    """The checks that failed, one sentence each: every arm has ended and all began with the same script, `repeat` kept nothing, and tpe is
+    """The checks that failed, one sentence each: every arm has ended and all began with the same script, `repeat` confirmed nothing, and tpe is
     better than random in the median."""
     done = {(item.arm, item.seed): item for item in found if item.trials >= trials}
     sentences = [f"{arm}-{seed} has not come to its end" for arm, seed in arms if (arm, seed) not in done]
     if len({(item.script, item.wall_clock_s) for item in done.values()}) > 1:
         sentences.append("the arms began with different scripts or wall clocks: their scores do not compare")
     sentences += [
-        f"{item.arm}-{item.seed} changed nothing and kept {item.false_keeps + item.simpler}"
+        f"{item.arm}-{item.seed} changed nothing and confirmed {item.false_claims}"
         for item in found
-        if item.false_keeps is not None and item.false_keeps + item.simpler
+        if item.false_claims
     ]
     tpe, random = (
         _median([item.best for item in done.values() if item.arm == arm]) for arm in ("tpe", "random")
@@ -176,7 +207,14 @@ def _cells(item: Found) -> list[str]:
     sigma = "–" if item.sigma is None else f"{item.sigma:.4f} ({item.freedom})"
     return [
         *(item.arm, str(item.seed), str(item.trials), _number(item.baseline), sigma, _number(item.best)),
-        *(str(item.kept), _count(item.false_keeps), str(item.simpler), str(item.failed), str(item.trainings)),
+        *(
+            str(item.kept),
+            str(item.confirmed),
+            _count(item.false_claims),
+            str(item.simpler),
+            str(item.failed),
+            str(item.trainings),
+        ),
         *(f"{item.seconds_each:.1f}", _number(item.baseline_test), _number(item.best_test)),
     ]
 

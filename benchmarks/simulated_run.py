@@ -107,7 +107,7 @@ class SimulatedRun:
         self.train_s = 60.0
         self.crash_log = "Traceback: it broke"
         self.unheld = ""
-        self.noise = noise or (lambda seed: (seed % 7 - 3) * 1e-4)
+        self.noise = noise or (lambda seed: ((seed * 0.6180339887) % 1 - 0.5) * 6e-4)
         folder.mkdir(exist_ok=True)
         self.workspace = Workspace(folder)
         self.workspace.script.write_text(source(2.0, "a = [1, 2, 3]\n"))
@@ -156,6 +156,7 @@ class SimulatedRun:
         self,
         *,
         budget_s: float = 1e6,
+        expected_s: float = 70.0,
         emit: Callable[[Event], None] | None = None,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
@@ -175,7 +176,7 @@ class SimulatedRun:
             budget=Budget(
                 budget_s,
                 spent_s=run.spent_s,
-                expected_s=70.0,
+                expected_s=expected_s,
                 clock=self.clock,
                 persist=lambda seconds: self.ledger.spend("simulated", seconds),
             ),

@@ -57,7 +57,6 @@ class State(StrEnum):
 class Decision(StrEnum):
     KEEP = "keep"
     DISCARD = "discard"
-    RETEST = "retest"
 
 
 REASON_SIMPLER = "as good and simpler"
@@ -132,14 +131,15 @@ class PastExperiment:
     title: str
     category: str
     status: str
-    """keep, discard, retest, stopped_early, or an EvaluationOutcome other than ok, or "proposer_failed"."""
+    """keep, discard, stopped_early, or an EvaluationOutcome other than ok, or "proposer_failed"."""
     val_bpb: float | None
     delta: float | None
     read_source: Callable[[], str] = field(repr=False, compare=False)
     parent: int | None
     reason: str | None = None
     read_log: Callable[[], str] = field(default=str, repr=False, compare=False)
-    margin: float | None = None
+    error: float | None = None
+    """Standard error of `delta`."""
     author: str = ""
     fingerprint: str = ""
     read_constants: Callable[[], Sequence[Constant]] = field(default=tuple, repr=False, compare=False)

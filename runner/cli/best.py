@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from runner.cli.experiment_rows import command_to_reproduce, experiment_row, open_run
+from runner.cli.experiment_rows import command_to_reproduce, confirmation_rows, experiment_row, open_run
 from runner.cli.options import Json, RunId
 from runner.cli.output import envelope, number
 from runner.errors import NothingEvaluated
+from runner.scoring.claims import closing_sentence
 from runner.store.workspace_lock import locked
 from sandbox.sanitise import one_line
 
@@ -17,9 +18,15 @@ def best(run: RunId = None, json: Json = False) -> None:
     if best is None:
         raise NothingEvaluated(f"run {found.id} has kept nothing yet")
     if json:
-        envelope("best", run=found.id, best=experiment_row(best, found))
+        envelope(
+            "best",
+            run=found.id,
+            best=experiment_row(best, found),
+            confirmations=confirmation_rows(ledger, found),
+        )
     else:
         print(f"{number(best.val_bpb)}  experiment {best.number}  {one_line(best.title)}")
+        print(closing_sentence(ledger.experiments(found.id), ledger.confirmations(found.id)))
         at_work = locked(workspace.state) and found.finished_at is None
         makes = "the run at work makes it next" if at_work else "`autoresearch resume` makes it"
         print(command_to_reproduce(best, found) or f"its image is not made yet; {makes}")

@@ -51,7 +51,7 @@ def calibrate(
             ),
         )
     loaded = load + (config.cpus or cpus) > 1.25 * cpus
-    gains = {str(n): found.kept_gain(n) for n in sorted({config.baseline_repeats, 3, 5, 10})}
+    gains = {str(pairs): found.confirmed_gain(pairs) for pairs in (1, 2, 4, 8)}
     if json:
         envelope(
             "calibrate",
@@ -62,7 +62,7 @@ def calibrate(
             sigma=found.noise.sigma,
             low=found.low,
             high=found.high,
-            kept_gain=gains,
+            confirmed_gain=gains,
             load=load,
             loaded=loaded,
         )
@@ -70,8 +70,9 @@ def calibrate(
     print(
         f"sigma {found.noise.sigma:.6f} bits per byte (95 %: {found.low:.6f} to {found.high:.6f}, {len(found.scores)} runs)"
     )
-    for count, gain in gains.items():
-        print(f"with {count} baseline repeats a first experiment is kept if better by more than {gain:.4f}")
+    for pairs, gain in gains.items():
+        plural = "" if pairs == "1" else "s"
+        print(f"with {pairs} pair{plural} of runs a script is confirmed if better by more than {gain:.4f}")
     print(
         f"a run took {min(found.seconds):.1f} to {max(found.seconds):.1f} s; load {load:.1f} on {cpus} CPUs before the first"
     )

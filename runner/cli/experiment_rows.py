@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def listing(lines: list[Line]) -> str:
     rows = [
         (
             str(e.number),
-            e.status,
+            "confirmed" if e.confirmed else e.status,
             number(e.val_bpb),
             "" if e.delta is None else f"{e.delta:+.4f}",
             str(e.attempts),
@@ -32,6 +33,10 @@ def listing(lines: list[Line]) -> str:
         for e in lines
     ]
     return table(rows, ("#", "status", "val_bpb", "delta", "runs", "description", "reason"))
+
+
+def confirmation_rows(ledger: Ledger, run: Run) -> list[dict[str, Any]]:
+    return [asdict(confirmation) for confirmation in ledger.confirmations(run.id)]
 
 
 def command_to_reproduce(e: Experiment, run: Run) -> str | None:
@@ -56,7 +61,11 @@ def experiment_row(e: Experiment, run: Run) -> dict[str, Any]:
         "parent": e.parent,
         "val_bpb": e.val_bpb,
         "delta": e.delta,
-        "margin": e.margin,
+        "delta_error": e.delta_error,
+        "expected_delta": e.expected_delta,
+        "expected_error": e.expected_error,
+        "better": e.better,
+        "confirmed": e.confirmed,
         "reason": e.reason,
         "runs": len(e.counted),
         "tag": e.tag,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from runner.cli.experiment_rows import attempt_row, experiment_row, open_run
+from runner.cli.experiment_rows import attempt_row, confirmation_rows, experiment_row, open_run
 from runner.cli.options import Json, Number, RunId
 from runner.cli.output import envelope, number, table
+from runner.scoring.claims import claim_sentence
 from sandbox.sanitise import one_line
 
 
@@ -14,12 +15,16 @@ def show(experiment: Number, run: RunId = None, json: Json = False) -> None:
 
     _, ledger, found = open_run(run)
     item = ledger.experiment(found.id, experiment)
+    concerning = [
+        c for c in confirmation_rows(ledger, found) if experiment in {c["candidate"], c["reference"]}
+    ]
     if json:
         envelope(
             "show",
             run=found.id,
             experiment=experiment_row(item, found),
             attempts=[attempt_row(a) for a in item.attempts],
+            confirmations=concerning,
         )
         return
     for name, value in experiment_row(item, found).items():
@@ -36,6 +41,8 @@ def show(experiment: Number, run: RunId = None, json: Json = False) -> None:
         for a in item.attempts
     ]
     print(table(rows, ("attempt", "outcome", "val_bpb", "seconds", "seed", "reason")))
+    for c in concerning:
+        print(f"experiment {c['candidate']} against {c['reference']}: {claim_sentence(c)}")
     for a in item.attempts:
         if (check := report_in(a.folder)) is not None:
             print(f"attempt {a.attempt}: {sentence(check)}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from runner.cli.experiment_rows import experiment_row, listing, open_run
+from runner.cli.experiment_rows import confirmation_rows, experiment_row, listing, open_run
 from runner.cli.options import Json, RunId
 from runner.cli.output import envelope, number
+from runner.scoring.claims import claim_sentence
 from runner.store.workspace_lock import locked
 from sandbox.sanitise import one_line
 
@@ -33,6 +34,7 @@ def status(run: RunId = None, json: Json = False) -> None:
             if now
             else None,
             counts=ledger.counts(found.id),
+            confirmations=confirmation_rows(ledger, found),
         )
         return
     state = (
@@ -47,6 +49,8 @@ def status(run: RunId = None, json: Json = False) -> None:
         print(f"cost {money.usd:.2f} dollars at most, {money.tokens} tokens in {money.calls} calls")
     if best:
         print(f"best {number(best.val_bpb)} (experiment {best.number}: {one_line(best.title)})")
+    for c in confirmation_rows(ledger, found)[-1:]:
+        print(f"experiment {c['candidate']} against {c['reference']}: {claim_sentence(c)}")
     if now:
         what = "now " if running else "open"
         print(f"{what} experiment {now.number}, {now.state}: {one_line(now.title)}")

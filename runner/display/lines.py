@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from runner.protocols import REASON_NOISE_TOO_LARGE, Event
+from runner.scoring.claims import claim_sentence
 from sandbox.sanitise import one_line
 
 _QUIET = frozenset({"trained", "collected"})
@@ -37,6 +38,12 @@ class LineDisplay:
         elif self._name == "plain" and event.data.get("state") not in _QUIET:
             stamp = time.strftime("%H:%M:%S", time.localtime(event.at))
             print(f"{stamp}  {sentence(event)}", file=self._stream or sys.stderr, flush=True)
+
+
+def _estimate(data: dict[str, Any]) -> str:
+    if data.get("delta_error") is None:
+        return f"({data['delta']:+.4f})"
+    return f"({data['delta']:+.4f} ± {data['delta_error']:.4f}, better with probability {data['better']:.2f})"
 
 
 def _harmless(data: dict[str, Any]) -> dict[str, str]:
@@ -70,7 +77,13 @@ def sentence(event: Event) -> str:
     if event.kind == "decided" and data["reason"] == REASON_NOISE_TOO_LARGE:
         return f"{what}: {data['decision']}, {data['reason']}"
     if event.kind == "decided":
-        return f"{what}: {data['decision']}, {data['reason']} ({data['delta']:+.4f}, needs beyond {data['margin']:.4f})"
+        return f"{what}: {data['decision']}, {data['reason']} {_estimate(data)}"
+    if event.kind == "confirming":
+        return f"confirming {what} against experiment {data['reference']}: at most {data['most_pairs']} pairs of new runs"
+    if event.kind == "confirmation":
+        return f"{what}: {claim_sentence(data)}"
+    if event.kind == "withdrawn":
+        return f"{what}: {one_line(str(data['reason']))}"
     if event.kind == "kept":
         return f"{what}: kept as {data['tag']}"
     if event.kind == "failed":
@@ -109,5 +122,6 @@ def sentence(event: Event) -> str:
     if event.kind == "dropped":
         return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":
-        return f"run {data['run']} ended: {one_line(str(data['reason']))}"
+        claim = f". {one_line(str(data['claim']), max_chars=2000)}" if data.get("claim") else ""
+        return f"run {data['run']} ended: {one_line(str(data['reason']))}{claim}"
     return event.kind

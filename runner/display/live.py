@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from runner.display.lines import sentence
 from runner.protocols import Event
+from runner.scoring.claims import claim_sentence
 from runner.scoring.scores import noise_floor
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
@@ -53,10 +55,17 @@ class LiveDisplay:
             table.add_column(column)
         for experiment in experiments[-_ROWS:]:
             table.add_row(*_row(experiment), style=_STYLE.get(experiment.status, "red"))
+        claims = self._ledger.confirmations(self._run)
+        claim = (
+            [Text(f"experiment {claims[-1].candidate}: {claim_sentence(asdict(claims[-1]))}")]
+            if claims
+            else []
+        )
         return Group(
             Text(f"run {self._run}   {best}   {sigma}   {len(experiments)} experiments, {len(kept)} kept"),
             ProgressBar(total=self._budget_s, completed=min(spent, self._budget_s), width=60),
             table,
+            *claim,
             Text(self._last),
         )
 
@@ -65,4 +74,10 @@ def _row(experiment: Experiment) -> tuple[str, ...]:
     score = "-" if experiment.val_bpb is None else f"{experiment.val_bpb:.4f}"
     delta = "" if experiment.delta is None else f"{experiment.delta:+.4f}"
     title = escape(one_line(experiment.title, max_chars=70))
-    return str(experiment.number), experiment.status, score, delta, title
+    return (
+        str(experiment.number),
+        "confirmed" if experiment.confirmed else experiment.status,
+        score,
+        delta,
+        title,
+    )

@@ -1,7 +1,7 @@
 """Measures the noise: the same script is evaluated several times with fresh seeds; no run uses the results.
 
 The interval of sigma is the chi-square one (Montgomery & Runger, Applied Statistics, section 8-3); the gain that would be
-kept is what `runner.scoring.acceptance` asks of training noise alone after two runs. Seconds are the host's.
+confirmed is what `runner.scoring.confirmation` asks of training noise alone. Seconds are the host's.
 """
 
 from __future__ import annotations
@@ -15,10 +15,7 @@ from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.failure_advice import unscored
 from runner.evaluation.pipeline import Ids, Pipeline
 from runner.protocols import Evaluation, EvaluationOutcome
-from runner.scoring.noise import Noise, pooled
-
-_CANDIDATE_RUNS = 2
-"""Nothing is kept after its first run (runner/scoring/acceptance.py)."""
+from runner.scoring.noise import Noise, pooled, smallest_confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +30,10 @@ class Calibration:
     low: float
     high: float
 
-    def kept_gain(self, baseline_repeats: int) -> float:
-        """Bits per byte by which a first experiment must be better, with sigma as measured here and the few degrees of
-        freedom that so many baseline repeats and its own second run give; the text adds a little."""
-        known = Noise(self.noise.sigma, baseline_repeats)
-        return known.quantile * known.sigma * math.sqrt(1 / _CANDIDATE_RUNS + 1 / baseline_repeats)
+    def confirmed_gain(self, pairs: int) -> float:
+        """Bits per byte by which the mean of so many pairs must be better to be confirmed, with sigma as measured here; the text
+        adds a little."""
+        return smallest_confirmed(self.noise, pairs)
 
 
 def calibrate(

@@ -34,7 +34,11 @@ def digest(context: Context, count: Count, *, max_tokens: int = MAX_TOKENS) -> s
         ("The latest results", history[-_RECENT:], _line),
         ("The best results", top[::-1], _line),
         ("By category (kept of tried)", _categories(history), str),
-        ("Near misses: better, but not beyond the noise", near, _line),
+        (
+            "Near misses: measured better, but not expected to be (kept means adopted: expected to be better; ± is a standard error)",
+            near,
+            _line,
+        ),
         ("Failures, and why", failed, _failure),
         (
             "Dead ends; an idea that failed on one parent may work on another",
@@ -77,7 +81,7 @@ def _line(past: PastExperiment) -> str:
     score = "no score" if past.val_bpb is None else f"val_bpb {past.val_bpb:.4f}"
     if past.delta is not None:
         score += f", {past.delta:+.4f} against the best then"
-        score += f" ± {past.margin:.4f}" if past.margin else ""
+        score += f" ± {past.error:.4f}" if past.error else ""
     category = one_line(past.category, max_chars=30)
     on = f" (on #{past.parent})" if past.parent is not None else ""
     if past.val_bpb is not None:

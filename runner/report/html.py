@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import itertools
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from runner.parsing.client import shared
 from runner.report.reproduce_command import reproduce_command
+from runner.scoring.claims import claim_sentence, closing_sentence
 from runner.scoring.scores import noise_floor
 from runner.scoring.stopping_summary import stopping_summary
-from runner.store.records import Experiment, Run
+from runner.store.records import Confirmation, Experiment, Run
 from sandbox.sanitise import one_line, sanitise
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>autoresearch {{ run.id }}</title>
@@ -20,20 +22,26 @@ table{border-collapse:collapse;width:100%}td,th{padding:.2rem .6rem;text-align:l
 .keep{color:#0a7d33;font-weight:600}.discard,.stopped_early{color:#888}pre{background:#f6f6f6;padding:.8rem;overflow:auto;font-size:12px}
 img{max-width:100%}</style>
 <h1>Run {{ run.id }}</h1>
-<p>{{ proposals }} experiments, {{ kept|length - 1 if kept else 0 }} kept improvements. Ended: {{ run.stop_reason or "still running" }}.
+<p>{{ proposals }} experiments, {{ kept|length - 1 if kept else 0 }} adopted improvements. Ended: {{ run.stop_reason or "still running" }}.
 {% if kept %}Baseline {{ "%.4f"|format(kept[0].val_bpb) }}, best {{ "%.4f"|format(kept[-1].val_bpb) }} bits per byte.{% endif %}
 {% if noise %}Noise floor: one run of one script varies by ±{{ "%.4f"|format(noise.sigma) }} ({{ noise.freedom }} degrees of freedom).{% endif %}
 {% if run.spent_s %}{{ stopping.trainings }} trainings, {{ "%.1f"|format(3600 * stopping.trainings / run.spent_s) }} an hour.{% endif %}
 {{ stopping.sentence }}</p>
+<p><strong>{{ closing }}</strong></p>
 <img alt="progress" src="data:image/png;base64,{{ plot }}">
-<h2>Accepted lineage</h2>
-<table><tr><th>#</th><th>change</th><th>val_bpb</th><th>runs</th><th>gain</th><th>had to exceed</th><th>sealed test</th><th>reproduce</th></tr>
+<h2>Adopted lineage</h2>
+<table><tr><th>#</th><th>change</th><th>val_bpb</th><th>runs</th><th>measured gain</th><th>expected gain</th><th>P(better)</th><th>confirmed</th><th>sealed test</th><th>reproduce</th></tr>
 {% for e in kept %}<tr><td>{{ e.number }}</td><td>{{ line(e.title) }}</td><td>{{ "%.4f"|format(e.val_bpb) }}</td><td>{{ e.counted|length }}</td>
-<td>{{ "%.4f"|format(-e.delta) if e.delta is not none else "" }}</td><td>{{ "%.4f"|format(e.margin) if e.margin is not none else "" }}</td>
+<td>{{ "%.4f"|format(-e.delta) if e.delta is not none else "" }}{{ " ± %.4f"|format(e.delta_error) if e.delta_error is not none else "" }}</td>
+<td>{{ "%.4f"|format(-e.expected_delta) if e.expected_delta is not none else "" }}</td><td>{{ "%.2f"|format(e.better) if e.better is not none else "" }}</td><td>{{ "yes" if e.confirmed else "" }}</td>
 <td>{{ "%.4f"|format(e.test_bpb) if e.test_bpb is not none else "" }}</td><td><code>{{ command(e.tag) if e.tag else "" }}</code></td></tr>{% endfor %}</table>
+<p>Adopted is what the search builds on: it is expected to be better. Confirmed is what may be claimed: it was better than the last
+confirmed script in pairs of new runs, beyond the noise.</p>
+{% if confirmations %}<h2>Confirmations</h2><ul>{% for c in confirmations %}<li>Experiment {{ c.candidate }} against experiment {{ c.reference }}:
+{{ claim(c) }}</li>{% endfor %}</ul>{% endif %}
 <h2>Everything tried</h2>
 <table><tr><th>#</th><th>status</th><th>val_bpb</th><th>difference</th><th>change</th><th>reason</th></tr>
-{% for e in experiments %}<tr class="{{ e.status }}"><td>{{ e.number }}</td><td>{{ e.status }}</td><td>{{ "%.4f"|format(e.val_bpb) if e.val_bpb is not none else "" }}</td>
+{% for e in experiments %}<tr class="{{ e.status }}"><td>{{ e.number }}</td><td>{{ "confirmed" if e.confirmed else e.status }}</td><td>{{ "%.4f"|format(e.val_bpb) if e.val_bpb is not none else "" }}</td>
 <td>{{ "%+.4f"|format(e.delta) if e.delta is not none else "" }}</td><td>{{ line(e.title) }}</td><td>{{ line(e.reason or "") }}</td></tr>{% endfor %}</table>
 <h2>Changes</h2>{% for number, text in diffs %}<h3>Experiment {{ number }}</h3><pre>{{ text }}</pre>{% endfor %}
 <p>A kept score is the mean of its runs, and the best of many is a little lucky: the sealed test column was never shown to
@@ -41,7 +49,13 @@ the search. <code>autoresearch reproduce TAG</code> runs any of them again.</p><
 """
 
 
-def write_html(path: Path, run: Run, experiments: Sequence[Experiment], plot: Path) -> None:
+def write_html(
+    path: Path,
+    run: Run,
+    experiments: Sequence[Experiment],
+    plot: Path,
+    confirmations: Sequence[Confirmation] = (),
+) -> None:
     import jinja2
 
     kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
@@ -56,6 +70,9 @@ def write_html(path: Path, run: Run, experiments: Sequence[Experiment], plot: Pa
         plot=base64.b64encode(plot.read_bytes()).decode(),
         diffs=[(after.number, diff(before, after)) for before, after in itertools.pairwise(kept)],
         line=one_line,
+        confirmations=confirmations,
+        claim=lambda confirmation: claim_sentence(asdict(confirmation)),
+        closing=closing_sentence(experiments, confirmations),
         command=lambda tag: reproduce_command(tag, run.settings),
     )
     path.write_text(page)

@@ -36,8 +36,19 @@ def write_plot(path: Path, experiments: Sequence[Experiment]) -> None:
         "o",
         color="tab:green",
         markeredgecolor="black",
-        label="kept",
+        label="adopted",
     )
+    confirmed = [(e.number, e.val_bpb) for e in experiments if e.confirmed and e.val_bpb is not None]
+    if confirmed:
+        axes.plot(
+            [n for n, _ in confirmed],
+            [v for _, v in confirmed],
+            "*",
+            color="tab:blue",
+            markeredgecolor="black",
+            markersize=15,
+            label="confirmed",
+        )
     if kept:
         steps = [*((n, v) for n, v, _ in kept), (last, kept[-1][1])]
         xs, ys = [n for n, _ in steps], [v for _, v in steps]
@@ -64,7 +75,9 @@ def write_plot(path: Path, experiments: Sequence[Experiment]) -> None:
                 label=label,
             )
     total = sum(e.number > 0 for e in experiments)
-    axes.set_title(f"Autoresearch Progress: {total} Experiments, {max(len(kept) - 1, 0)} Kept Improvements")
+    axes.set_title(
+        f"Autoresearch Progress: {total} Experiments, {max(len(kept) - 1, 0)} Kept Improvements, {len(confirmed)} Confirmed"
+    )
     axes.set_xlabel("experiment")
     axes.set_ylabel("val_bpb (lower is better)")
     axes.legend(loc="upper right", fontsize=8)

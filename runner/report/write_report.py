@@ -21,7 +21,13 @@ def write(workspace: Workspace, ledger: Ledger, run: str) -> dict[str, Path]:
         made = Path(name)
         write_tsv(made / "results.tsv", experiments)
         write_plot(made / "progress.png", experiments)
-        write_html(made / "report.html", ledger.run(run), experiments, made / "progress.png")
+        write_html(
+            made / "report.html",
+            ledger.run(run),
+            experiments,
+            made / "progress.png",
+            ledger.confirmations(run),
+        )
         paths = {file: workspace.folder / file for file in ("results.tsv", "progress.png", "report.html")}
         for file, path in paths.items():
             user_files.put(workspace.state, path, (made / file).read_bytes())

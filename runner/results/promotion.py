@@ -9,7 +9,7 @@ from typing import Any
 from judge.judge import JUDGE_VERSION
 from runner.clock import Clock
 from runner.evaluation.pipeline import MODEL, PARAMS, Ids, Pipeline
-from runner.protocols import REASON_SIMPLER, Conditions
+from runner.protocols import Conditions
 from runner.results import git_lineage
 from runner.results.snapshot import SCRIPT, SnapshotContents, build_snapshot, snapshot_tag
 from runner.scoring.noise import Noise
@@ -47,19 +47,20 @@ class Promotion:
             if not (first.folder / name).is_file()
         ]
 
-    def promote(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
-        """The ledger's columns for a kept experiment. An engine that fails is asked again, twice, after a pause.
+    def promote(self, experiment: Experiment, noise: Noise, gain: float = 0.0) -> dict[str, Any]:
+        """The ledger's columns for a kept experiment. An engine that fails is asked again, twice, after a pause. `gain` is by how
+        many bits per byte it is expected to be better than the last confirmed script: what its image claims.
 
         Raises SandboxError or PrerequisiteMissing; a resumed run then keeps it again.
         """
         for _ in range(_TRIES - 1):
             try:
-                return self._promote(experiment, noise)
+                return self._promote(experiment, noise, gain)
             except SandboxError:
                 self.clock.sleep(_PAUSE_S)
-        return self._promote(experiment, noise)
+        return self._promote(experiment, noise, gain)
 
-    def _promote(self, experiment: Experiment, noise: Noise) -> dict[str, Any]:
+    def _promote(self, experiment: Experiment, noise: Noise, gain: float) -> dict[str, Any]:
         first = experiment.counted[0]
         assert first.val_bpb is not None
         assert first.params_sha256 is not None
@@ -82,7 +83,7 @@ class Promotion:
             repeats=len(experiment.counted),
             sigma=noise.sigma,
             freedom=noise.freedom,
-            gain=_claimed(experiment),
+            gain=gain,
             test_bpb=test_bpb,
             limits=self.pipeline.limits,
             preset=self.pipeline.preset,
@@ -100,10 +101,3 @@ class Promotion:
         commit = git_lineage.record(self.workspace, experiment.run, source, message, at=now)
         tag = snapshot_tag(experiment.run, experiment.number)
         return {"image": image.id, "tag": tag, "git_commit": commit, "test_bpb": test_bpb}
-
-
-def _claimed(experiment: Experiment) -> float:
-    """Bits per byte that it was better by than the script it was kept over; a baseline and a simplification claim none."""
-    if experiment.delta is None or experiment.reason == REASON_SIMPLER:
-        return 0.0
-    return max(-experiment.delta, 0.0)

@@ -6,11 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. With the
-# looks of runner/scoring/acceptance.py, and with the incumbent run again before a keep (runner/search/decider.py), a
-# script that changes nothing is kept in about 0.01 % of the cases, and a gain of three standard deviations in seven of eight
-# (benchmarks/decisions.py).
-KEEP_QUANTILES = {
+# Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. A confirmation looks
+# after every pair, a few times at most, so a script that changes nothing is confirmed in about 0.3 % of the cases.
+CLAIM_QUANTILES = {
     1: 636.6,
     2: 31.60,
     3: 12.92,
@@ -22,7 +20,7 @@ KEEP_QUANTILES = {
     9: 4.781,
     10: 4.587,
 }
-KEEP_QUANTILES |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
+CLAIM_QUANTILES |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
 # The same, 99.5 %: two-sided 99 %.
 REPEAT_QUANTILES = {
     1: 63.66,
@@ -37,6 +35,22 @@ REPEAT_QUANTILES = {
     10: 3.169,
 }
 REPEAT_QUANTILES |= {12: 3.055, 15: 2.947, 20: 2.845, 30: 2.750, 60: 2.660, 120: 2.617, 241: 2.576}
+# The same, 97.5 %: two-sided 95 %.
+INTERVAL_QUANTILES = {
+    1: 12.71,
+    2: 4.303,
+    3: 3.182,
+    4: 2.776,
+    5: 2.571,
+    6: 2.447,
+    7: 2.365,
+    8: 2.306,
+    9: 2.262,
+    10: 2.228,
+}
+INTERVAL_QUANTILES |= {12: 2.179, 15: 2.131, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980, 241: 1.960}
+PRIOR_FREEDOM = 12
+"""At most so many degrees of freedom does the noise of earlier runs count in a confirmation: the pairs are to have their say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +59,6 @@ class Noise:
 
     sigma: float
     freedom: int
-
-    @property
-    def quantile(self) -> float:
-        """How many standard errors a difference must exceed to be believed (99.95 %, one-sided)."""
-        return tabled(KEEP_QUANTILES, self.freedom)
 
     @property
     def repeat_quantile(self) -> float:
@@ -70,3 +79,9 @@ def pooled(groups: Sequence[Sequence[float]]) -> Noise | None:
 
 def tabled(table: dict[int, float], freedom: int) -> float:
     return table[max((known for known in table if known <= freedom), default=1)]
+
+
+def smallest_confirmed(noise: Noise, pairs: int) -> float:
+    """By how many bits per byte the mean of so many pairs must be better, where they spread as `noise` says."""
+    freedom = min(noise.freedom, PRIOR_FREEDOM) + pairs - 1
+    return tabled(CLAIM_QUANTILES, freedom) * noise.sigma * math.sqrt(2.0 / pairs)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner.store.records import Experiment
 
-if TYPE_CHECKING:  # decide imports numpy
-    from runner.scoring.acceptance import Measurements
+if TYPE_CHECKING:
     from runner.scoring.noise import Noise
 
 
@@ -28,16 +27,6 @@ def best(experiments: Sequence[Experiment]) -> Experiment:
     return next(e for e in reversed(experiments) if e.status == "keep")
 
 
-def measurements(experiment: Experiment) -> Measurements:
-    """With the losses on every document, which the judge wrote into the attempts' folders."""
-    import numpy as np
-
-    from runner.scoring.acceptance import Measurements
-
-    nats = [np.load(a.folder / "document_nats.npy") for a in experiment.counted]
-    return Measurements(scores(experiment), nats, experiment.nodes)
-
-
 def missing_files(experiment: Experiment) -> list[str]:
     """Paths of files that `measurements` needs and that do not exist."""
     files = [
@@ -46,18 +35,46 @@ def missing_files(experiment: Experiment) -> list[str]:
     return [str(path) for path in files if not path.is_file()]
 
 
-def retested_since(incumbent: Experiment, challenger: Experiment) -> bool:
-    """Whether the incumbent ran again after the challenger's first run. On a shared machine an old score is not comparable:
-    a candidate must not win only because it ran under less load."""
-    first = challenger.attempts[0].order
-    return any(
-        a.order > first and a.outcome not in {None, "infrastructure"} and not a.contended
-        for a in incumbent.attempts
-    )
+def runs(experiment: Experiment, *, before: float = math.inf) -> list[tuple[int, float]]:
+    """Seed and score of each attempt that counts and was begun before the attempt of order `before`. A script that scores the
+    same, or writes the same weights, under two seeds ignores them: its first run is all that it says, and it shares nothing
+    with other scripts under that seed, so it gets one of its own (negative)."""
+    found = [(a.seed, a.val_bpb) for a in experiment.counted if a.order < before and a.val_bpb is not None]
+    return [(-1 - experiment.number, found[0][1])] if found and ignores_seed(experiment) else found
 
 
-def noise_floor(experiments: Iterable[Experiment]) -> Noise | None:
-    """Training noise, pooled over all that ran more than once."""
-    from runner.scoring.noise import pooled
+def ignores_seed(experiment: Experiment) -> bool:
+    """Whether runs with different seeds came to the same weights or the same score."""
+    counted = experiment.counted
+    by_weights = {(a.params_sha256, a.seed) for a in counted if a.params_sha256}
+    by_score = {(a.val_bpb, a.seed) for a in counted}
+    return any(len({result for result, _ in found}) < len(found) for found in (by_weights, by_score))
 
-    return pooled([scores(experiment) for experiment in experiments if len(experiment.attempts) > 1])
+
+MOST_EARLIER = 60
+"""Runs of earlier searches that the noise is learned from: the newest."""
+
+
+def repeated_runs(searches: Iterable[Sequence[Experiment]]) -> list[list[tuple[int, float]]]:
+    """The runs of each script that ran more than once, of several searches, oldest first."""
+    groups = [runs(e) for experiments in searches for e in experiments if len(e.attempts) > 1]
+    kept: list[list[tuple[int, float]]] = []
+    for group in reversed([group for group in groups if len(group) > 1]):
+        if sum(map(len, kept)) + len(group) > MOST_EARLIER:
+            break
+        kept.insert(0, group)
+    return kept
+
+
+def noise_floor(
+    experiments: Iterable[Experiment], earlier: Sequence[Sequence[tuple[int, float]]] = ()
+) -> Noise | None:
+    """Training noise, pooled over all that ran more than once, in `earlier` searches too. Runs of several scripts under one seed
+    share a part of it, so the degrees of freedom are at most one less than there were seeds."""
+    from runner.scoring.noise import Noise, pooled
+
+    groups = [*earlier, *(runs(experiment) for experiment in experiments if len(experiment.attempts) > 1)]
+    groups = [group for group in groups if len(group) > 1]
+    found = pooled([[score for _, score in group] for group in groups])
+    seeds = len({seed for group in groups for seed, _ in group})
+    return found and Noise(found.sigma, min(found.freedom, max(seeds - 1, 1)))

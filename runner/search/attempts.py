@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +29,7 @@ _MADE_AGAIN = frozenset(
 
 
 class AttemptRunner:
-    """Of one run. `seed` is the run's, `require_space` raises RunnerError when the disk budget is used up. `pause_s` is
+    """Of one run. `require_space` raises RunnerError when the disk budget is used up. `pause_s` is
     waited after an infrastructure failure, longer after each in a row."""
 
     def __init__(
@@ -40,24 +39,24 @@ class AttemptRunner:
         pipeline: Pipeline,
         workspace: Workspace,
         budget: Budget,
-        seed: int,
         require_space: Callable[[], None],
         pause_s: float,
         stopping: EarlyStopping | None = None,
     ) -> None:
         """`stopping` ends hopeless trainings; None: every training runs to its end."""
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
-        self.seed, self.require_space, self._pause_s = seed, require_space, pause_s
+        self.require_space, self._pause_s = require_space, pause_s
         self._failures, self._contended, self._stopping = 0, 0, stopping
 
-    def run(self, experiment: Experiment) -> Attempt:
+    def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
+        """With this training seed. `confirmation` is the one it is made for."""
         self.require_space()
         run, ledger, clock = self.recorder.run_id, self.recorder.ledger, self.recorder.clock
         number, started = experiment.number, clock.monotonic()
-        measurement = len(experiment.counted)
-        seed = _seed(self.seed, number, measurement)
         home = self.workspace.attempts(run, number)
-        attempt = ledger.start_attempt(run, number, seed=seed, folder=home, now=clock.time())
+        attempt = ledger.start_attempt(
+            run, number, seed=seed, folder=home, now=clock.time(), confirmation=confirmation
+        )
         folder = home / str(attempt)
         shutil.rmtree(folder, ignore_errors=True)  # of a row that was never written
 
@@ -132,9 +131,3 @@ class AttemptRunner:
                 "`autoresearch run --resume` goes on"
             )
         self.recorder.clock.sleep(self._pause_s * self._failures)
-
-
-def _seed(run_seed: int, number: int, measurement: int) -> int:
-    """Chosen by the host, never by the candidate; the nth measurement of a script always has the same seed."""
-    digest = hashlib.sha256(f"{run_seed}/{number}/{measurement}".encode()).digest()
-    return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF

@@ -1,37 +1,197 @@
-"""What to do with an experiment after its last evaluation: decide, or measure it or the incumbent again."""
+"""What to do with an experiment after its last evaluation: adopt or discard it, or run it or the best script again.
+
+A pure function of the ledger's rows, so a resumed run decides as an uninterrupted one. It remembers what it computed from
+the rows of decided experiments, which do not change.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from runner.protocols import Decision
-from runner.scoring.acceptance import Judgement, decide
-from runner.scoring.scores import best, measurements, noise_floor, retested_since
-from runner.store.records import Experiment
+from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, Decision, EvaluationOutcome
+from runner.scoring.scores import best, ignores_seed, runs, scores
+from runner.search.seeds import AHEAD, common_seed, first_unused, used_seeds, usual_seed
+from runner.store.records import Attempt, Experiment
+
+if TYPE_CHECKING:
+    from runner.scoring.adoption import Choice, Estimate
+    from runner.scoring.belief import Belief
+    from runner.scoring.gain_prior import GainPrior
+    from runner.scoring.variance_components import Runs, VarianceComponents
+
+REASON_EXPECTED = "expected to be better"
+REASON_NOT_EXPECTED = "not expected to be better"
+CLEAR = 2.0
+"""Standard errors to either side; where together they span the best score itself, nothing can be told apart."""
+PROBABLY = 0.75
+"""Below this probability of being better, a simpler script is kept for being simpler."""
+SIMPLER_SHARE = 0.05
+"""A script with this share fewer syntax-tree nodes is simpler."""
+SIMPLER_RUNS = 3
+STOPPED, STOPPED_ERROR = 4.0, 2.0
+"""What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
+MAX_FAILED_RERUNS = 2
+"""Reruns of the best script that may fail before it is withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
+class Concluded:
+    """A decided candidate as later ones see it: its runs, what its true difference was believed to be."""
+
+    runs: Runs
+    mean: float
+    variance: float
+    adopted: bool
+
+
 class Decider:
-    """`retests`: how often a promising script may run again."""
+    """Of one run, whose seed is `seed`. `retests`: how often a promising script may run again. `earlier` are the runs (seed and
+    score) of each script that comparable runs ran more than once."""
 
-    retests: int
+    def __init__(self, seed: int, retests: int, earlier: Sequence[Sequence[tuple[int, float]]] = ()) -> None:
+        self._seed, self._retests, self._earlier = seed, retests, earlier
+        self._known: tuple[VarianceComponents, Belief, list[Concluded | tuple[int, float]]] | None = None
+        self._prior: tuple[tuple[float, int], GainPrior] | None = None
 
-    def judge(self, experiment: Experiment, experiments: Sequence[Experiment]) -> Judgement:
-        """`experiment` against the best of `experiments`, by its runs so far."""
-        import numpy as np
+    def choose(
+        self, experiment: Experiment, experiments: Sequence[Experiment], *, may_run: bool = True
+    ) -> Choice:
+        """`experiment` against the best of `experiments`. Without `may_run` it is decided by its runs so far."""
+        from runner.scoring.adoption import Choice, Step, choose
+        from runner.scoring.variance_components import estimate
 
         incumbent = best(experiments)
-        noise = noise_floor(experiments)
-        assert noise is not None, "the baseline has at least two repeats"
-        document_bytes = np.load(incumbent.counted[0].folder / "document_bytes.npy")
-        left = self.retests - (len(experiment.counted) - 1)
-        return decide(
-            measurements(experiment), measurements(incumbent), noise, document_bytes, retests_left=left
+        noise = estimate([*self._earlier, *(runs(e) for e in experiments)], scores(incumbent)[0])
+        history = list(_history(experiments))
+        belief, prior = self._belief(noise, history, experiments), self._gain_prior(noise, experiments)
+        unused = first_unused(self._seed, used_seeds(experiments))
+        runs_left = self._retests - (len(experiment.counted) - 1) if may_run else 0
+        choice = choose(
+            belief,
+            prior,
+            runs(experiment),
+            best_seeds=[seed for seed, _ in runs(incumbent)],
+            best_may_run=self._best_may_run(incumbent, experiment),
+            fresh_seeds=[common_seed(self._seed, unused + ahead) for ahead in range(AHEAD)],
+            usual_seed=usual_seed(self._seed, incumbent),
+            runs_left=runs_left,
         )
+        few = len(runs(experiment)) < min(SIMPLER_RUNS, 1 + self._retests)
+        found = choice.estimate
+        as_good = found.difference <= found.error and choice.seed is None and found.better < PROBABLY
+        if runs_left > 0 and few and as_good and is_simpler(experiment, incumbent):
+            return Choice(Step.RUN_CANDIDATE, choice.estimate, common_seed(self._seed, unused))
+        return choice
 
-    def is_final(self, experiment: Experiment, incumbent: Experiment, decision: Decision) -> bool:
-        """Before a keep, a retest compares the incumbent again, because machine load drifts."""
-        if decision is Decision.KEEP:
-            return not self.retests or retested_since(incumbent, experiment)
-        return decision is not Decision.RETEST
+    def _best_may_run(self, incumbent: Experiment, experiment: Experiment) -> bool:
+        """Not if it fails or ignores its seed: another run would tell nothing. At most as often as the candidate may."""
+        since = experiment.attempts[0].order
+        reruns = sum(a.order > since for a in incumbent.attempts)
+        return reruns < self._retests and failed_reruns(incumbent) == 0 and not ignores_seed(incumbent)
+
+    def first_seed(self, experiments: Sequence[Experiment]) -> int:
+        """Of a new candidate."""
+        return usual_seed(self._seed, best(experiments))
+
+    def verdict(
+        self, experiment: Experiment, experiments: Sequence[Experiment], estimate: Estimate
+    ) -> tuple[Decision, str]:
+        """Once no other run is worth it. As good and simpler is enough: no worse by the estimate, after some runs."""
+        incumbent = best(experiments)
+        if 2 * CLEAR * estimate.error >= scores(incumbent)[0]:
+            return Decision.DISCARD, REASON_NOISE_TOO_LARGE
+        few = len(runs(experiment)) < min(SIMPLER_RUNS, 1 + self._retests)
+        as_good = is_simpler(experiment, incumbent) and estimate.difference <= 0 and not few
+        if as_good and estimate.better < PROBABLY:
+            return Decision.KEEP, REASON_SIMPLER
+        if estimate.mean < 0:
+            return Decision.KEEP, REASON_EXPECTED
+        return Decision.DISCARD, REASON_NOT_EXPECTED
+
+    def _belief(
+        self,
+        noise: VarianceComponents,
+        history: list[Concluded | tuple[int, float]],
+        experiments: Sequence[Experiment],
+    ) -> Belief:
+        from runner.scoring.belief import Belief
+
+        known = self._known
+        if known is None or known[0] != noise or history[: len(known[2])] != known[2]:
+            known = (noise, Belief(noise, scores(experiments[0])[0]), [])
+        _, belief, seen = known
+        for entry in history[len(seen) :]:
+            if isinstance(entry, Concluded):
+                belief.conclude(entry.runs, entry.mean, entry.variance, adopted=entry.adopted)
+            else:
+                belief.observe_best(*entry)
+        self._known = (noise, belief, history)
+        return belief
+
+    def _gain_prior(self, noise: VarianceComponents, experiments: Sequence[Experiment]) -> GainPrior:
+        from runner.scoring.gain_prior import GainPrior
+
+        decided = [
+            e
+            for e in experiments
+            if e.status == EvaluationOutcome.STOPPED_EARLY or (e.delta is not None and e.delta_error)
+        ]
+        key = (noise.sigma, len(decided))
+        if self._prior is None or self._prior[0] != key:
+            stopped = (STOPPED * noise.sigma, STOPPED_ERROR * noise.sigma)
+            seen = [(e.delta, e.delta_error) if e.delta is not None else stopped for e in decided]
+            prior = GainPrior(noise.sigma, [d for d, _ in seen], [error or 0.0 for _, error in seen])
+            self._prior = (key, prior)
+        return self._prior[1]
+
+
+def is_simpler(experiment: Experiment, incumbent: Experiment) -> bool:
+    return experiment.nodes <= (1 - SIMPLER_SHARE) * incumbent.nodes
+
+
+def failed_reruns(experiment: Experiment) -> int:
+    """How often a kept script ran again and came to nothing."""
+    return sum(a.outcome not in {None, "ok", "infrastructure"} for a in experiment.attempts)
+
+
+def _history(experiments: Sequence[Experiment]) -> Iterator[Concluded | tuple[int, float]]:
+    """In order: each run of what was the best script then (seed and score), and each decided candidate."""
+    current: Experiment | None = None
+    pending: Experiment | None = None
+    said = 0
+    for experiment, attempt in _in_order(experiments):
+        if pending is not None and (experiment.number > pending.number or attempt.confirmation is not None):
+            concluded = _concluded(pending, attempt.order)
+            yield from concluded
+            if pending.status == "keep":
+                current, said = pending, len(runs(pending, before=attempt.order))
+            pending = None
+        if current is None:
+            current = experiment
+        if experiment.number == current.number:
+            so_far = runs(
+                current, before=attempt.order + 1
+            )  # a script that ignores seeds says one thing once
+            yield from so_far[said:]
+            said = len(so_far)
+        elif experiment.number > current.number and experiment.status != "open":
+            pending = experiment
+    if pending is not None:
+        yield from _concluded(pending, math.inf)
+
+
+def _in_order(experiments: Sequence[Experiment]) -> list[tuple[Experiment, Attempt]]:
+    return sorted(((e, a) for e in experiments for a in e.attempts), key=lambda item: item[1].order)
+
+
+def _concluded(experiment: Experiment, before: float) -> list[Concluded]:
+    """Empty for one that was decided by an older version or had no score. `before` is the order of the first attempt that was
+    made after its decision."""
+    found = tuple(runs(experiment, before=before))
+    if experiment.expected_delta is None or experiment.expected_error is None or not found:
+        return []
+    adopted = experiment.status == "keep"
+    return [Concluded(found, experiment.expected_delta, experiment.expected_error**2, adopted)]

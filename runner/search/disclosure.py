@@ -18,7 +18,7 @@ _SIGMAS_ABOVE = 10.0
 _STEPS_A_SIGMA = 4.0
 _UNKNOWN_STEP = 1e-3
 _SIZES = (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)
-"""What a width (the noise, a margin) may begin with: six values a power of ten."""
+"""What a width (the noise, a standard error) may begin with: six values a power of ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Disclosure:
         return None if mine is None or other is None else round(mine - other, 6)
 
     def width(self, value: float | None) -> float | None:
-        """The noise, or a margin."""
+        """The noise, or a standard error."""
         return None if value is None else max(_at_most(value, _SIZES), FINEST)
 
 

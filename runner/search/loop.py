@@ -6,6 +6,7 @@ uninterrupted run. An attempt that a dead runner left open counts as an infrastr
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,16 +25,18 @@ from runner.protocols import (
     State,
 )
 from runner.results.promotion import Promotion
-from runner.scoring.acceptance import Judgement
+from runner.scoring.adoption import Estimate, Step
 from runner.scoring.noise import Noise
-from runner.scoring.scores import best, mean, noise_floor
+from runner.scoring.scores import best, mean, noise_floor, repeated_runs, scores
 from runner.search.attempts import AttemptRunner
-from runner.search.decider import Decider
+from runner.search.confirmer import Confirmer
+from runner.search.decider import MAX_FAILED_RERUNS, Decider, failed_reruns
 from runner.search.early_stopping import EarlyStopping, comparable_runs
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
 from runner.search.recovery import recover
+from runner.search.seeds import common_seed
 from runner.search.time_budget import Budget
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
@@ -92,7 +95,6 @@ class Loop:
             pipeline=pipeline,
             workspace=workspace,
             budget=budget,
-            seed=seed,
             require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
             stopping=EarlyStopping(
@@ -104,7 +106,10 @@ class Loop:
             if settings.early_stopping
             else None,
         )
-        self._decider = Decider(settings.retests)
+        self._seed = seed
+        earlier = repeated_runs(comparable_runs(ledger, run))
+        self._decider = Decider(seed, settings.retests, earlier)
+        self._confirmer = Confirmer(self.recorder, self.attempts, budget, seed, earlier)
         self._stage = ProposalStage(
             recorder=self.recorder,
             workspace=workspace,
@@ -130,6 +135,16 @@ class Loop:
             self._promote,
         )
         self._baseline()
+        self._confirmer.resume()
+        while True:
+            reason = self._search()
+            if reason == ASKED or not self._confirmer.at_the_end():
+                return reason
+            if reason != TIME_BUDGET_EXHAUSTED or not self._time_for_another():
+                return reason  # else fewer pairs did, and what was kept for more is free again
+
+    def _search(self) -> str:
+        """Experiment after experiment; returns why there is no other."""
         untrained = 0
         while (reason := self.over()) is None:
             self.attempts.require_space()
@@ -141,6 +156,7 @@ class Loop:
             finished = self._advance(experiment)
             if finished.status == "open":
                 return self._ended(TIME_BUDGET_EXHAUSTED)
+            self._confirmer.midway()
             untrained = 0 if finished.attempts else untrained + 1
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
                 return finished.reason if finished.reason == LLM_BUDGET_EXHAUSTED else NOTHING_MORE
@@ -170,7 +186,7 @@ class Loop:
                     f"the budget ended before the baseline had run {self.settings.baseline_repeats} times; "
                     "`autoresearch resume --budget` with a longer one goes on"
                 )
-            attempt = self.attempts.run(baseline)
+            attempt = self.attempts.run(baseline, common_seed(self._seed, len(baseline.counted)))
             baseline = self.recorder.experiments()[0]
             cut_short = sum(a.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT for a in baseline.attempts)
             if attempt.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT and cut_short <= MAX_CUT_SHORT:
@@ -192,12 +208,12 @@ class Loop:
 
     # -- one experiment ----------------------------------------------------------------------------------------
     def _advance(self, experiment: Experiment) -> Experiment:
-        """Train and retest until it is decided, or the budget allows no more."""
+        """Train and run again until it is decided; where the budget allows no other run it is decided by those it had, and one
+        that had none stays open."""
         while experiment.status == "open":
+            experiments = self.recorder.experiments()
             last = experiment.attempts[-1] if experiment.attempts else None
-            judgement = (
-                self._decider.judge(experiment, self.recorder.experiments()) if experiment.counted else None
-            )
+            time_left = self._time_for_another()
             if last is not None and last.outcome == STOPPED_EARLY and not last.contended:
                 self.recorder.set(
                     experiment.number, status=STOPPED_EARLY, state=State.DECIDED, reason=last.reason
@@ -212,43 +228,54 @@ class Loop:
                 self.recorder.emit(
                     "failed", number=experiment.number, status=last.outcome, reason=last.reason
                 )
-            elif judgement is not None and self._decider.is_final(
-                experiment, self.best(), judgement.decision
-            ):
-                self._decide(experiment, judgement)
-            elif not self.budget.allows_another():
-                return experiment
+            elif not scores(experiment):
+                if not time_left:
+                    return experiment
+                self.attempts.run(experiment, self._decider.first_seed(experiments))
             else:
-                rival = judgement is not None and judgement.decision is Decision.KEEP
-                self.attempts.run(self.best() if rival else experiment)
+                choice = self._decider.choose(experiment, experiments, may_run=time_left)
+                if choice.seed is not None and choice.step is Step.RUN_CANDIDATE:
+                    self.attempts.run(experiment, choice.seed)
+                elif choice.seed is not None:
+                    self.attempts.run(self.best(), choice.seed)
+                    self._withdraw_if_failing(self.best())
+                else:
+                    self._decide(experiment, choice.estimate)
             experiment = self.recorder.experiment(experiment.number)
         return experiment
 
-    def _decide(self, experiment: Experiment, judgement: Judgement) -> None:
+    def _decide(self, experiment: Experiment, estimate: Estimate) -> None:
         number = experiment.number
+        decision, reason = self._decider.verdict(experiment, self.recorder.experiments(), estimate)
+        found = {
+            "val_bpb": mean(experiment),
+            "delta": estimate.difference,
+            "delta_error": estimate.error,
+            "expected_delta": estimate.mean,
+            "better": estimate.better,
+        }
         self.recorder.set(
             number,
-            status=str(judgement.decision),
+            status=str(decision),
             state=State.DECIDED,
-            reason=judgement.reason,
-            val_bpb=mean(experiment),
-            delta=judgement.delta,
-            margin=judgement.margin,
+            reason=reason,
+            expected_error=math.sqrt(estimate.variance),
+            **found,
         )
-        self.recorder.emit(
-            "decided",
-            number=number,
-            decision=str(judgement.decision),
-            reason=judgement.reason,
-            val_bpb=mean(experiment),
-            delta=judgement.delta,
-            margin=judgement.margin,
-        )
-        if judgement.decision is Decision.KEEP:
+        self.recorder.emit("decided", number=number, decision=str(decision), reason=reason, **found)
+        if decision is Decision.KEEP:
             self._promote(self.recorder.experiment(number))
 
+    def _withdraw_if_failing(self, best: Experiment) -> None:
+        """A kept script that keeps failing when it runs again is no longer what the search builds on. The baseline stays."""
+        if best.number > 0 and failed_reruns(best) >= MAX_FAILED_RERUNS:
+            reason = f"withdrawn: it failed {failed_reruns(best)} times when it ran again"
+            self.recorder.set(best.number, status="discard", reason=reason)
+            self.recorder.emit("withdrawn", number=best.number, reason=reason)
+
     def _promote(self, experiment: Experiment) -> None:
-        columns = self.promotion.promote(experiment, self.noise() or Noise(0.0, 1))
+        gain = self._confirmer.expected_gain(experiment)
+        columns = self.promotion.promote(experiment, self.noise() or Noise(0.0, 1), gain)
         self.recorder.set(experiment.number, **columns)
         self.recorder.emit("kept", number=experiment.number, val_bpb=experiment.val_bpb, tag=columns["tag"])
 
@@ -267,4 +294,8 @@ class Loop:
             return ALL_DONE
         if not busy and self._asked_to_end():
             return ASKED
-        return None if self.budget.allows_another() else TIME_BUDGET_EXHAUSTED
+        return None if self._time_for_another() else TIME_BUDGET_EXHAUSTED
+
+    def _time_for_another(self) -> bool:
+        """Whether another training ends in time for the confirmation at the end."""
+        return self.budget.allows_another(1 + self._confirmer.reserve())

@@ -82,7 +82,7 @@ def _past(experiment: Experiment, disclosure: Disclosure) -> PastExperiment:
         parent=experiment.parent,
         reason=MUCH_WORSE if hidden else experiment.reason,
         read_log=functools.partial(_log, last) if failed and last else str,
-        margin=None if hidden else disclosure.width(experiment.margin),
+        error=None if hidden else disclosure.width(experiment.delta_error),
         author=experiment.author,
         fingerprint=experiment.fingerprint,
         read_constants=lambda: experiment.read_facts().constants,

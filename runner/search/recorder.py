@@ -9,7 +9,7 @@ from runner.clock import Clock
 from runner.protocols import Event
 from runner.results.garbage_collection import remove_unneeded_weights
 from runner.store.ledger import Ledger
-from runner.store.records import Experiment
+from runner.store.records import Confirmation, Experiment
 
 Subscriber = Callable[[Event], None]
 
@@ -25,6 +25,9 @@ class Recorder:
 
     def experiment(self, number: int) -> Experiment:
         return self.ledger.experiment(self.run_id, number)
+
+    def confirmations(self) -> list[Confirmation]:
+        return self.ledger.confirmations(self.run_id)
 
     def set(self, number: int, **columns: Any) -> None:
         """Columns of an experiment. Once its status is known, the weights that nobody will ask for are removed."""

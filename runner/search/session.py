@@ -17,6 +17,7 @@ from runner.durations import format_duration, parse_duration
 from runner.errors import LlmBudgetExhausted, NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
+from runner.scoring.claims import closing_sentence
 from runner.scoring.comparability import changed, measured_with, recorded
 from runner.search.loop import NOTHING_MORE, TIME_BUDGET_EXHAUSTED, UNTRAINABLE, Loop, Settings
 from runner.search.stop_request import StopRequest
@@ -235,7 +236,8 @@ def _search(
         spent = ledger.spent(run_id)
         money = {"cost_usd": round(spent.usd, 6), "tokens": spent.tokens} if spent.calls else {}
         files = {name: str(path) for name, path in written.items()}
-        loop.recorder.emit("done", run=run_id, reason=reason, **money, **files)
+        claim = closing_sentence(ledger.experiments(run_id), ledger.confirmations(run_id))
+        loop.recorder.emit("done", run=run_id, reason=reason, claim=claim, **money, **files)
     return reason
 
 

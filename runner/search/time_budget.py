@@ -48,6 +48,10 @@ class Budget:
         with its measured time: a script could encode hidden text in the judge's time. `left` uses the measured time."""
         return max(int(self._limit_s // self._nominal_s) - attempts, 1)
 
+    def more_trainings(self) -> int:
+        """How many would still end in time, by the longest so far."""
+        return max(int(self.left() // self._expected_s), 0)
+
     def allows_another(self, attempts: int = 1) -> bool:
         """Whether that many would still end in time."""
         return self.left() >= attempts * self._expected_s

@@ -127,7 +127,37 @@ class Ledger(Queries):
                         (*changed.values(), run, number),
                     )
 
-    def start_attempt(self, run: str, number: int, *, seed: int, folder: Path, now: float) -> int:
+    def start_confirmation(
+        self, run: str, *, candidate: int, reference: int, first_seed: int, most_pairs: int, now: float
+    ) -> None:
+        """Raises nothing where another is open: the caller asks `confirmations` first."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO confirmations (run, id, candidate, reference, first_seed, most_pairs, started_at) VALUES"
+                " (?1, (SELECT coalesce(max(id), 0) + 1 FROM confirmations WHERE run = ?1), ?2, ?3, ?4, ?5, ?6)",
+                (run, candidate, reference, first_seed, most_pairs, now),
+            )
+
+    def finish_confirmation(self, run: str, confirmation: int, *, now: float, **columns: Any) -> None:
+        """`columns`: verdict, reason, pairs, reference_bpb, candidate_bpb, delta, low, high."""
+        columns = {"finished_at": now, **columns}
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        with self._write(run, *(c.candidate for c in self.confirmations(run) if c.id == confirmation)) as db:
+            db.execute(
+                f"UPDATE confirmations SET {assignments} WHERE run = ? AND id = ? AND verdict = 'open'",
+                (*columns.values(), run, confirmation),
+            )
+
+    def start_attempt(
+        self,
+        run: str,
+        number: int,
+        *,
+        seed: int,
+        folder: Path,
+        now: float,
+        confirmation: int | None = None,
+    ) -> int:
         """The next attempt's number; its row is there before anything of it runs."""
         with self._write(run, number) as db:
             last = db.execute(
@@ -135,8 +165,9 @@ class Ledger(Queries):
             ).fetchone()[0]
             attempt = int(last) + 1
             db.execute(
-                "INSERT INTO attempts (run, number, attempt, seed, folder, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (run, number, attempt, seed, relative(folder / str(attempt), self._root), now),
+                "INSERT INTO attempts (run, number, attempt, seed, folder, started_at, confirmation)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run, number, attempt, seed, relative(folder / str(attempt), self._root), now, confirmation),
             )
         return attempt
 

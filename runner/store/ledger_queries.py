@@ -19,12 +19,18 @@ from runner.protocols import Event, State
 from runner.store.config import from_workspace
 from runner.store.ledger_json import loads
 from runner.store.llm_calls import Call, Spent, Unread
-from runner.store.records import Attempt, Experiment, Line, Run
+from runner.store.records import Attempt, Confirmation, Experiment, Line, Run
 
-_ON_DEMAND = {"attempts", "read_source", "read_facts", "read_log"}
+_ON_DEMAND = {"attempts", "confirmed", "read_source", "read_facts", "read_log"}
 _EXPERIMENT = ", ".join(name for name in Experiment.__dataclass_fields__ if name not in _ON_DEMAND)
 _ATTEMPT = ", ".join(
     name for name in Attempt.__dataclass_fields__ if name not in _ON_DEMAND and name != "order"
+)
+
+
+_CONFIRMED = (
+    "EXISTS (SELECT 1 FROM confirmations WHERE confirmations.run = experiments.run AND candidate = number"
+    " AND verdict = 'confirmed')"
 )
 
 
@@ -127,11 +133,18 @@ class Queries:
         """What a list shows of all experiments, or of the `newest`, in order."""
         rows = self._read(
             "SELECT number, status, val_bpb, delta, (SELECT count(*) FROM attempts WHERE attempts.run = experiments.run"
-            " AND attempts.number = experiments.number), title, reason FROM experiments WHERE run = ?"
+            " AND attempts.number = experiments.number), title, reason, "
+            f"{_CONFIRMED} FROM experiments WHERE run = ?"
             " ORDER BY number DESC LIMIT ?",
             (run, -1 if newest is None else newest),
         )
-        return [Line(*row) for row in reversed(rows)]
+        return [Line._make([*tuple(row)[:-1], bool(row[-1])]) for row in reversed(rows)]
+
+    def confirmations(self, run: str) -> list[Confirmation]:
+        """In the order they were begun."""
+        columns = ", ".join(Confirmation.__dataclass_fields__)
+        rows = self._read(f"SELECT {columns} FROM confirmations WHERE run = ? ORDER BY id", (run,))
+        return [Confirmation(*row) for row in rows]
 
     def tagged(self, tag: str) -> Experiment | None:
         """The newest kept experiment of any run whose image has this tag."""
@@ -161,7 +174,7 @@ class Queries:
         """The experiments for which `condition` holds, in order, with their attempts."""
         with self._guard:
             rows = self._read(
-                f"SELECT {_EXPERIMENT} FROM experiments WHERE run = ? AND {condition} ORDER BY number",
+                f"SELECT {_EXPERIMENT}, {_CONFIRMED} AS confirmed FROM experiments WHERE run = ? AND {condition} ORDER BY number",
                 (run, *values),
             )
             numbers = {row["number"] for row in rows}
@@ -186,7 +199,12 @@ class Queries:
         run, number = values["run"], values["number"]
         values |= {"fingerprint": values["fingerprint"] or "", "source_sha256": values["source_sha256"] or ""}
         return Experiment(
-            **{**values, "state": State(values["state"]), "attempts": tuple(attempts)},
+            **{
+                **values,
+                "confirmed": bool(values["confirmed"]),
+                "state": State(values["state"]),
+                "attempts": tuple(attempts),
+            },
             read_source=functools.partial(self._source, run, number),
             read_facts=_Once(functools.partial(self._facts, run, number)),
         )

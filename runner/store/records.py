@@ -29,6 +29,8 @@ class Attempt:
     early_stop: str
     """Why it was ended early or, where it was not, would have been but for the sample; else empty."""
     started_at: float
+    confirmation: int | None
+    """The confirmation that it was made for; None: to decide on a candidate."""
     order: int
     """In which attempts of all experiments were begun, whatever the clock did."""
     read_log: Callable[[], str] = field(repr=False, compare=False)
@@ -58,7 +60,13 @@ class Experiment:
     reason: str | None
     val_bpb: float | None
     delta: float | None
-    margin: float | None
+    """Estimated true score minus that of the best script then (bits per byte), `delta_error` its standard error."""
+    delta_error: float | None
+    expected_delta: float | None
+    """The same as believed under the prior for gains, with `expected_error` its standard deviation."""
+    expected_error: float | None
+    better: float | None
+    """Probability that it is better than the best script then."""
     test_bpb: float | None
     image: str | None
     tag: str | None
@@ -67,6 +75,8 @@ class Experiment:
     expected_gain: float | None
     risk: str
     constants_only: int
+    confirmed: bool
+    """Whether a confirmation found it better than what was confirmed before."""
     read_source: Callable[[], str] = field(repr=False, compare=False)
     read_facts: Callable[[], Facts] = field(repr=False, compare=False)
     attempts: tuple[Attempt, ...] = ()
@@ -87,6 +97,28 @@ class Experiment:
         return tuple(a for a in self.attempts if a.outcome == "ok" and not a.contended)
 
 
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A strict comparison of a kept script (`candidate`) with the last confirmed one (`reference`), on pairs of new runs under one
+    seed. `delta` is the candidate's mean minus the reference's, `low` and `high` its 95 % interval, bits per byte."""
+
+    id: int
+    candidate: int
+    reference: int
+    first_seed: int
+    """Index of the first pair's seed among the run's common seeds."""
+    most_pairs: int
+    verdict: str
+    """open, confirmed or not_confirmed."""
+    reason: str | None
+    pairs: int
+    reference_bpb: float | None
+    candidate_bpb: float | None
+    delta: float | None
+    low: float | None
+    high: float | None
+
+
 class Line(NamedTuple):
     """What a list shows of an experiment."""
 
@@ -97,6 +129,7 @@ class Line(NamedTuple):
     attempts: int
     title: str
     reason: str | None
+    confirmed: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,4 +158,31 @@ MIGRATIONS = (
     DROP TABLE attempts;
     ALTER TABLE new_attempts RENAME TO attempts;
     """,
+    """
+    -- adopting is a bet, a confirmation is a claim: what each rests on
+    ALTER TABLE experiments ADD COLUMN delta_error REAL;
+    ALTER TABLE experiments ADD COLUMN expected_delta REAL;
+    ALTER TABLE experiments ADD COLUMN expected_error REAL;
+    ALTER TABLE experiments ADD COLUMN better REAL CHECK (better IS NULL OR (better >= 0 AND better <= 1));
+    CREATE TABLE confirmations (
+        run TEXT NOT NULL REFERENCES runs (id),
+        id INTEGER NOT NULL CHECK (id >= 1),
+        candidate INTEGER NOT NULL,
+        reference INTEGER NOT NULL,
+        first_seed INTEGER NOT NULL CHECK (first_seed >= 0),
+        most_pairs INTEGER NOT NULL CHECK (most_pairs >= 1),
+        verdict TEXT NOT NULL DEFAULT 'open' CHECK (verdict IN ('open', 'confirmed', 'not_confirmed')),
+        reason TEXT,
+        pairs INTEGER NOT NULL DEFAULT 0 CHECK (pairs >= 0),
+        reference_bpb REAL,
+        candidate_bpb REAL,
+        delta REAL,
+        low REAL,
+        high REAL,
+        started_at REAL NOT NULL,
+        finished_at REAL,
+        PRIMARY KEY (run, id)
+    ) STRICT;
+    ALTER TABLE attempts ADD COLUMN confirmation INTEGER;
+    """,
 )

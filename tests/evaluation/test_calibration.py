@@ -44,7 +44,7 @@ def test_sigma_is_the_spread_of_the_scores_and_lies_in_its_interval(tmp_path: Pa
     found = go(simulated, tmp_path, [1, 2, 3, 4, 6])
     assert found.noise.sigma == pytest.approx(statistics.stdev(found.scores))
     assert found.low < found.noise.sigma < found.high
-    assert found.kept_gain(10) < found.kept_gain(3)
+    assert found.confirmed_gain(4) < found.confirmed_gain(1)
     assert simulated.ledger.experiments("simulated") == [], "nothing of it enters a run"
 
 

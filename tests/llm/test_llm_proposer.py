@@ -467,7 +467,7 @@ def test_an_idea_is_a_dead_end_on_one_parent_only() -> None:
 
 
 def test_near_misses_are_told_apart_from_dead_ends() -> None:
-    text = digest(context(past(1, delta=-0.0004, margin=0.002)), lambda text: len(text.split()))
+    text = digest(context(past(1, delta=-0.0004, error=0.002)), lambda text: len(text.split()))
     assert "Near misses" in text
     assert "Dead ends" not in text
 

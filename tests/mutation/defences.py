@@ -251,13 +251,19 @@ T_KEPT, T_STOP, T_CLEAR = (
     "tests/search/test_stop_request.py::",
     "tests/results/test_garbage_collection.py::",
 )
-T_SESSION, T_DECIDE = "tests/search/test_session.py::", "tests/scoring/test_acceptance.py::"
+T_SESSION, T_CONFIRM = "tests/search/test_session.py::", "tests/scoring/test_confirmation.py::"
 ALIKE = T_SESSION + "test_a_run_does_not_go_on_with_another_data_set_and_says_when_the_images_are_others"
 RUNS = [
-    ("kept only when it won twice", "runner/scoring/acceptance.py", " and (runs > 1 or retests_left == 0)", "", T_DECIDE + "test_a_clear_winner_is_kept_when_it_won_twice"),
-    ("beyond the noise", "runner/scoring/acceptance.py", "if delta < -margin and", "if promising and", T_DECIDE + "test_repeating_the_same_script_is_almost_never_kept"),
-    ("little known, wide margin", "runner/scoring/noise.py", "return tabled(KEEP_QUANTILES, self.freedom)", "return 3.291", T_DECIDE + "test_what_is_known_of_the_noise_widens_every_interval"),
-    ("better than the best as it scores now", "runner/search/decider.py", "return not self.retests or retested_since(incumbent, experiment)", "return True", "tests/search/test_loop.py::test_a_machine_that_grew_quieter_is_no_gain"),
+    ("claimed only beyond the noise", "runner/scoring/confirmation.py", "confirmed=delta < -must_exceed)", "confirmed=delta < 0)", T_CONFIRM + "test_a_script_that_changes_nothing_is_hardly_ever_confirmed"),
+    ("a noise that the pairs show counts", "runner/scoring/confirmation.py", "squares += math.fsum(", "squares += 0.0 * math.fsum(", T_CONFIRM + "test_a_noise_that_the_pairs_show_counts"),
+    ("the documents count in a claim", "runner/scoring/confirmation.py", "CLAIM_QUANTILES[241] * sampling_error)", "0.0)", "tests/search/test_score_probing.py::test_what_was_climbed_by_feedback_is_not_claimed"),
+    ("claims rest on new runs", "runner/search/confirmer.py", "first_seed=first_unused(self._seed, used_seeds(experiments)),", "first_seed=0,", "tests/search/test_confirmer.py::test_a_confirmation_is_made_of_new_runs_of_both_under_one_seed"),
+    ("a script that ignores its seed claims nothing", "runner/search/confirmer.py", "return IGNORES_SEED if any(ignores_seed(experiment) for experiment in both) else None", "return None", "tests/search/test_confirmer.py::test_a_script_that_ignores_its_seed_claims_nothing"),
+    ("a script that fails when it runs again claims nothing", "runner/search/confirmer.py", "if attempt.confirmation == confirmation.id and failed:", "if False:", "tests/search/test_confirmer.py::test_a_script_that_fails_when_it_runs_again_claims_nothing"),
+    ("time is kept for the claim", "runner/search/loop.py", "self.budget.allows_another(1 + self._confirmer.reserve())", "self.budget.allows_another()", "tests/search/test_confirmer.py::test_the_budget_keeps_time_for_it"),
+    ("the best script is not its luckiest score", "runner/scoring/belief.py", "            self._mean[0] += mean\n", "            self._mean[0] += innovation.mean() + mean\n", "tests/scoring/test_belief.py::test_an_adopted_script_counts_as_what_is_believed_of_it_and_not_as_its_lucky_score"),
+    ("one seed order for all scripts", "runner/search/seeds.py", "return max(counted, key=lambda a: a.order).seed if counted else common_seed(run_seed, 0)", "return best.number + len(counted)", "tests/search/test_loop.py::test_every_script_meets_the_same_seeds_in_the_same_order"),
+    ("little known, wide interval", "runner/scoring/noise.py", "return table[max((known for known in table if known <= freedom), default=1)]", "return table[241]", "tests/scoring/test_noise.py::test_what_is_known_of_the_noise_widens_every_interval"),
     ("measured alike before and after", "runner/scoring/comparability.py", "if name in _NAMES]:", "if not name]:", ALIKE),
     ("other images are told", "runner/search/session.py", "    if other_images:\n", "    if False:\n", ALIKE),
     ("a resumed run has its count", "runner/search/session.py", 'settings.get("max_experiments") if most is None else most', "most", T_SESSION + "test_a_resumed_run_has_the_budget_and_the_count_it_was_started_with"),

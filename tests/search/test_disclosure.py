@@ -98,7 +98,7 @@ def test_the_agent_is_told_no_number_of_a_script_that_writes_text_into_its_score
         number=3,
     )
     for past in (told[-1].history[1], context.history[1]):
-        assert (past.val_bpb, past.delta, past.margin, past.reason) == (None, None, None, MUCH_WORSE)
+        assert (past.val_bpb, past.delta, past.error, past.reason) == (None, None, None, MUCH_WORSE)
     assert "9025" not in repr([(past, past.log_tail) for context in told for past in context.history])
 
 

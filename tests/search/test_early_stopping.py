@@ -297,7 +297,7 @@ def test_a_proposer_is_told_that_and_no_number(night: Run) -> None:
     night.proposals.propose = propose  # type: ignore[method-assign]
     go(night, HOPELESS)
     told = seen[-1].history[FINISHED + 1]
-    assert (told.status, told.val_bpb, told.delta, told.margin) == ("stopped_early", None, None, None)
+    assert (told.status, told.val_bpb, told.delta, told.error) == ("stopped_early", None, None, None)
     assert told.reason == far_behind(0.25)
     assert told.log_tail == ""
     event = next(e for e in night.events if e.kind == "stopped_early")

@@ -172,10 +172,9 @@ def test_the_table_says_what_the_ledgers_say(tmp_path: Path) -> None:
     repeat = done(tmp_path, "repeat", 1, [crashing, WORSE])
     assert (tpe.kept, tpe.simpler, tpe.failed, tpe.trials) == (1, 0, 0, 2)
     assert (random.kept, random.simpler) == (0, 1)
-    assert (repeat.failed, repeat.false_keeps, tpe.false_keeps) == (1, 0, None)
-    assert tpe.trainings == 3 + 2 + 1 + 1, (
-        "three baselines, a winner that won twice, and once more beside it the baseline, a loser"
-    )
+    assert (repeat.failed, repeat.false_claims, tpe.false_claims) == (1, 0, None)
+    assert tpe.confirmed == 1
+    assert tpe.trainings == 3 + 1 + 1 + 2, "three baselines, a winner, a loser, one pair to confirm"
     assert tpe.best == pytest.approx(1.9, abs=1e-3)
     assert tpe.best_test == pytest.approx(1.9, abs=1e-3)
     assert tpe.baseline_test == pytest.approx(2.0, abs=1e-3)
@@ -185,7 +184,7 @@ def test_the_table_says_what_the_ledgers_say(tmp_path: Path) -> None:
     assert printed[0].count("|") == printed[1].count("|") == printed[2].count("|")
     (row,) = (line for line in printed if line.startswith("| tpe | 1 |"))
     assert f" {tpe.baseline:.4f} " in row
-    assert row.split(" | ")[5:10] == [f"{tpe.best:.4f}", "1", "–", "0", "0"]
+    assert row.split(" | ")[5:10] == [f"{tpe.best:.4f}", "1", "1", "–", "0"]
     assert "wall clock of one training: 20s" in printed
 
 
@@ -201,7 +200,7 @@ def test_the_promises_hold_or_are_named(tmp_path: Path) -> None:
     ]
     assert search_table.broken([tpe, repeat], arms, 2) == ["random-1 has not come to its end"]
     keeps = done(tmp_path / "2", "repeat", 1, [BETTER, WORSE])
-    assert search_table.broken([tpe, random, keeps], arms, 2) == ["repeat-1 changed nothing and kept 1"]
+    assert search_table.broken([tpe, random, keeps], arms, 2) == ["repeat-1 changed nothing and confirmed 1"]
     worse = done(tmp_path / "3", "tpe", 1, [WORSE, WORST])
     (sentence,) = search_table.broken([worse, random, repeat], arms, 2)
     assert "is not better than random's" in sentence

@@ -100,7 +100,8 @@ def test_the_present_experiment_is_finished_and_no_other_begun(tmp_path: Path) -
         assert simulated.loop(emit=ask, asked_to_end=request.is_made).go() == ASKED
     experiments = simulated.ledger.experiments("simulated")
     assert [e.status for e in experiments] == ["keep", "keep"]
-    assert len(experiments[1].counted) == 2, "its retest belongs to it"
+    assert experiments[1].state == "decided"
+    assert simulated.ledger.confirmations("simulated") == [], "asked to end, it begins nothing else"
     assert simulated.loop().go() != ASKED, "a resumed run obeyed what was asked of the one before"
     assert len(simulated.ledger.experiments("simulated")) == 4
 

@@ -1,0 +1,79 @@
+"""What a run may claim, in one sentence: from the ledger's confirmations, for every verb, display and report that says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from runner.scoring.scores import noise_floor
+from runner.store.records import Confirmation, Experiment
+from sandbox.sanitise import one_line
+
+
+def claim_sentence(confirmation: Mapping[str, Any]) -> str:
+    """Of a confirmation's columns: confirmed, or why not; from what to what, the interval, how many pairs."""
+    if confirmation["verdict"] == "open":
+        return "being confirmed"
+    verdict = "confirmed" if confirmation["verdict"] == "confirmed" else "not confirmed"
+    why = f" ({one_line(str(confirmation['reason']))})" if confirmation.get("reason") else ""
+    if confirmation.get("delta") is None:
+        return f"{verdict}{why}"
+    pairs = confirmation["pairs"]
+    runs = f"{pairs} pair{'s' if pairs != 1 else ''} of new runs"
+    interval = ""
+    if confirmation.get("low") is not None:
+        interval = f", 95 % interval {confirmation['low']:+.4f} to {confirmation['high']:+.4f}"
+    return (
+        f"{verdict}{why}: from {confirmation['reference_bpb']:.4f} to {confirmation['candidate_bpb']:.4f} bits per byte "
+        f"({confirmation['delta']:+.4f}{interval}, {runs})"
+    )
+
+
+def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[Confirmation]) -> str:
+    """What the whole run may say of itself; empty before the baseline has a score."""
+    kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
+    if not kept:
+        return ""
+    by_number, best = {e.number: e for e in experiments}, kept[-1]
+    links = [c for c in confirmations if c.verdict == "confirmed"]
+    if not links:
+        last = next((c for c in reversed(confirmations) if c.candidate == best.number), None)
+        said = "Nothing is confirmed"
+        if best.number > 0:
+            why = f" ({claim_sentence(asdict(last))})" if last else _too_small(best)
+            said += f"; experiment {best.number} is adopted and not confirmed{why}"
+        return f"{said}. {_smallest(experiments)}".strip()
+    claimed = by_number[links[-1].candidate]
+    steps = [
+        f"experiment {c.candidate} against {'the baseline' if c.reference == 0 else f'experiment {c.reference}'} is "
+        f"{claim_sentence(asdict(c))}"
+        for c in links
+    ]
+    said = "; ".join(steps)
+    if kept[0].test_bpb is not None and claimed.test_bpb is not None:
+        said += f". Sealed test: {kept[0].test_bpb:.4f} to {claimed.test_bpb:.4f}"
+    if best.number != claimed.number:
+        last = next((c for c in reversed(confirmations) if c.candidate == best.number), None)
+        why = f" ({claim_sentence(asdict(last))})" if last else _too_small(best)
+        said += f". Experiment {best.number} is adopted since and not confirmed{why}"
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _too_small(best: Experiment) -> str:
+    if best.expected_delta is None:
+        return ""
+    return f" (it was expected to be {-best.expected_delta:.4f} better, and no confirmation would have been likely to succeed)"
+
+
+def _smallest(experiments: Sequence[Experiment]) -> str:
+    """What a pair or two could have shown."""
+    from runner.scoring.noise import smallest_confirmed
+
+    noise = noise_floor(experiments)
+    if noise is None:
+        return ""
+    return (
+        f"A run of one script varies by {noise.sigma:.4f}, so two pairs confirm a gain of "
+        f"{smallest_confirmed(noise, 2):.4f} bits per byte or more."
+    )

@@ -1,0 +1,230 @@
+"""Confirmations: when the script of now is compared strictly with the last confirmed one, and what came of it.
+
+Its state is the ledger's: an open confirmation is gone on with from its row and the attempts that name it. One is begun in
+the middle of a run where a pair or two will very probably do, and once at the end, for which a share of the budget is kept.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from runner.protocols import EvaluationOutcome
+from runner.scoring.scores import best, ignores_seed, noise_floor
+from runner.search.attempts import AttemptRunner
+from runner.search.recorder import Recorder
+from runner.search.seeds import common_seed, first_unused, used_seeds
+from runner.search.time_budget import Budget
+from runner.store.records import Confirmation, Experiment
+
+if TYPE_CHECKING:
+    from runner.scoring.noise import Noise
+
+SHARE = 0.06
+"""Of all trainings that the budget holds, for the confirmation at the end."""
+LEAST_PAIRS, MOST_PAIRS = 2, 6
+"""For the confirmation at the end of a short run, whatever the share says; and of any: each pair is another look, and the more
+looks, the more false claims."""
+MIDWAY_SHARE, MIDWAY_PAIRS = 0.03, 2
+"""Of the trainings made so far, for confirmations before the end, and the most pairs of one."""
+NO_TIME = "the budget had no time for a pair"
+NOT_ENOUGH = "the difference is not larger than the noise"
+IGNORES_SEED = "a script ignores its seed, so its noise cannot be seen"
+_AGAIN = {None, "infrastructure"}
+
+
+class Confirmer:
+    """Of one run, whose seed is `seed`."""
+
+    def __init__(
+        self,
+        recorder: Recorder,
+        attempts: AttemptRunner,
+        budget: Budget,
+        seed: int,
+        earlier: Sequence[Sequence[tuple[int, float]]] = (),
+    ) -> None:
+        """`earlier` are the runs (seed and score) of each script that comparable runs ran more than once."""
+        self._recorder, self._attempts, self._budget, self._seed = recorder, attempts, budget, seed
+        self._earlier = earlier
+
+    def reserve(self) -> int:
+        """Trainings to be kept for the confirmation at the end; 0 where there is nothing to confirm or it would not succeed."""
+        return 2 * (self._pairs(self._most_pairs()) or 0)
+
+    def midway(self) -> None:
+        """Confirm what is very probably confirmed with few pairs, where the share allows it."""
+        experiments = self._recorder.experiments()
+        attempts = [a for e in experiments for a in e.attempts]
+        spent = sum(a.confirmation is not None for a in attempts)
+        allowed = int((MIDWAY_SHARE * len(attempts) - spent) // 2)
+        if allowed >= 1 and (pairs := self._pairs(min(allowed, MIDWAY_PAIRS))) is not None:
+            self._begin(pairs)
+            self.resume()
+
+    def at_the_end(self) -> bool:
+        """Where there is something to confirm that as many pairs as the share allows will probably do, and time for one: then
+        True."""
+        pairs = self._pairs(self._most_pairs())
+        if pairs is None or not self._budget.allows_another(2):
+            return False
+        self._begin(pairs)
+        self.resume()
+        return True
+
+    def resume(self) -> None:
+        """Go on with an open confirmation until it is decided or the budget allows no other training."""
+        while (confirmation := self._open()) is not None:
+            experiments = self._recorder.experiments()
+            pairs, missing = self._pairs_of(confirmation, experiments)
+            if (why := self._failed(confirmation, experiments)) is not None:
+                self._finish(confirmation, pairs, verdict="not_confirmed", reason=why)
+            elif self._is_decided(confirmation, pairs) or not self._budget.allows_another():
+                self._finish(confirmation, pairs)
+            else:
+                number, seed = missing
+                self._attempts.run(experiments[number], seed, confirmation=confirmation.id)
+
+    # -- what the ledger says --------------------------------------------------------------------------------------
+    def last_confirmed(self) -> int:
+        """The experiment that was confirmed last; the baseline where none was."""
+        found = self._recorder.confirmations()
+        return next((c.candidate for c in reversed(found) if c.verdict == "confirmed"), 0)
+
+    def expected_gain(self, experiment: Experiment) -> float:
+        """By how many bits per byte a kept script is expected to be better than the last confirmed one; never negative."""
+        steps = _steps(self._recorder.experiments(), self.last_confirmed(), experiment.number)
+        return max(-math.fsum(e.expected_delta or 0.0 for e in steps), 0.0)
+
+    def _open(self) -> Confirmation | None:
+        return next((c for c in self._recorder.confirmations() if c.verdict == "open"), None)
+
+    def _most_pairs(self) -> int:
+        made = sum(len(e.attempts) for e in self._recorder.experiments())
+        share = int(SHARE * (made + self._budget.more_trainings())) // 2
+        return min(max(LEAST_PAIRS, share), MOST_PAIRS)
+
+    def _pairs(self, most: int) -> int | None:
+        """How many pairs will probably confirm the script of now; None where it is confirmed, was refused, or hopeless."""
+        from runner.scoring.confirmation import pairs_needed
+
+        experiments = self._recorder.experiments()
+        if not any(e.status == "keep" for e in experiments):
+            return None
+        present, reference = best(experiments), self.last_confirmed()
+        if present.number == reference or any(
+            c.candidate == present.number for c in self._recorder.confirmations()
+        ):
+            return None
+        steps = _steps(experiments, reference, present.number)
+        error = math.sqrt(math.fsum((e.expected_error or 0.0) ** 2 for e in steps))
+        return pairs_needed(self.expected_gain(present), error, self._noise(), most)
+
+    def _begin(self, most_pairs: int) -> None:
+        experiments, recorder = self._recorder.experiments(), self._recorder
+        candidate, reference = best(experiments).number, self.last_confirmed()
+        recorder.ledger.start_confirmation(
+            recorder.run_id,
+            candidate=candidate,
+            reference=reference,
+            first_seed=first_unused(self._seed, used_seeds(experiments)),
+            most_pairs=most_pairs,
+            now=recorder.clock.time(),
+        )
+        recorder.emit("confirming", number=candidate, reference=reference, most_pairs=most_pairs)
+
+    def _pairs_of(
+        self, confirmation: Confirmation, experiments: Sequence[Experiment]
+    ) -> tuple[list[tuple[float, float]], tuple[int, int]]:
+        """The scores of each whole pair, reference first; and experiment and seed of the next run. Which of
+        the two runs first alternates."""
+        pairs: list[tuple[float, float]] = []
+        while True:
+            seed = common_seed(self._seed, confirmation.first_seed + len(pairs))
+            found = dict[int, float]()
+            both = (confirmation.candidate, confirmation.reference)
+            for number in both if len(pairs) % 2 == 0 else both[::-1]:
+                for a in experiments[number].counted:
+                    if a.confirmation == confirmation.id and a.seed == seed and a.val_bpb is not None:
+                        found[number] = a.val_bpb
+                if number not in found:
+                    return pairs, (number, seed)
+            pairs.append((found[confirmation.reference], found[confirmation.candidate]))
+
+    def _failed(self, confirmation: Confirmation, experiments: Sequence[Experiment]) -> str | None:
+        """Why it cannot be decided by its pairs."""
+        both = [experiments[number] for number in (confirmation.candidate, confirmation.reference)]
+        for experiment in both:
+            for attempt in experiment.attempts:
+                failed = attempt.outcome not in {*_AGAIN, str(EvaluationOutcome.OK)}
+                if attempt.confirmation == confirmation.id and failed:
+                    return f"experiment {experiment.number} failed when it ran again ({attempt.outcome})"
+        return IGNORES_SEED if any(ignores_seed(experiment) for experiment in both) else None
+
+    def _is_decided(self, confirmation: Confirmation, pairs: list[tuple[float, float]]) -> bool:
+        from runner.scoring.confirmation import claim
+
+        if not pairs:
+            return False
+        if len(pairs) >= confirmation.most_pairs:
+            return True
+        return claim(pairs, self._noise(), self._sampling_error(confirmation)).confirmed
+
+    def _noise(self) -> Noise | None:
+        return noise_floor(self._recorder.experiments(), self._earlier)
+
+    def _finish(
+        self,
+        confirmation: Confirmation,
+        pairs: list[tuple[float, float]],
+        *,
+        verdict: str | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """`verdict` is the pairs' own if not said; without a whole pair it is not confirmed for lack of time."""
+        from runner.scoring.confirmation import claim
+
+        found = claim(pairs, self._noise(), self._sampling_error(confirmation)) if pairs else None
+        if found is None:
+            reason = reason or NO_TIME
+        elif verdict is None and found.confirmed:
+            verdict = "confirmed"
+        known = found is not None and math.isfinite(found.low)
+        columns = {
+            "verdict": verdict or "not_confirmed",
+            "reason": reason or (None if verdict else NOT_ENOUGH),
+            "pairs": len(pairs),
+            "reference_bpb": math.fsum(score for score, _ in pairs) / len(pairs) if pairs else None,
+            "candidate_bpb": math.fsum(score for _, score in pairs) / len(pairs) if pairs else None,
+            "delta": found.delta if found else None,
+            "low": found.low if found and known else None,
+            "high": found.high if found and known else None,
+        }
+        recorder = self._recorder
+        recorder.ledger.finish_confirmation(
+            recorder.run_id, confirmation.id, now=recorder.clock.time(), **columns
+        )
+        numbers = {"number": confirmation.candidate, "reference": confirmation.reference}
+        recorder.emit("confirmation", **numbers, **columns)
+
+    def _sampling_error(self, confirmation: Confirmation) -> float:
+        """Of the two scripts' difference over documents, from this confirmation's runs (bits per byte)."""
+        import numpy as np
+
+        from runner.scoring.confirmation import paired_error
+
+        experiments = self._recorder.experiments()
+        folders = [
+            [a.folder for a in experiments[number].counted if a.confirmation == confirmation.id]
+            for number in (confirmation.candidate, confirmation.reference)
+        ]
+        if not all(folders):
+            return 0.0
+        nats = [[np.load(folder / "document_nats.npy") for folder in found] for found in folders]
+        return paired_error(nats[0], nats[1], np.load(folders[0][0] / "document_bytes.npy"))
+
+
+def _steps(experiments: Sequence[Experiment], reference: int, number: int) -> list[Experiment]:
+    """What was kept after `reference`, up to experiment `number`."""
+    return [e for e in experiments if e.status == "keep" and reference < e.number <= number]
