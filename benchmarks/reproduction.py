@@ -91,6 +91,7 @@ def once(
         test_bpb=None,
         limits=replace(pipeline.limits, wall_clock_s=pipeline.announced_wall_clock_s or wall_clock),
         preset=pipeline.preset,
+        cpu_share=pipeline.cpu_share,
         conditions=environment.conditions,
         params_sha256=evaluation.params_sha256,
         judge_version=JUDGE_VERSION,

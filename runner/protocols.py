@@ -206,6 +206,9 @@ class Evaluation:
     folder: Path
     memory_peak_bytes: int | None = None
     contended: bool = False
+    """Others computed on its GPU or CPUs meanwhile: it does not count."""
+    contention: str = ""
+    """How much they did, where it was CPUs."""
     detail: str = ""
     """For the operator (infrastructure messages); never shown to an agent."""
     timed_out: bool = False

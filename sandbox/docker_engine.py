@@ -11,14 +11,15 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import requests
 from docker.errors import DockerException, ImageNotFound, NotFound
 
-from sandbox import collect, image_files, images, job_user, launcher, podman, reaper
+from sandbox import collect, cpu_use, image_files, images, job_user, launcher, podman, reaper
 from sandbox.api_client import Client
 from sandbox.configuration_check import differences
 from sandbox.deadline import Death, Watch
@@ -142,11 +143,15 @@ class DockerEngine:
         clock = self._clock()
         started = self._monotonic()
         deadline = started + job.limits.wall_clock_s
+        meter = cpu_use.meter(container, job.lease.cpus)
         clock.register(container, deadline)
         try:
             self.client.start(container)
             clock.started(container)
-            with self._monitoring(job, holder) as reason_to_stop:
+            with (
+                self._monitoring(job, holder) as reason_to_stop,
+                meter.looking() if self.dialect.local else nullcontext(),
+            ):
                 watch = Watch(
                     self.client,
                     container,
@@ -164,7 +169,8 @@ class DockerEngine:
                 )
             clock.forget(container)  # one that may still live is kept until it is removed
             seconds = (death.died_at or self._monotonic()) - started
-            return self._after_death(job, container, holder, death, seconds, deadline)
+            outcome = self._after_death(job, container, holder, death, seconds, deadline)
+            return replace(outcome, cpu=meter.use)
         except NotFound:
             return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
 

@@ -29,6 +29,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+from sandbox.cpu_use import CpuUse
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
 from sandbox.images import context_blocks
 from sandbox.job_validation import refuse_malformed
@@ -52,6 +53,7 @@ class Script:
     seconds: float | None = None
     memory_peak_bytes: int | None = None
     detail: str = ""
+    cpu: CpuUse | None = None
 
 
 Behaviour = Callable[[Job], Script | Outcome]
@@ -161,6 +163,7 @@ class FakeEngine:
             refusals=refusals,
             memory_peak_bytes=script.memory_peak_bytes,
             detail=script.detail,
+            cpu=script.cpu,
         )
 
     def build(self, context: BuildContext, progress: Callable[[str], None] | None = None) -> Image:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from sandbox.cpu_use import CpuUse
+
 MAX_LOG_CHARS = 16_000
 """The most of a container's log that leaves the sandbox: its beginning and its end."""
 
@@ -81,6 +83,8 @@ class Outcome:
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     memory_peak_bytes: int | None = None
     detail: str = ""
+    cpu: CpuUse | None = None
+    """Who computed on its CPUs while it lived; None where the host cannot see that."""
 
     @property
     def fault(self) -> Fault:

@@ -69,6 +69,7 @@ clock = WallClock(
     float(os.environ.get("AUTORESEARCH_WALL_CLOCK", "300")),
     tape=OUT / "clock.f64",
     replay=os.environ.get("AUTORESEARCH_CLOCK_REPLAY"),
+    cpu_budget=float(os.environ.get("AUTORESEARCH_CPU_SECONDS", "0")),
 )
 
 

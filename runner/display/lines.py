@@ -112,6 +112,11 @@ def sentence(event: Event) -> str:
         return f"{what} is left open: the budget has no time for another training; `autoresearch resume --budget` goes on with it"
     if event.kind == "cut_short":
         return f"{what}: a training was cut short by the wall clock ({data['left']} more may be); is the machine busy?"
+    if event.kind == "contended":
+        follows = "it counts, because the machine stays busy" if data["counts"] else "it does not count"
+        return f"{what}: {data['why']} (attempt {data['attempt']}); {follows}"
+    if event.kind == "busy":
+        return str(data["why"])
     if event.kind == "waiting":
         return str(data["why"])
     if event.kind == "dropped":

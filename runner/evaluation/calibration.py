@@ -67,7 +67,7 @@ def calibrate(
     noise = pooled([scores])
     if noise is None:
         raise NothingEvaluated(
-            "fewer than two runs had their GPU to themselves, so nothing is known of the noise"
+            "fewer than two runs had their GPU or CPUs to themselves, so nothing is known of the noise; repeat it when this machine is free"
         )
     low, high = interval(noise)
     return Calibration(

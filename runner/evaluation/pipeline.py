@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from judge.verdict import Reason, Verdict
+from runner.evaluation.contention import CPU_SHARE, contention, cpu_budget
 from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
 from runner.scoring.early_stopping import TrainingMonitor
 from runner.scoring.learning_curve import TELEMETRY
@@ -86,6 +87,8 @@ class Pipeline:
     preset: str = "cpu"
     announced_wall_clock_s: float | None = None
     """The wall clock that the script is given. None: `limits.wall_clock_s`; a replay has a longer limit."""
+    cpu_share: float = CPU_SHARE
+    """Of the leased CPUs' time, what a training may have; 0 where the wall clock alone ends it."""
     covers: tuple[Mount, ...] = ()
     """Mounts that hide files of the image from the training."""
     require_ready: Callable[[], None] = lambda: None
@@ -127,8 +130,9 @@ class Pipeline:
             outcome = self._train(job)
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
-            # another process on the GPU slowed the training
+            # others on the GPU or the CPUs slowed the training
             afterwards = self.leases.with_contention(lease)
+            others = contention(outcome, lease, self._cpu_budget(lease))
             self.require_ready()  # the data must not have changed during the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
@@ -153,7 +157,8 @@ class Pipeline:
             log_tail=outcome.log_tail,
             folder=folder,
             memory_peak_bytes=outcome.memory_peak_bytes,
-            contended=afterwards.contended,
+            contended=afterwards.contended or bool(others),
+            contention=others,
             detail=detail or (verdict.infrastructure if verdict else ""),
             timed_out=outcome.ending is Ending.TIMED_OUT,
             cpus=len(lease.cpus),
@@ -194,13 +199,22 @@ class Pipeline:
                 np.save(folder / POSITIONS, verdict.position_nats)
         return verdict
 
+    @property
+    def _announced_s(self) -> float:
+        return self.announced_wall_clock_s or self.limits.wall_clock_s
+
+    def _cpu_budget(self, lease: Lease) -> float:
+        return cpu_budget(lease, self._announced_s, self.cpu_share)
+
     def _job(self, ids: Ids, lease: Lease, *, seed: int, folder: Path, replay: Path | None) -> Job:
         environment = {
             "AUTORESEARCH_SEED": str(seed),
-            "AUTORESEARCH_WALL_CLOCK": f"{self.announced_wall_clock_s or self.limits.wall_clock_s:g}",
+            "AUTORESEARCH_WALL_CLOCK": f"{self._announced_s:g}",
             "AUTORESEARCH_EVAL_BATCH": str(self.eval_batch),
             "AUTORESEARCH_PRESET": self.preset,
         }
+        if budget := self._cpu_budget(lease):
+            environment["AUTORESEARCH_CPU_SECONDS"] = f"{budget:g}"
         if lease.gpu_uuid is None:
             environment["JAX_PLATFORMS"] = "cpu"
         else:

@@ -39,6 +39,8 @@ class Environment:
     unenforced_limits: Callable[[], str]
     """Tests the limits on the real engine (some seconds): which are not enforced, as a sentence; empty when all are."""
     conditions: Conditions = field(default_factory=Conditions)
+    busy: Callable[[], str] = lambda: ""
+    """Measures for some seconds; a sentence where others use the CPUs that a training gets, else empty."""
     require_unseen: Callable[[str], None] = lambda _: None
     """Raises DataError when held-out text lies in an image (a content id); done for the candidate's already."""
 
@@ -65,6 +67,7 @@ def set_up(
     from judge.judge import Judge, JudgeLimits
     from runner.data.dataset_lock import DatasetLock
     from runner.data.leak_check import ImageLeakCheck
+    from runner.evaluation.contention import busy_machine
     from runner.evaluation.pipeline import Pipeline
     from runner.images.build import find_images
     from runner.store.free_space import refuse_below_floor, written_folders
@@ -118,6 +121,7 @@ def set_up(
         pipeline,
         lambda: unenforced_limits(engine, images.candidate.id),
         conditions,
+        (lambda: "") if config.gpus else (lambda: busy_machine(pipeline.leases)),
         require_unseen,
     )
 

@@ -87,6 +87,7 @@ class Promotion:
             test_bpb=test_bpb,
             limits=self.pipeline.limits,
             preset=self.pipeline.preset,
+            cpu_share=self.pipeline.cpu_share,
             conditions=self.conditions,
             params_sha256=first.params_sha256,
             judge_version=JUDGE_VERSION,

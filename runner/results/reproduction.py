@@ -113,6 +113,7 @@ def reproduce(
     pipeline = replace(
         pipeline_for(facts.image.id, limit),
         announced_wall_clock_s=facts.wall_clock_s,
+        cpu_share=facts.cpu_share,
         covers=(Mount(nothing, HOME),),
     )
     source, tape = _extract(engine, facts, pipeline, folder, exact=exact)

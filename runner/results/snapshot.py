@@ -52,6 +52,7 @@ class SnapshotContents:
     test_bpb: float | None
     limits: Limits
     preset: str
+    cpu_share: float
     conditions: Conditions
     params_sha256: str
     judge_version: str
@@ -81,6 +82,7 @@ def build_snapshot(
         "memory-bytes": kept.limits.memory_bytes,
         "pids": kept.limits.pids,
         "preset": kept.preset,
+        "cpu-share": kept.cpu_share,
         "variant": kept.conditions.variant,
         "cpus": kept.conditions.cpus,
         "cpu-model": kept.conditions.cpu_model,
@@ -125,7 +127,7 @@ def build_snapshot(
 
 @dataclass(frozen=True, slots=True)
 class SnapshotLabels:
-    """What a snapshot's labels say. `memory_bytes`, `pids`, `cpus` and the judge's wall clock are 0 in an older one, `gain`
+    """What a snapshot's labels say. `memory_bytes`, `pids`, `cpus` `cpu_share` and the judge's wall clock are 0 in an older one, `gain`
     (bits per byte) and `judge_version` None."""
 
     image: Image
@@ -145,6 +147,7 @@ class SnapshotLabels:
     judge_wall_clock_s: float
     variant: str
     preset: str
+    cpu_share: float
     train_sha256: str
     params_sha256: str
     data_sha256: str
@@ -195,6 +198,7 @@ def _facts(image: Image, tag: str, found: Mapping[str, str]) -> SnapshotLabels:
         judge_wall_clock_s=_finite(found.get("judge-wall-clock-s", "0")),
         variant=found.get("variant", ""),
         preset=found.get("preset", ""),
+        cpu_share=_finite(found.get("cpu-share", "0")),
         train_sha256=found["train-sha256"],
         params_sha256=found["params-sha256"],
         data_sha256=found["data-sha256"],

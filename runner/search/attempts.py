@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from runner.errors import PrerequisiteMissing
 from runner.evaluation.pipeline import POSITIONS, Ids, Pipeline, remove_all_but_log
-from runner.protocols import EvaluationOutcome, State
+from runner.protocols import Evaluation, EvaluationOutcome, State
 from runner.results.garbage_collection import remove_unneeded_weights
 from runner.search.early_stopping import EarlyStopping
 from runner.search.recorder import Recorder
@@ -17,6 +18,14 @@ from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace
 
 MAX_INFRASTRUCTURE_FAILURES = 3
+MAX_CONTENDED = 2
+"""Trainings in a row that are made again because others had their CPUs. The next one counts: on a machine that stays busy a
+run goes on, and a script has no more retries than that."""
+
+_MADE_AGAIN = frozenset(
+    {EvaluationOutcome.OK, EvaluationOutcome.TIMEOUT_NO_ARTIFACT, EvaluationOutcome.STOPPED_EARLY}
+)
+"""What a busy machine can be the reason for; a crash is the script's."""
 
 
 class AttemptRunner:
@@ -37,7 +46,7 @@ class AttemptRunner:
         """`stopping` ends hopeless trainings; None: every training runs to its end."""
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
         self.require_space, self._pause_s = require_space, pause_s
-        self._failures, self._stopping = 0, stopping
+        self._failures, self._contended, self._stopping = 0, 0, stopping
 
     def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
         """With this training seed. `confirmation` is the one it is made for."""
@@ -67,6 +76,7 @@ class AttemptRunner:
             if self._stopping
             else None,
         )
+        evaluation, note = self._allow_contention(evaluation)
         spent = clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
         self.budget.charge(spent)
@@ -82,6 +92,10 @@ class AttemptRunner:
             seconds=round(evaluation.seconds, 2),
             detail=evaluation.detail,
         )
+        if note:
+            self.recorder.emit(
+                "contended", number=number, attempt=attempt, counts=not evaluation.contended, why=note
+            )
         if evaluation.outcome is EvaluationOutcome.INFRASTRUCTURE:
             remove_all_but_log(folder)
         remove_unneeded_weights(self.recorder.experiment(number))
@@ -93,6 +107,18 @@ class AttemptRunner:
         kept = (e for e in reversed(self.recorder.experiments()) if e.status == "keep" and e.counted)
         best = next(kept, None)
         return best.counted[0].folder / POSITIONS if best else None
+
+    def _allow_contention(self, evaluation: Evaluation) -> tuple[Evaluation, str]:
+        """The evaluation, which counts after all when too many in a row were contended on CPUs; and what others did."""
+        if evaluation.outcome not in _MADE_AGAIN:
+            return evaluation, ""
+        if not evaluation.contention:
+            self._contended = 0
+            return evaluation, ""
+        self._contended += 1
+        if self._contended > MAX_CONTENDED:
+            evaluation = replace(evaluation, contended=False)
+        return evaluation, evaluation.contention
 
     def _count_infrastructure(self, outcome: EvaluationOutcome, detail: str) -> None:
         if outcome is not EvaluationOutcome.INFRASTRUCTURE:

@@ -219,7 +219,11 @@ class Loop:
                     experiment.number, status=STOPPED_EARLY, state=State.DECIDED, reason=last.reason
                 )
                 self.recorder.emit(STOPPED_EARLY, number=experiment.number, reason=last.reason)
-            elif last is not None and last.outcome not in {"ok", "infrastructure", STOPPED_EARLY}:
+            elif (
+                last is not None
+                and last.outcome not in {"ok", "infrastructure", STOPPED_EARLY}
+                and not (last.contended and last.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT)
+            ):
                 self.recorder.set(experiment.number, status="failed", state=State.FAILED, reason=last.outcome)
                 self.recorder.emit(
                     "failed", number=experiment.number, status=last.outcome, reason=last.reason

@@ -213,6 +213,8 @@ def _search(
         owner=str(this_process()),
         **disk.facts(),
     )
+    if why := environment.busy():
+        loop.recorder.emit("busy", why=why)
     if other_images:
         loop.recorder.emit("images_changed", images=other_images)
     reason = "stopped"

@@ -68,6 +68,7 @@ class Machine:
             test_bpb=2.1,
             limits=Limits(wall_clock_s=60.0),
             preset="cpu",
+            cpu_share=0.75,
             conditions=Conditions(cpus=1, cpu_model="some"),
             params_sha256=hashlib.sha256(b"2.0").hexdigest(),
             judge_version="3",

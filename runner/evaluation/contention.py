@@ -1,0 +1,61 @@
+"""Whether a training on leased CPUs had them to itself, and how much CPU time a training may have at all.
+
+On CPUs the fair clock is CPU time: the script's clock (trainer_jax/wallclock.py) is at its end when the container has had its CPU
+budget, and at the latest when the wall clock ends it. The budget is a share of what the leased CPUs have within the
+wall clock: what is not budgeted is what others may take before a training becomes smaller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sandbox.cpu_use import STAT, busy_share
+from sandbox.outcome import Outcome
+from sandbox.spec import Lease
+
+if TYPE_CHECKING:
+    from runner.evaluation.pipeline import Leases
+
+CPU_SHARE = 0.75
+"""CPU budget, as a share of the leased CPUs' time within the wall clock (docs/runner.md says how it was chosen)."""
+OTHERS_SHARE = 0.1
+"""Share of the leased CPUs' time from which on others have disturbed a training, or would."""
+_REACHED = 0.98
+_LOOK_S = 3.0
+
+
+def cpu_budget(lease: Lease, wall_clock_s: float, share: float = CPU_SHARE) -> float:
+    """Seconds of CPU for a training; 0, which is none, on a GPU."""
+    return 0.0 if lease.gpu_uuid else share * len(lease.cpus) * wall_clock_s
+
+
+def contention(outcome: Outcome, lease: Lease, budget_s: float) -> str:
+    """What others did to a training on CPUs, for a sentence about it; empty when they did nothing, the host cannot tell or
+    the training had a GPU.
+
+    Either others had a large share of its CPUs, or it did not get its CPU budget and would have without them.
+    """
+    use = outcome.cpu
+    if use is None or lease.gpu_uuid:
+        return ""
+    if use.others_share >= OTHERS_SHARE:
+        return f"others had {use.others_share:.0%} of the time of its CPUs"
+    missing = _REACHED * budget_s - use.own_s
+    if 0.0 < missing <= use.others_s:
+        return f"the wall clock ended it {missing:.0f} CPU seconds early, and others had as many"
+    return ""
+
+
+def busy_machine(leases: Leases, sleep: Callable[[float], object] = time.sleep, stat: Path = STAT) -> str:
+    """A sentence when others use the CPUs that a training would get, before there is one; else empty. Takes some seconds."""
+    with leases.acquire() as lease:
+        share = busy_share(lease.cpus, _LOOK_S, sleep, stat)
+    if share < OTHERS_SHARE:
+        return ""
+    return (
+        f"this machine is busy: others use {share:.0%} of the {len(lease.cpus)} CPUs that a training gets, so scripts can hardly "
+        "be told apart; better run when it is free"
+    )
