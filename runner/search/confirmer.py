@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runner.protocols import EvaluationOutcome
 from runner.scoring.scores import best, ignores_seed, noise_floor
 from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
@@ -157,7 +156,7 @@ class Confirmer:
         both = [experiments[number] for number in (confirmation.candidate, confirmation.reference)]
         for experiment in both:
             for attempt in experiment.attempts:
-                failed = attempt.outcome not in {*_AGAIN, str(EvaluationOutcome.OK)}
+                failed = attempt.outcome not in {*_AGAIN, "ok"} and not attempt.contended
                 if attempt.confirmation == confirmation.id and failed:
                     return f"experiment {experiment.number} failed when it ran again ({attempt.outcome})"
         return IGNORES_SEED if any(ignores_seed(experiment) for experiment in both) else None

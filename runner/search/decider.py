@@ -154,7 +154,9 @@ def is_simpler(experiment: Experiment, incumbent: Experiment) -> bool:
 
 def failed_reruns(experiment: Experiment) -> int:
     """How often a kept script ran again and came to nothing."""
-    return sum(a.outcome not in {None, "ok", "infrastructure"} for a in experiment.attempts)
+    return sum(
+        a.outcome not in {None, "ok", "infrastructure"} and not a.contended for a in experiment.attempts
+    )
 
 
 def _history(experiments: Sequence[Experiment]) -> Iterator[Concluded | tuple[int, float]]:
