@@ -92,7 +92,7 @@ class Runner:
     def _next(self) -> Event | None:
         """The next event, or None when the runner has ended. Fails when there is none for SILENCE_S, or LEASE_S."""
         last = self.seen[-1] if self.seen else {"event": "start"}
-        limit_s = LEASE_S if last["event"] == "waiting" else SILENCE_S
+        limit_s = LEASE_S if last.get("event") == "waiting" else SILENCE_S
         try:
             return self._events.get(timeout=limit_s)
         except queue.Empty:
