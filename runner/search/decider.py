@@ -33,6 +33,8 @@ SIMPLER_SHARE = 0.05
 SIMPLER_RUNS = 3
 STOPPED, STOPPED_ERROR = 4.0, 2.0
 """What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
+UNKNOWN_VARIANCE = 1.0
+"""Of the gain of a script that an older version kept, in squared bits per byte: more than any gain."""
 MAX_FAILED_RERUNS = 2
 """Reruns of the best script that may fail before it is withdrawn."""
 
@@ -190,10 +192,12 @@ def _in_order(experiments: Sequence[Experiment]) -> list[tuple[Experiment, Attem
 
 
 def _concluded(experiment: Experiment, before: float) -> list[Concluded]:
-    """Empty for one that was decided by an older version or had no score. `before` is the order of the first attempt that was
-    made after its decision."""
+    """Empty for one that had no score. `before` is the order of the first attempt that was made after its decision. Of one that an
+    older version kept nothing is believed but its scores."""
     found = tuple(runs(experiment, before=before))
-    if experiment.expected_delta is None or experiment.expected_error is None or not found:
+    if not found:
         return []
     adopted = experiment.status == "keep"
+    if experiment.expected_delta is None or experiment.expected_error is None:
+        return [Concluded(found, experiment.delta or 0.0, UNKNOWN_VARIANCE, adopted)] if adopted else []
     return [Concluded(found, experiment.expected_delta, experiment.expected_error**2, adopted)]
