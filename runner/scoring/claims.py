@@ -36,12 +36,12 @@ def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[
     if not kept:
         return ""
     by_number, best = {e.number: e for e in experiments}, kept[-1]
-    links = [c for c in confirmations if c.verdict == "confirmed"]
+    links = [c for c in confirmations if c.verdict == "confirmed" and by_number[c.candidate].status == "keep"]
     if not links:
         last = next((c for c in reversed(confirmations) if c.candidate == best.number), None)
         said = "Nothing is confirmed"
         if best.number > 0:
-            why = f" ({claim_sentence(asdict(last))})" if last else _too_small(best)
+            why = f" ({claim_sentence(asdict(last))})" if last else _untested(best)
             said += f"; experiment {best.number} is adopted and not confirmed{why}"
         return f"{said}. {_smallest(experiments)}".strip()
     claimed = by_number[links[-1].candidate]
@@ -55,15 +55,15 @@ def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[
         said += f". Sealed test: {kept[0].test_bpb:.4f} to {claimed.test_bpb:.4f}"
     if best.number != claimed.number:
         last = next((c for c in reversed(confirmations) if c.candidate == best.number), None)
-        why = f" ({claim_sentence(asdict(last))})" if last else _too_small(best)
+        why = f" ({claim_sentence(asdict(last))})" if last else _untested(best)
         said += f". Experiment {best.number} is adopted since and not confirmed{why}"
     return f"{said[0].upper()}{said[1:]}."
 
 
-def _too_small(best: Experiment) -> str:
-    if best.expected_delta is None:
-        return ""
-    return f" (it was expected to be {-best.expected_delta:.4f} better, and no confirmation would have been likely to succeed)"
+def _untested(best: Experiment) -> str:
+    if best.expected_delta is None or best.expected_delta >= 0:
+        return " (it was not put to the test)"
+    return f" (by {-best.expected_delta:.4f} bits per byte it is expected to be better than the one before; it was not put to the test)"
 
 
 def _smallest(experiments: Sequence[Experiment]) -> str:

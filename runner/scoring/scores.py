@@ -78,3 +78,28 @@ def noise_floor(
     found = pooled([[score for _, score in group] for group in groups])
     seeds = len({seed for group in groups for seed, _ in group})
     return found and Noise(found.sigma, min(found.freedom, max(seeds - 1, 1)))
+
+
+STEADY = 0.2
+"""A script whose runs spread by less than this share of the baseline's spread hardly heeds its seed: it lends nobody its spread."""
+
+
+def claim_noise(
+    experiments: Sequence[Experiment], earlier: Sequence[Sequence[tuple[int, float]]] = ()
+) -> Noise | None:
+    """The noise that a claim is held against: at least the baseline's own, which no proposal can make smaller."""
+    from runner.scoring.noise import Noise, pooled
+
+    own = pooled([[score for _, score in runs(experiment)] for experiment in experiments[:1]])
+    if own is None:
+        return noise_floor(experiments, earlier)
+    heeding = [e for e in experiments if len(runs(e)) < 2 or _spread(runs(e)) >= STEADY * own.sigma]
+    found = noise_floor(heeding, [group for group in earlier if _spread(group) >= STEADY * own.sigma])
+    return own if found is None else Noise(max(found.sigma, own.sigma), found.freedom)
+
+
+def _spread(group: Sequence[tuple[int, float]]) -> float:
+    from runner.scoring.noise import pooled
+
+    found = pooled([[score for _, score in group]])
+    return found.sigma if found else math.inf

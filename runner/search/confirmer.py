@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from runner.scoring.scores import best, ignores_seed, noise_floor
+from runner.scoring.scores import best, claim_noise, ignores_seed
 from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
 from runner.search.seeds import common_seed, first_unused, used_seeds
@@ -28,7 +28,9 @@ looks, the more false claims."""
 MIDWAY_SHARE, MIDWAY_PAIRS = 0.03, 2
 """Of the trainings made so far, for confirmations before the end, and the most pairs of one."""
 NO_TIME = "the budget had no time for a pair"
-NOT_ENOUGH = "the difference is not larger than the noise"
+NOT_ENOUGH = "not clear enough to be claimed"
+MAX_FAILURES = 2
+"""Failures of one script in one confirmation, after which it is withdrawn."""
 IGNORES_SEED = "a script ignores its seed, so its noise cannot be seen"
 _AGAIN = {None, "infrastructure"}
 
@@ -77,8 +79,12 @@ class Confirmer:
         while (confirmation := self._open()) is not None:
             experiments = self._recorder.experiments()
             pairs, missing = self._pairs_of(confirmation, experiments)
-            if (why := self._failed(confirmation, experiments)) is not None:
+            if (failing := self._failing(confirmation, experiments)) is not None:
+                why = f"experiment {failing.number} failed when it ran again"
                 self._finish(confirmation, pairs, verdict="not_confirmed", reason=why)
+                self._withdraw(failing, why)
+            elif any(ignores_seed(experiments[n]) for n in (confirmation.candidate, confirmation.reference)):
+                self._finish(confirmation, pairs, verdict="not_confirmed", reason=IGNORES_SEED)
             elif self._is_decided(confirmation, pairs) or not self._budget.allows_another():
                 self._finish(confirmation, pairs)
             else:
@@ -88,8 +94,9 @@ class Confirmer:
     # -- what the ledger says --------------------------------------------------------------------------------------
     def last_confirmed(self) -> int:
         """The experiment that was confirmed last; the baseline where none was."""
-        found = self._recorder.confirmations()
-        return next((c.candidate for c in reversed(found) if c.verdict == "confirmed"), 0)
+        kept = {e.number for e in self._recorder.experiments() if e.status == "keep"}
+        found = [c.candidate for c in self._recorder.confirmations() if c.verdict == "confirmed"]
+        return next((number for number in reversed(found) if number in kept), 0)
 
     def expected_gain(self, experiment: Experiment) -> float:
         """By how many bits per byte a kept script is expected to be better than the last confirmed one; never negative."""
@@ -113,7 +120,7 @@ class Confirmer:
             return None
         present, reference = best(experiments), self.last_confirmed()
         if present.number == reference or any(
-            c.candidate == present.number for c in self._recorder.confirmations()
+            (c.candidate, c.reference) == (present.number, reference) for c in self._recorder.confirmations()
         ):
             return None
         steps = _steps(experiments, reference, present.number)
@@ -151,15 +158,22 @@ class Confirmer:
                     return pairs, (number, seed)
             pairs.append((found[confirmation.reference], found[confirmation.candidate]))
 
-    def _failed(self, confirmation: Confirmation, experiments: Sequence[Experiment]) -> str | None:
-        """Why it cannot be decided by its pairs."""
-        both = [experiments[number] for number in (confirmation.candidate, confirmation.reference)]
-        for experiment in both:
-            for attempt in experiment.attempts:
-                failed = attempt.outcome not in {*_AGAIN, "ok"} and not attempt.contended
-                if attempt.confirmation == confirmation.id and failed:
-                    return f"experiment {experiment.number} failed when it ran again ({attempt.outcome})"
-        return IGNORES_SEED if any(ignores_seed(experiment) for experiment in both) else None
+    def _failing(self, confirmation: Confirmation, experiments: Sequence[Experiment]) -> Experiment | None:
+        """The one of the two that keeps failing when it runs again."""
+        for number in (confirmation.candidate, confirmation.reference):
+            failures = sum(
+                a.confirmation == confirmation.id and a.outcome not in {*_AGAIN, "ok"} and not a.contended
+                for a in experiments[number].attempts
+            )
+            if failures >= MAX_FAILURES:
+                return experiments[number]
+        return None
+
+    def _withdraw(self, experiment: Experiment, why: str) -> None:
+        """It is no longer what the search builds on or what is claimed. The baseline stays."""
+        if experiment.number > 0:
+            self._recorder.set(experiment.number, status="discard", reason=f"withdrawn: {why}")
+            self._recorder.emit("withdrawn", number=experiment.number, reason=why)
 
     def _is_decided(self, confirmation: Confirmation, pairs: list[tuple[float, float]]) -> bool:
         from runner.scoring.confirmation import claim
@@ -171,7 +185,7 @@ class Confirmer:
         return claim(pairs, self._noise(), self._sampling_error(confirmation)).confirmed
 
     def _noise(self) -> Noise | None:
-        return noise_floor(self._recorder.experiments(), self._earlier)
+        return claim_noise(self._recorder.experiments(), self._earlier)
 
     def _finish(
         self,

@@ -89,10 +89,14 @@ class Decider:
         return choice
 
     def _best_may_run(self, incumbent: Experiment, experiment: Experiment) -> bool:
-        """Not if it fails or ignores its seed: another run would tell nothing. At most as often as the candidate may."""
+        """Not if it keeps failing or ignores its seed: another run would tell nothing. At most as often as the candidate may."""
         since = experiment.attempts[0].order
         reruns = sum(a.order > since for a in incumbent.attempts)
-        return reruns < self._retests and failed_reruns(incumbent) == 0 and not ignores_seed(incumbent)
+        return (
+            reruns < max(self._retests, MAX_FAILED_RERUNS)
+            and failed_reruns(incumbent) < MAX_FAILED_RERUNS
+            and not ignores_seed(incumbent)
+        )
 
     def first_seed(self, experiments: Sequence[Experiment]) -> int:
         """Of a new candidate."""
@@ -165,14 +169,14 @@ def _history(experiments: Sequence[Experiment]) -> Iterator[Concluded | tuple[in
     """In order: each run of what was the best script then (seed and score), and each decided candidate."""
     current: Experiment | None = None
     pending: Experiment | None = None
-    said = 0
+    said, concluded_at = 0, -1
     for experiment, attempt in _in_order(experiments):
         if pending is not None and (experiment.number > pending.number or attempt.confirmation is not None):
             concluded = _concluded(pending, attempt.order)
             yield from concluded
             if pending.status == "keep":
                 current, said = pending, len(runs(pending, before=attempt.order))
-            pending = None
+            concluded_at, pending = pending.number, None
         if current is None:
             current = experiment
         if experiment.number == current.number:
@@ -181,7 +185,7 @@ def _history(experiments: Sequence[Experiment]) -> Iterator[Concluded | tuple[in
             )  # a script that ignores seeds says one thing once
             yield from so_far[said:]
             said = len(so_far)
-        elif experiment.number > current.number and experiment.status != "open":
+        elif experiment.number > max(current.number, concluded_at) and experiment.status != "open":
             pending = experiment
     if pending is not None:
         yield from _concluded(pending, math.inf)

@@ -136,6 +136,9 @@ class Loop:
         )
         self._baseline()
         self._confirmer.resume()
+        for experiment in self.recorder.experiments():  # a killed runner had no time to decide it
+            if experiment.status == "open" and scores(experiment):
+                self._advance(experiment)
         while True:
             reason = self._search()
             if reason == ASKED or not self._confirmer.at_the_end():

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
+from runner.scoring.scores import claim_noise, noise_floor, runs
 from runner.search.confirmer import IGNORES_SEED
 from runner.store.records import Confirmation
 from sandbox.fake_engine import Script
@@ -111,7 +112,9 @@ def test_a_script_that_fails_when_it_runs_again_claims_nothing(tmp_path: Path) -
     simulated.loop(budget_s=20 * 70.0).go()
     (claim,) = claims(simulated)
     assert claim.verdict == "not_confirmed"
-    assert claim.reason == "experiment 1 failed when it ran again (crash)"
+    assert claim.reason == "experiment 1 failed when it ran again"
+    withdrawn = simulated.ledger.experiment("simulated", 1)
+    assert (withdrawn.status, withdrawn.reason) == ("discard", f"withdrawn: {claim.reason}")
 
 
 class Killed(BaseException):
@@ -136,3 +139,51 @@ def test_killed_at_any_event_it_comes_to_the_same_claim(tmp_path: Path, moment: 
     found = claims(simulated)
     assert [(c.candidate, c.reference, c.verdict) for c in found] == [(3, 0, "confirmed")]
     assert found[0].delta == pytest.approx(-0.15, abs=0.001)
+
+
+def test_a_runner_killed_between_score_and_decision_decides_it_although_the_budget_is_gone(
+    tmp_path: Path,
+) -> None:
+    simulated = SimulatedRun(tmp_path, GAINS[:1])
+
+    def die(event: Event) -> None:
+        if event.kind == "judged" and event.data["number"] == 1:
+            raise Killed
+
+    with pytest.raises(Killed):
+        simulated.loop(budget_s=4 * 70.0, emit=die).go()
+    simulated.loop(budget_s=4 * 70.0).go()
+    assert simulated.ledger.experiment("simulated", 1).status == "keep"
+
+
+class Steady(SimulatedRun):
+    """Scripts called `steady` hardly heed their seed."""
+
+    def train(self, job: Job) -> Script:
+        if job.role is Role.TRAIN:
+            text = next(m.source for m in job.mounts if m.target == "/work/train.py").read_text()
+            noise, self.noise = self.noise, self.noise
+            if "steady" in text:
+                self.noise = lambda seed: noise(seed) / 50
+            try:
+                return super().train(job)
+            finally:
+                self.noise = noise
+        return super().train(job)
+
+
+def test_scripts_that_hardly_heed_their_seed_make_no_claim_easier(tmp_path: Path) -> None:
+    rng = random.Random(11)
+    simulated = Steady(
+        tmp_path, [source(2.0, f"steady = {n}\n") for n in range(12)], noise=lambda _: rng.gauss(0.0, 0.01)
+    )
+    simulated.workspace.script.write_text(source(2.0, "padding = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]\n"))
+    simulated.loop().go()
+    experiments = simulated.ledger.experiments("simulated")
+    assert any(len(runs(e)) > 2 for e in experiments[1:]), "else nothing is tried"
+    floor, claimed = noise_floor(experiments), claim_noise(experiments)
+    own = noise_floor(experiments[:1])
+    assert floor is not None
+    assert claimed is not None
+    assert own is not None
+    assert claimed.sigma >= own.sigma > floor.sigma
