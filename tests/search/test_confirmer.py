@@ -103,6 +103,7 @@ class Unreliable(SimulatedRun):
             if "flaky" in text:
                 self.trained += 1
                 if self.trained > 1:
+                    self.clock.sleep(self.train_s)
                     return Script(exit_code=1, log="not again")
         return super().train(job)
 
