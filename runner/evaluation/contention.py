@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 CPU_SHARE = 0.75
 """CPU budget, as a share of the leased CPUs' time within the wall clock (docs/runner.md says how it was chosen)."""
-OTHERS_SHARE = 0.1
-"""Share of the leased CPUs' time from which on others have disturbed a training, or would."""
+OTHERS_SHARE = 1.0 - CPU_SHARE
+"""Share of the leased CPUs' time from which on others have disturbed a training, or would: what the budget leaves free."""
 _REACHED = 0.98
 _LOOK_S = 3.0
 
