@@ -23,7 +23,9 @@ def finished(search: Search) -> list[list[str | None]]:
     experiments = search.check()
     assert [e.status for e in experiments] == ["keep", "keep"]
     assert all(e.image and e.git_commit for e in experiments)
-    return [[a.outcome for a in e.attempts if a.confirmation is None and not a.contended] for e in experiments]
+    return [
+        [a.outcome for a in e.attempts if a.confirmation is None and not a.contended] for e in experiments
+    ]
 
 
 def killed_with_nothing_left(search: Search, runner: Runner) -> None:
