@@ -15,6 +15,8 @@ from runner.scoring.belief import Belief
 from runner.scoring.gain_prior import GainPrior, Posterior
 from runner.scoring.variance_components import Runs
 
+_LEAST = 0.1
+"""Share of the error of its difference that a candidate must be expected to be better by: less is no reason to move."""
 _PRICE = 0.8
 """Share of a fresh candidate's value that another run must bring: a fresh candidate also costs a proposal."""
 _AHEAD = (1, 2, 3, 5)
@@ -38,6 +40,11 @@ class Estimate:
     mean: float
     variance: float
     better: float
+
+    @property
+    def is_gain(self) -> bool:
+        """Whether a gain worth a new best script is expected: an equal one is not."""
+        return self.mean < -_LEAST * self.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ def choose(
         usual_error = 1.0 / math.sqrt(belief.information([usual_seed]))
         if value > 1e-6 * usual_error and value > _PRICE * prior.value_of_fresh(usual_error):
             return Choice(step, estimate, seed)
-    return Choice(Step.ADOPT if estimate.mean < 0 else Step.DISCARD, estimate)
+    return Choice(Step.ADOPT if estimate.is_gain else Step.DISCARD, estimate)
 
 
 def _best_run(

@@ -113,7 +113,7 @@ class Decider:
         as_good = is_simpler(experiment, incumbent) and estimate.difference <= 0 and not few
         if as_good and estimate.better < PROBABLY:
             return Decision.KEEP, REASON_SIMPLER
-        if estimate.mean < 0:
+        if estimate.is_gain:
             return Decision.KEEP, REASON_EXPECTED
         return Decision.DISCARD, REASON_NOT_EXPECTED
 
