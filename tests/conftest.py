@@ -80,16 +80,18 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     assert left == []
 
 
-ALONE = {"conformance", "e2e", "faults", "judge", "packaging", "sandbox", "trainer"}
-"""Folders whose tests take all cores or measure time: one test after the other."""
+ALONE: frozenset[str] = frozenset()
+"""Files under tests/ without the engine whose tests take all cores or measure time: one test after the other."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that may run side by side are marked so. What takes minutes is left out unless it is asked for."""
+    """Tests that may run side by side are marked so: those that need no engine. What takes minutes is left out unless it is
+    asked for."""
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        if folder not in ALONE and item.get_closest_marker("engine") is None:
+        name = item.path.relative_to(TESTS).as_posix()
+        fixtures = getattr(item, "fixturenames", ())
+        if name not in ALONE and "engine" not in fixtures and item.get_closest_marker("engine") is None:
             item.add_marker("parallel")
     if "slow" in config.getoption("markexpr"):
         return

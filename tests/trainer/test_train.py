@@ -44,6 +44,12 @@ def rows(train: ModuleType) -> np.ndarray:
     return made
 
 
+@pytest.fixture(scope="module")
+def whole(train: ModuleType, params: dict, rows: np.ndarray) -> tuple[jax.Array, dict]:
+    """Loss and gradient of all rows at once, as train.py computes them."""
+    return jax.jit(jax.value_and_grad(train.loss_fn))(params, rows)
+
+
 def test_the_model_is_causal(train: ModuleType, params: dict, rows: np.ndarray) -> None:
     x = rows[:2, :-1]
     forward = jax.jit(train.forward)
@@ -75,7 +81,7 @@ def test_all_layers_but_the_last_have_the_windows_they_are_given(train: ModuleTy
 
 
 def test_the_loss_in_blocks_is_the_plain_cross_entropy_and_so_is_its_gradient(
-    train: ModuleType, params: dict, rows: np.ndarray
+    train: ModuleType, params: dict, rows: np.ndarray, whole: tuple[jax.Array, dict]
 ) -> None:
     def plain(params: dict) -> jax.Array:
         y = rows[:, 1:]
@@ -83,8 +89,8 @@ def test_the_loss_in_blocks_is_the_plain_cross_entropy_and_so_is_its_gradient(
         nats = -jnp.take_along_axis(log_probability, y[..., None], axis=-1)[..., 0]
         return jnp.sum(nats * (y != train.harness.bos_id))
 
-    expected, gradient = jax.value_and_grad(plain)(params)
-    found, found_gradient = jax.value_and_grad(train.loss_fn)(params, rows)
+    expected, gradient = jax.jit(jax.value_and_grad(plain))(params)
+    found, found_gradient = whole
     assert found == pytest.approx(float(expected), rel=1e-5)
     for a, b in zip(jax.tree.leaves(found_gradient), jax.tree.leaves(gradient), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * float(jnp.abs(b).max()))
@@ -95,14 +101,16 @@ def test_parts_of_a_batch_add_up_to_the_whole(
     train: ModuleType,
     params: dict,
     rows: np.ndarray,
+    whole: tuple[jax.Array, dict],
     micro_batches: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected, gradient = jax.value_and_grad(train.loss_fn)(params, rows)
+    expected, gradient = whole
     count = np.sum(rows[:, 1:] != train.harness.bos_id)
     monkeypatch.setattr(train, "MICRO_BATCHES", micro_batches)
     split = rows.reshape(2, 4, -1)  # over two devices, which vmap's named axis stands for
-    loss, grads = jax.vmap(train.loss_and_grads, in_axes=(None, 0), axis_name="devices")(params, split)
+    over_devices = jax.vmap(train.loss_and_grads, in_axes=(None, 0), axis_name="devices")
+    loss, grads = jax.jit(over_devices)(params, split)
     assert float(loss[0]) == pytest.approx(float(expected) / count, rel=1e-5)
     for a, b in zip(jax.tree.leaves(grads), jax.tree.leaves(gradient), strict=True):
         np.testing.assert_allclose(a[0], b / count, rtol=1e-3, atol=1e-4 * float(jnp.abs(b).max()) / count)
