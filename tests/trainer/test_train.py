@@ -17,10 +17,15 @@ TRAIN = Path(__file__).parents[2] / "trainer_jax" / "train.py"
 
 @pytest.fixture(scope="module")
 def train(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """train.py's names, without training."""
+    """train.py's names, without training. Two layers, one of each kind (value embeddings or none, short window or all):
+    four take twice as long to compile."""
+    folder = tmp_path_factory.mktemp("out")
     os.environ["AUTORESEARCH_DATA"] = str(dataset / "train")
-    os.environ["AUTORESEARCH_OUT"] = str(tmp_path_factory.mktemp("out"))
-    spec = importlib.util.spec_from_file_location("train", TRAIN)
+    os.environ["AUTORESEARCH_OUT"] = str(folder)
+    shipped = TRAIN.read_text()
+    assert "\nDEPTH = 4 " in shipped
+    (folder / "train.py").write_text(shipped.replace("\nDEPTH = 4 ", "\nDEPTH = 2 "))
+    spec = importlib.util.spec_from_file_location("train", folder / "train.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -31,10 +36,15 @@ def train(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType
 @pytest.fixture(scope="module")
 def params(train: ModuleType) -> dict:
     """Initial weights with the zero matrices filled, so that every path carries something."""
-    leaves, tree = jax.tree.flatten(train.init_params(jax.random.key(0)))
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    noisy = [w + 0.1 * jax.random.normal(key, w.shape) for w, key in zip(leaves, keys, strict=True)]
-    return jax.tree.unflatten(tree, noisy)
+
+    @jax.jit  # one program: op by op it takes ten times as long
+    def noisy(seed: jax.Array, noise: jax.Array) -> dict:
+        leaves, tree = jax.tree.flatten(train.init_params(seed))
+        keys = jax.random.split(noise, len(leaves))
+        made = [w + 0.1 * jax.random.normal(key, w.shape) for w, key in zip(leaves, keys, strict=True)]
+        return jax.tree.unflatten(tree, made)
+
+    return noisy(jax.random.key(0), jax.random.key(1))
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +88,7 @@ def test_attention_in_chunks_is_masked_softmax_attention(
 def test_all_layers_but_the_last_have_the_windows_they_are_given(train: ModuleType) -> None:
     spans = [train.window(layer, 4096) for layer in range(train.DEPTH)]
     assert spans == [train.SHORT_WINDOW] * (train.DEPTH - 1) + [4096]
+    assert len(train.VALUE_LAYERS) == 1 < train.DEPTH
 
 
 def test_the_loss_in_blocks_is_the_plain_cross_entropy_and_so_is_its_gradient(
