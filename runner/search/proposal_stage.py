@@ -59,11 +59,11 @@ class ProposalStage:
 
     def propose(self) -> Experiment:
         """The next experiment: open when it may train, else failed or rejected with a reason."""
-        number = len(self._recorder.experiments())
+        number = len(self._recorder.index())
         proposal = self._next_proposal(number)
-        experiments = self._recorder.experiments()
-        incumbent, known = best(experiments), {e.number: e for e in experiments}
-        parent = incumbent if proposal.parent is None else known.get(proposal.parent)
+        index = self._recorder.index()
+        incumbent = best(index.kept)
+        parent = incumbent if proposal.parent is None else index.get(proposal.parent)
         if parent is None:
             parent, proposal = incumbent, Proposal(None, proposal.title, failure=INVALID_PROPOSAL)
         # a model may write lone surrogates, a scripted file any bytes: neither may stop the run
@@ -71,7 +71,7 @@ class ProposalStage:
             "utf-8", errors="surrogateescape" if _escaped(proposal) else "replace"
         )
         repeat = self._proposer.name == "repeat"
-        seen = set() if repeat else {e.fingerprint for e in experiments if e.fingerprint}
+        seen = () if repeat else index.fingerprints
         checked = check(source, self._parser, seen=seen, parent=parent.facts)
         verdict: dict[str, Any] = {"state": State.CHECKED}
         if proposal.source is None:
@@ -106,8 +106,8 @@ class ProposalStage:
 
     def ask_early(self, experiment: Experiment) -> None:
         """Ask for the next proposal while `experiment` trains, unless a limit would leave no training for it."""
-        most, experiments = self._max_experiments, self._recorder.experiments()
-        trained = sum(bool(e.attempts) for e in experiments if e.number not in {0, experiment.number})
+        most, index = self._max_experiments, self._recorder.index()
+        trained = index.trained - (experiment.number > 0 and bool(index[experiment.number].attempts))
         another = (most is None or trained + 1 < most) and not self._asked_to_end()
         if (
             experiment.status == "open"
@@ -115,7 +115,7 @@ class ProposalStage:
             and self._prefetch.wanted
             and self._budget.allows_another(2)
         ):
-            self._prefetch.ask(self._context(len(experiments)))
+            self._prefetch.ask(self._context(len(index)))
 
     def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:
         """Write experiment `number` into the ledger with what its check found."""
@@ -136,7 +136,7 @@ class ProposalStage:
         if (early := self._prefetch.receive()) is not None:
             context, proposal = early
             self._tell(proposal)
-            incumbent = best(self._recorder.experiments())
+            incumbent = best(self._recorder.index().kept)
             fitting = rebased(proposal, context, incumbent.number, incumbent.source, self._parser)
             if fitting is not None:
                 return fitting
@@ -148,13 +148,13 @@ class ProposalStage:
         return proposal
 
     def _context(self, number: int) -> Context:
-        experiments = self._recorder.experiments()
+        index = self._recorder.index()
         return context_for(
-            experiments,
-            best(experiments),
-            noise_floor(experiments),
+            index.all(),
+            best(index.kept),
+            noise_floor(index.repeated),
             memo=self._workspace.read_memo(),
-            trainings_left=self._budget.trainings_left(sum(len(e.attempts) for e in experiments)),
+            trainings_left=self._budget.trainings_left(index.attempts),
             time_limit_s=self._budget.left(),
             number=number,
             notes=self._workspace.read_notes(),
