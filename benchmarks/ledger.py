@@ -6,8 +6,8 @@ Makes a workspace in a temporary folder. Every experiment has its own script of 
 of log and files of their own; adopted, repeated, confirmed, early stopped and failed ones are mixed as in a real run. Prints for
 `status`, `ls`, `show` and `best` the seconds of the whole process (least of `--rounds`); `--help` loads the command line and reads
 nothing. Then prints the CPU seconds of one step of the loop (propose, evaluate, decide, record, with a fake engine, judge and clock) with
-100 experiments and with all: for proposals that are clearly worse, which run once, and for promising ones, of which most run again and
-some are adopted or confirmed.
+100 experiments and with all: for proposals that are clearly worse, which run once, and for promising ones, simpler and a little better
+each, of which most run again and some are adopted.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ ROOT = Path(__file__).resolve().parents[1]
 BAR_S = 0.3
 RUN = "simulated"
 LOG = "step 1234 loss 3.2100 progress 0.50\n" * 110
-FIRST, GAIN, WORSE, BETTER = 2.0, 1e-6, 0.5, 2e-4
+FIRST, GAIN, WORSE, BETTER = 2.0, 1e-6, 0.5, 1e-4
 """Bits per byte: the true score of the baseline, what each experiment adds to the best, by how much a script is clearly worse, and by how
 much each promising one is better than the one before."""
-STEPS = 12
-OWN_NOISE = 1e-4
+STEPS, NODES = 12, 60_000
+OWN_NOISE = 2e-4
 """Of one run, beside what belongs to its seed (standard deviation, bits per byte)."""
 RARE = {"stopped_early": 11, "failed": 23, "rejected": 29}
 """One in so many experiments."""
@@ -52,22 +52,23 @@ EVENTS = ("proposed", "state", "state", "state", "state", "judged", "decided")
 
 
 class Stopwatch:
-    """A proposer of whole scripts of train.py's size. Their true score begins at `score` and falls by `progress` at each. `times` holds the
-    CPU time of each call (seconds)."""
+    """A proposer of whole scripts of train.py's size whose true score is `score`. Each has 15 % less of `padding` (nodes of the syntax tree)
+    than the one before, and where there is any its score is better by BETTER. `times` holds the CPU time of each call (seconds)."""
 
     name = "scripted"
 
     def __init__(self, script: str) -> None:
         self._made = "".join(f"    {line}\n" for line in script.splitlines())
-        self.score, self.progress, self.times = FIRST, 0.0, list[float]()
+        self.score, self.padding, self.times = FIRST, 0, list[float]()
 
     def propose(self, context: Context) -> Proposal:
         self.times.append(time.process_time())
-        self.score -= self.progress
+        if self.padding:
+            self.score, self.padding = self.score - BETTER, int(0.85 * self.padding)
         return Proposal(self.script(context.number), f"idea {context.number}")
 
     def script(self, number: int) -> str:
-        return f"SCORE = {self.score!r}\nLOSS = 3.0\nIDEA = {number}\ndef made():\n{self._made}"
+        return f"SCORE = {self.score!r}\nLOSS = 3.0\nIDEA = {number}\n{self.padding * '0;'}\ndef made():\n{self._made}"
 
 
 class LongRun(SimulatedRun):
@@ -77,12 +78,14 @@ class LongRun(SimulatedRun):
 
     def __init__(self, folder: Path, count: int) -> None:
         super().__init__(folder, [])
+        self._rng, of_seed = random.Random(1), self.noise
+        self.noise = lambda seed: of_seed(seed) + self._rng.gauss(0.0, OWN_NOISE)
         (folder / CONFIG).write_text(default_toml({}))
         self.proposals = self.stopwatch = Stopwatch((ROOT / "trainer_jax" / "train.py").read_text())  # type: ignore[assignment]
         self.workspace.script.write_text(self.stopwatch.script(0))
         self.loop(max_experiments=0).go()
         self._baseline = self.ledger.experiment(RUN, 0)
-        self._rng, self._seeds, self._confirmed, self._usual = random.Random(1), 3, 0, common_seed(1, 2)
+        self._seeds, self._confirmed, self._usual = 3, 0, common_seed(1, 2)
         self._facts = facts_json(shared().facts(self.stopwatch.script(0)))
         self._telemetry = (self._baseline.attempts[0].folder / "telemetry.jsonl").read_text()
         self.ledger._db.execute("BEGIN")  # one transaction for all rows: only reading is timed
@@ -112,7 +115,7 @@ class LongRun(SimulatedRun):
             "author": "tpe",
             "source_sha256": f"{number:064x}",
             "fingerprint": f"{number:064x}",
-            "nodes": 4062,
+            "nodes": NODES,
             "state": State.DECIDED,
             "status": kind,
             "val_bpb": score,
@@ -181,7 +184,7 @@ class LongRun(SimulatedRun):
         lines = [json.loads(line) for line in self._telemetry.splitlines()]
         reports = "".join(json.dumps({**line, "loss": line["loss"] + ahead}) + "\n" for line in lines)
         (folder / "telemetry.jsonl").write_text(reports)
-        score = None if truth is None else truth + self.noise(seed) + self._rng.gauss(0.0, OWN_NOISE)
+        score = None if truth is None else truth + self.noise(seed)
         columns = {"run": RUN, "number": number, "attempt": attempt, "seed": seed, "outcome": outcome}
         columns |= {"folder": str(folder.relative_to(self.workspace.folder)), "confirmation": confirmation}
         columns |= {"started_at": 1.8e9, "finished_at": 1.8e9, "val_bpb": score, "seconds": 300.0}
@@ -198,7 +201,7 @@ class LongRun(SimulatedRun):
         parsing, which a child process does."""
         self.stopwatch.times.clear()
         self.stopwatch.score = self._truth if promising else self._truth + WORSE
-        self.stopwatch.progress = BETTER if promising else 0.0
+        self.stopwatch.padding = NODES // 4 if promising else 0
         loop = self.loop(max_experiments=self.ledger.index(RUN).trained + count + 3)
         loop.attempts.require_space = self.disk().check
         loop.go()

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 
 from runner.scoring.best_script import best
-from runner.scoring.noise import Noise, claim_noise
+from runner.scoring.noise import Noise, RememberedNoise
 from runner.scoring.scores import ignores_seed
 from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
@@ -47,7 +47,7 @@ class Confirmer:
     ) -> None:
         """`earlier` are the runs (seed and score) of each script that comparable runs ran more than once."""
         self._recorder, self._attempts, self._budget, self._seed = recorder, attempts, budget, seed
-        self._earlier = earlier
+        self._known_noise = RememberedNoise(earlier)
 
     def reserve(self) -> int:
         """Trainings to be kept for the confirmation at the end; 0 where there is nothing to confirm or it would not succeed."""
@@ -181,7 +181,8 @@ class Confirmer:
         return claim(pairs, self._noise(), self._sampling_error(confirmation)).confirmed
 
     def _noise(self) -> Noise | None:
-        return claim_noise(self._recorder.experiments(), self._earlier)
+        index = self._recorder.index()
+        return self._known_noise.of_claims(index[0], index.repeated)
 
     def _finish(
         self,

@@ -152,9 +152,7 @@ class Loop:
         untrained = 0
         while (reason := self.over()) is None:
             self.attempts.require_space()
-            experiment = (
-                next(iter(self.recorder.index().open), None) or self._stage.propose()
-            )
+            experiment = next(iter(self.recorder.index().open), None) or self._stage.propose()
             self._stage.ask_early(experiment)
             finished = self._advance(experiment)
             if finished.status == "open":

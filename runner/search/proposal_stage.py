@@ -15,7 +15,7 @@ from runner.parsing.static_check import Checked, check, constants_only
 from runner.proposers.validation import ask
 from runner.protocols import INVALID_PROPOSAL, Context, Proposal, Proposer, State
 from runner.scoring.best_script import best
-from runner.scoring.noise import noise_floor
+from runner.scoring.noise import RememberedNoise
 from runner.search.prefetch import Prefetch, Start, in_thread, rebased
 from runner.search.proposer_context import context_for
 from runner.search.recorder import Recorder
@@ -44,6 +44,7 @@ class ProposalStage:
         self._budget, self._wall_clock_s = budget, wall_clock_s
         self._max_experiments, self._asked_to_end = max_experiments, asked_to_end
         self._prefetch, self._parser = Prefetch(proposer, start), parser
+        self._noise = RememberedNoise()
 
     def read_history(self) -> None:
         """Facts of the experiments in a ledger that was written before facts were stored: read once, and never again."""
@@ -153,7 +154,7 @@ class ProposalStage:
         return context_for(
             index.all(),
             best(index.kept),
-            noise_floor(index.repeated),
+            self._noise.floor(index.repeated),
             memo=self._workspace.read_memo(),
             trainings_left=self._budget.trainings_left(index.attempts),
             time_limit_s=self._budget.left(),

@@ -99,7 +99,10 @@ class ExperimentIndex:
         return [self._by_number[number] for number in numbers]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, ExperimentIndex) and {**vars(self), "changes": ()} == {**vars(other), "changes": ()}
+        return isinstance(other, ExperimentIndex) and {**vars(self), "changes": ()} == {
+            **vars(other),
+            "changes": (),
+        }
 
     __hash__ = None  # type: ignore[assignment]
 
