@@ -167,7 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=float, default=0.05)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1e9)
-    parser.add_argument("--changes", default=",".join([*CHANGES, AGAIN]), help="comma-separated names, or none")
+    parser.add_argument(
+        "--changes", default=",".join([*CHANGES, AGAIN]), help="comma-separated names, or none"
+    )
     parser.add_argument("--json", type=Path, help="write scores and table here after every round")
     options = parser.parse_args(arguments)
     os.environ.update(
