@@ -22,8 +22,8 @@ from runner.store.records import Attempt, Experiment
 
 if TYPE_CHECKING:
     from runner.scoring.adoption import Choice
-    from runner.scoring.kalman_filter import Belief
     from runner.scoring.gain_prior import GainPrior
+    from runner.scoring.kalman_filter import Belief
     from runner.scoring.variance_components import Runs, VarianceComponents
 
 SIMPLER_SHARE = 0.05
