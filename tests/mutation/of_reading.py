@@ -30,6 +30,8 @@ ROWS = [
     ("thinking that is never closed", ANSWERS, "    if not thinking:\n        kept.append(text[at:])", "    kept.append(text[at:])", OUTSIDE),
     ("text counts towards complexity", SYNTAX, "nodes=nodes + max(0, len(_BLANKS.sub(b\"  \", lines)) - BYTES_A_NODE * nodes)", "nodes=nodes", TEXTS + "test_a_script_hidden_in_text_is_not_a_simple_script"),
     ("only UTF-8 is read", SYNTAX, "if encoding not in {\"utf-8\", \"utf-8-sig\"}:", "if False:", TEXTS + "test_a_script_in_another_encoding_is_refused"),
+    ("what was tried before is not trained again", "runner/parsing/duplicates.py", "if facts.fingerprint not in seen:", "if True:", "tests/parsing/test_static_check.py::test_comments_docstrings_and_formatting_do_not_make_a_new_script"),
+    ("a change of the seed alone is said to be one", "runner/parsing/duplicates.py", "return Rejection.SEED_ONLY", "return Rejection.DUPLICATE", "tests/parsing/test_static_check.py::test_a_change_of_nothing_but_the_seed_is_refused"),
     ("what a proposer raises is a failed proposal", "runner/proposers/validation.py", "    except Exception as error:\n        notice", "    except ZeroDivisionError as error:\n        notice", NIGHT),
     ("what a proposer returns is bounded", "runner/proposers/validation.py", "return bounded(proposer.propose(context))", "return proposer.propose(context)", NIGHT),
     ("facts are read once", "runner/search/proposal_stage.py", "if experiment.facts == UNREAD and experiment.source:", "if False:", TEXTS + "test_the_facts_of_an_older_ledger_are_read_once"),
