@@ -146,6 +146,9 @@ class Search:
         self.started: list[Runner] = []
 
     def start(self, *words: str, **environment: str) -> Runner:
+        """`words` are those of `autoresearch run`. The engine's limits were tested when the template began (5 s)."""
+        if "--resume" in words:
+            words = (*words, "--unsafe-unheld-limits")
         self.started.append(Runner(self.folder, words, environment))
         return self.started[-1]
 
