@@ -2,7 +2,7 @@
 
     .venv/bin/python -m benchmarks.blind_probe [--plans 200] [--rows 800] [--seq-len 256]
 
-Plans and comparison are the judge's own (`judge.blind_probe.plan`, `suspicious`, `agrees`). The default size is that of the
+Plans and comparison are the judge's own (`judge.blind_probe.plan`, `suspicious`; `judge.agreement.agrees`). The default size is that of the
 default data for CPUs: 800 rows of 256 tokens, vocabulary 2,048, 2.5 bytes per token. Token frequencies follow Zipf's law.
 
 The loss of a token without a leak is its rarity (nats) times a number from a Beta(0.5, 0.45) distribution, so that an honest model is
@@ -32,7 +32,7 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from judge import blind_probe
+from judge import agreement, blind_probe
 from judge.limits import JudgeLimits
 from judge.rows import Rows
 
@@ -121,7 +121,7 @@ def found(
     containers); the suspects depend on the scores only."""
 
     def seen(at: NDArray[np.int64]) -> bool:
-        return not blind_probe.agrees(losses.ravel()[at], leaked.ravel()[at])
+        return not agreement.agrees(losses.ravel()[at], leaked.ravel()[at])
 
     return 1.0 if seen(suspects) else float(np.mean([seen(plan) for plan in plans]))
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from judge import blind_probe
+from judge import agreement, blind_probe
 from judge.container import Case, JudgeContainer
 from judge.heldout import HeldOut
 from judge.limits import JudgeLimits, ProgramLimits
@@ -105,7 +105,7 @@ class Judge:
 
 def _agree(plan: blind_probe.Plan, blind: NDArray[np.float64], nats: NDArray[np.float32]) -> bool:
     at = plan.probed
-    return blind_probe.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64))
+    return agreement.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64))
 
 
 def _scored(data: HeldOut, nats: NDArray[np.float32]) -> Verdict:

@@ -1,4 +1,4 @@
-"""Data set, judge and images that a run's scores depend on: scores are comparable only while they stay the same."""
+"""Which scores compare: those of one data set, judge and images, and of runs under the same limits and devices."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from judge.judge import JUDGE_VERSION
 from runner.data.manifest import manifest_sha256
 from runner.errors import UsageError
 from runner.images.build import Images
+from runner.store.ledger import Ledger
+from runner.store.records import Experiment
 
 _NAMES = {"data": "data set", "judge": "judge's version"}
 
@@ -41,3 +43,22 @@ def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
             "put back what it was, or start a new run without --resume"
         )
     return other
+
+
+def comparable_runs(ledger: Ledger, run: str) -> list[list[Experiment]]:
+    """The experiments of the workspace's runs before `run` that trained under the same conditions."""
+    runs = ledger.runs()
+    before = runs[: next(place for place, item in enumerate(runs) if item.id == run)]
+    conditions = _conditions(ledger.run(run).settings)
+    return [
+        ledger.experiments(item.id) for item in before if _conditions(item.settings) == conditions is not None
+    ]
+
+
+def _conditions(settings: Mapping[str, Any]) -> tuple[object, ...] | None:
+    """What a loss and a score depend on in addition to the script; None if it was not recorded."""
+    config, measured = settings.get("config"), settings.get("measured_with")
+    if not config or not measured:
+        return None
+    names = ("wall_clock", "variant", "cpus", "gpus", "runtime", "memory_gb")
+    return (*(config.get(name) for name in names), *sorted(measured.items()))

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from runner.scoring.best_script import best
 from runner.scoring.early_stopping import Finished, Rule, TrainingMonitor, differences, in_sample
@@ -17,7 +16,6 @@ from runner.scoring.noise import RememberedNoise
 from runner.scoring.scores import mean
 from runner.search.recent_experiments import recent
 from runner.store.experiment_index import ExperimentIndex
-from runner.store.ledger import Ledger
 from runner.store.records import Attempt, Experiment
 
 MOST_EARLIER, MOST_READ = 1000, 2000
@@ -99,25 +97,6 @@ class EarlyStopping:
             if len(self._read) > MOST_READ:
                 del self._read[next(iter(self._read))]
         return self._read[attempt.folder]
-
-
-def comparable_runs(ledger: Ledger, run: str) -> list[list[Experiment]]:
-    """The experiments of the workspace's runs before `run` that trained under the same conditions."""
-    runs = ledger.runs()
-    before = runs[: next(place for place, item in enumerate(runs) if item.id == run)]
-    conditions = _conditions(ledger.run(run).settings)
-    return [
-        ledger.experiments(item.id) for item in before if _conditions(item.settings) == conditions is not None
-    ]
-
-
-def _conditions(settings: Mapping[str, Any]) -> tuple[object, ...] | None:
-    """What a loss and a score depend on in addition to the script; None if it was not recorded."""
-    config, measured = settings.get("config"), settings.get("measured_with")
-    if not config or not measured:
-        return None
-    names = ("wall_clock", "variant", "cpus", "gpus", "runtime", "memory_gb")
-    return (*(config.get(name) for name in names), *sorted(measured.items()))
 
 
 def _has_score(experiment: Experiment) -> bool:

@@ -27,12 +27,13 @@ from runner.protocols import (
 from runner.results.promotion import Promotion
 from runner.scoring.adoption import Choice, Step
 from runner.scoring.best_script import best
+from runner.scoring.comparability import comparable_runs
 from runner.scoring.noise import Noise, noise_floor, repeated_runs
 from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
 from runner.search.decider import MAX_FAILED_RERUNS, Decider, failed_reruns
-from runner.search.early_stopping import EarlyStopping, comparable_runs
+from runner.search.early_stopping import EarlyStopping
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judge import blind_probe
+from judge import agreement, blind_probe
 from judge.blind_probe import Plan
 from judge.rows import Rows
 
@@ -104,7 +104,7 @@ def test_the_power_is_the_one_that_the_documentation_promises(share: float) -> N
         plan = blind_probe.plan(rows, count, 16, rng)
         blind = np.full(plan.probed.sum(), 6.0)
         full = np.where(leaky[plan.row, plan.cut][plan.probed], 1.0, 6.0)
-        found += not blind_probe.agrees(blind, full)
+        found += not agreement.agrees(blind, full)
 
     power = 1 - (1 - share) ** count
     assert abs(found / trials - power) < 3.5 * (power * (1 - power) / trials) ** 0.5 + 1e-9
@@ -124,7 +124,7 @@ def test_the_power_is_the_one_that_the_documentation_promises(share: float) -> N
 )
 def test_the_two_scores_agree_or_do_not(difference: np.ndarray, agreed: bool) -> None:
     full = np.full(1000, 3.0)
-    assert blind_probe.agrees(full + difference, full) is agreed
+    assert agreement.agrees(full + difference, full) is agreed
 
 
 def test_the_blind_loss_is_normalised_whatever_the_logits() -> None:

@@ -16,7 +16,7 @@ import model_zoo
 import numpy as np
 import pytest
 
-from judge import blind_probe
+from judge import agreement, blind_probe
 from judge.heldout import HeldOut
 from judge.rows import Rows, pack
 from judge.verdict import Reason, Verdict
@@ -46,7 +46,7 @@ def seen(run: Any, params: model_zoo.Params, rows: Rows, seed: int) -> bool:
     at = plan.probed
     logits = answers(run, params, plan.inputs)[np.arange(len(plan.cut)), plan.cut]
     full = nats(answers(run, params, rows.tokens[:, :-1]), rows.tokens[:, 1:])
-    return not blind_probe.agrees(
+    return not agreement.agrees(
         blind_probe.blind_nats(logits[at], plan.target[at]), full[plan.row[at], plan.cut[at]]
     )
 

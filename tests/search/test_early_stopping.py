@@ -17,9 +17,10 @@ from runner.display.lines import sentence
 from runner.evaluation.compile_check import checked
 from runner.protocols import Context, Event, Proposal
 from runner.report.write_report import write
+from runner.scoring.comparability import comparable_runs
 from runner.scoring.early_stopping import far_behind, in_sample
 from runner.scoring.stopping_summary import stopping_summary
-from runner.search.early_stopping import EarlyStopping, comparable_runs
+from runner.search.early_stopping import EarlyStopping
 from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
