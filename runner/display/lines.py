@@ -83,7 +83,7 @@ def sentence(event: Event) -> str:
     if event.kind == "confirmation":
         return f"{what}: {claim_sentence(data)}"
     if event.kind == "withdrawn":
-        return f"{what}: {one_line(str(data['reason']))}"
+        return f"{what}: withdrawn, {one_line(str(data['reason']))}"
     if event.kind == "kept":
         return f"{what}: kept as {data['tag']}"
     if event.kind == "failed":

@@ -16,6 +16,7 @@ from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
 from runner.search.seeds import common_seed, first_unused
 from runner.search.time_budget import Budget
+from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.experiment_index import ExperimentIndex
 from runner.store.records import Confirmation, Experiment
 
@@ -28,10 +29,7 @@ MIDWAY_SHARE, MIDWAY_PAIRS = 0.03, 2
 """Of the trainings made so far, for confirmations before the end, and the most pairs of one."""
 NO_TIME = "the budget had no time for a pair"
 NOT_ENOUGH = "not clear enough to be claimed"
-MAX_FAILURES = 2
-"""Failures of one script in one confirmation, after which it is withdrawn."""
 IGNORES_SEED = "a script ignores its seed, so its noise cannot be seen"
-_AGAIN = {None, "infrastructure"}
 
 
 class Confirmer:
@@ -79,7 +77,7 @@ class Confirmer:
             if (failing := self._failing(confirmation, index)) is not None:
                 why = f"experiment {failing.number} failed when it ran again"
                 self._finish(confirmation, pairs, verdict="not_confirmed", reason=why)
-                self._withdraw(failing, why)
+                withdraw(self._recorder, failing, why)
             elif any(ignores_seed(index[n]) for n in (confirmation.candidate, confirmation.reference)):
                 self._finish(confirmation, pairs, verdict="not_confirmed", reason=IGNORES_SEED)
             elif self._is_decided(confirmation, pairs) or not self._budget.allows_another():
@@ -157,19 +155,9 @@ class Confirmer:
     def _failing(self, confirmation: Confirmation, index: ExperimentIndex) -> Experiment | None:
         """The one of the two that keeps failing when it runs again."""
         for number in (confirmation.candidate, confirmation.reference):
-            failures = sum(
-                a.confirmation == confirmation.id and a.outcome not in {*_AGAIN, "ok"} and not a.contended
-                for a in index[number].attempts
-            )
-            if failures >= MAX_FAILURES:
+            if failures(index[number], confirmation.id) >= MAX_FAILURES:
                 return index[number]
         return None
-
-    def _withdraw(self, experiment: Experiment, why: str) -> None:
-        """It is no longer what the search builds on or what is claimed. The baseline stays."""
-        if experiment.number > 0:
-            self._recorder.set(experiment.number, status="discard", reason=f"withdrawn: {why}")
-            self._recorder.emit("withdrawn", number=experiment.number, reason=why)
 
     def _is_decided(self, confirmation: Confirmation, pairs: list[tuple[float, float]]) -> bool:
         from runner.scoring.confirmation import claim

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 from runner.scoring.best_script import best
 from runner.scoring.scores import ignores_seed, runs, scores
+from runner.scoring.simplicity import SIMPLER_RUNS, is_simpler
 from runner.search.recent_experiments import recent
 from runner.search.seeds import AHEAD, common_seed, first_unused, usual_seed
+from runner.search.withdrawal import MAX_FAILURES, failures
 from runner.store.experiment_index import ExperimentIndex
 from runner.store.records import Attempt, Experiment
 
@@ -26,17 +28,12 @@ if TYPE_CHECKING:
     from runner.scoring.kalman_filter import Belief
     from runner.scoring.variance_components import Runs, VarianceComponents
 
-SIMPLER_SHARE = 0.05
-"""A script with this share fewer syntax-tree nodes is simpler."""
-SIMPLER_RUNS = 3
 STOPPED, STOPPED_ERROR = 4.0, 2.0
 """What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
 UNKNOWN_VARIANCE = 1.0
 """Of the gain of a script that an older version kept, in squared bits per byte: more than any gain."""
 MOST_RUNS = 200
 """Runs that the noise is learned from, the newest: their error (7 % of sigma) is below the rounding of the estimate."""
-MAX_FAILED_RERUNS = 2
-"""Reruns of the best script that may fail before it is withdrawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +82,8 @@ class Decider:
         since = experiment.attempts[0].order
         reruns = sum(a.order > since for a in incumbent.attempts)
         return (
-            reruns < max(self._retests, MAX_FAILED_RERUNS)
-            and failed_reruns(incumbent) < MAX_FAILED_RERUNS
+            reruns < max(self._retests, MAX_FAILURES)
+            and failures(incumbent) < MAX_FAILURES
             and not ignores_seed(incumbent)
         )
 
@@ -136,17 +133,6 @@ class Decider:
             prior = GainPrior(noise.sigma, differences, errors, before=count - len(seen))
             self._prior = (key, prior)
         return self._prior[1]
-
-
-def is_simpler(experiment: Experiment, incumbent: Experiment) -> bool:
-    return experiment.nodes <= (1 - SIMPLER_SHARE) * incumbent.nodes
-
-
-def failed_reruns(experiment: Experiment) -> int:
-    """How often a kept script ran again and came to nothing."""
-    return sum(
-        a.outcome not in {None, "ok", "infrastructure"} and not a.contended for a in experiment.attempts
-    )
 
 
 def _history(experiments: Sequence[Experiment]) -> Iterator[Concluded | tuple[int, float]]:

@@ -32,7 +32,7 @@ from runner.scoring.noise import Noise, noise_floor, repeated_runs
 from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
-from runner.search.decider import MAX_FAILED_RERUNS, Decider, failed_reruns
+from runner.search.decider import Decider
 from runner.search.early_stopping import EarlyStopping
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
@@ -40,6 +40,7 @@ from runner.search.recorder import Recorder, Subscriber
 from runner.search.recovery import recover
 from runner.search.seeds import common_seed
 from runner.search.time_budget import Budget
+from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from runner.store.workspace import Workspace, read_script
@@ -268,11 +269,8 @@ class Loop:
             self._promote(self.recorder.experiment(number))
 
     def _withdraw_if_failing(self, best: Experiment) -> None:
-        """A kept script that keeps failing when it runs again is no longer what the search builds on. The baseline stays."""
-        if best.number > 0 and failed_reruns(best) >= MAX_FAILED_RERUNS:
-            reason = f"withdrawn: it failed {failed_reruns(best)} times when it ran again"
-            self.recorder.set(best.number, status="discard", reason=reason)
-            self.recorder.emit("withdrawn", number=best.number, reason=reason)
+        if failures(best) >= MAX_FAILURES:
+            withdraw(self.recorder, best, f"it failed {failures(best)} times when it ran again")
 
     def _promote(self, experiment: Experiment) -> None:
         gain = self._confirmer.expected_gain(experiment)
