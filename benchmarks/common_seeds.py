@@ -167,7 +167,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", type=float, default=0.05)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1e9)
-    parser.add_argument("--changes", default=",".join(CHANGES), help="comma-separated names, or none")
+    parser.add_argument(
+        "--changes", default=",".join([*CHANGES, AGAIN]), help="comma-separated names, or none"
+    )
     parser.add_argument("--json", type=Path, help="write scores and table here after every round")
     options = parser.parse_args(arguments)
     os.environ.update(
@@ -176,14 +178,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sys.path.insert(0, str(ROOT))
     source = (ROOT / "trainer_jax" / "train.py").read_text()
     wanted = [name for name in options.changes.split(",") if name and name != "none"]
-    if unknown := [name for name in wanted if name not in CHANGES]:
-        parser.error(f"no such change: {', '.join(unknown)}; there are: {', '.join(CHANGES)}")
+    if unknown := [name for name in wanted if name not in {*CHANGES, AGAIN}]:
+        parser.error(f"no such change: {', '.join(unknown)}; there are: {', '.join([*CHANGES, AGAIN])}")
     base = Arm(source, None, options.epochs, options.data)
     arms = {
         BASE: base.score,
-        **{n: Arm(source, CHANGES[n], options.epochs, options.data).score for n in wanted},
+        **{n: Arm(source, CHANGES[n], options.epochs, options.data).score for n in wanted if n != AGAIN},
+        **({AGAIN: base.score} if AGAIN in wanted else {}),
     }
-    arms[AGAIN] = base.score
 
     import jax
 

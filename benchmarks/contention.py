@@ -28,7 +28,7 @@ from pathlib import Path
 from runner.evaluation.contention import CPU_SHARE, OTHERS_SHARE
 from runner.evaluation.pipeline import Ids, Pipeline
 from runner.evaluation.setup import set_up
-from runner.protocols import State
+from runner.protocols import EvaluationOutcome, State
 from runner.store.config import Config
 from sandbox.cpu_use import CpuUse, busy_share
 from sandbox.engine import Engine
@@ -78,7 +78,8 @@ def busy(cpus: Sequence[int]) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def train(pipeline: Pipeline, run: str, number: int, cpus: Sequence[int], folder: Path) -> Training:
-    """Raises RuntimeError where there is no score."""
+    """Its val_bpb is NaN where the wall clock ended it before it saved weights. Raises RuntimeError where there is no score for another
+    reason."""
     seen = Seen(pipeline.engine)
     with busy(cpus) as loops:
 
@@ -90,23 +91,31 @@ def train(pipeline: Pipeline, run: str, number: int, cpus: Sequence[int], folder
         evaluation = replace(pipeline, engine=seen).evaluate(  # type: ignore[arg-type]
             SCRIPT.read_bytes(), Ids(run, "0", number), seed=number, folder=folder, progress=progress
         )
-    if evaluation.val_bpb is None or seen.last is None or seen.last.cpu is None:
+    late = evaluation.outcome is EvaluationOutcome.TIMEOUT_NO_ARTIFACT
+    if (evaluation.val_bpb is None and not late) or seen.last is None or seen.last.cpu is None:
         raise RuntimeError(f"{evaluation.outcome} {evaluation.reason or ''} {evaluation.detail}")
-    lines = [json.loads(line) for line in (folder / "telemetry.jsonl").read_text().splitlines()]
-    tokens = max(line["tokens"] for line in lines if "tokens" in line)
-    return Training(evaluation.val_bpb, tokens, evaluation.seconds, seen.last.cpu, evaluation.contended)
+    telemetry = folder / "telemetry.jsonl"
+    lines = [json.loads(line) for line in telemetry.read_text().splitlines()] if telemetry.exists() else []
+    tokens = max((line["tokens"] for line in lines if "tokens" in line), default=0)
+    score = math.nan if evaluation.val_bpb is None else evaluation.val_bpb
+    return Training(score, tokens, evaluation.seconds, seen.last.cpu, evaluation.contended)
 
 
 def row(loops: int, clock: str, found: Sequence[Training]) -> str:
-    bpb, tokens = [t.val_bpb for t in found], [t.tokens / 1e3 for t in found]
+    scored = [t for t in found if not math.isnan(t.val_bpb)]
+    bpb, tokens = [t.val_bpb for t in scored], [t.tokens / 1e3 for t in found]
     seconds = sorted(t.seconds for t in found)
     cpu, others = sorted(t.cpu.own_s for t in found), sorted(t.cpu.others_share for t in found)
     marked = sum(t.contended for t in found)
     return (
-        f"| {loops} | {clock} | {statistics.mean(bpb):.4f} | {_sd(bpb):.4f} | {min(tokens):.0f} to {max(tokens):.0f} | "
-        f"{_sd(tokens) / statistics.mean(tokens):.1%} | {seconds[0]:.1f} to {seconds[-1]:.1f} | {cpu[0]:.1f} to {cpu[-1]:.1f} | "
-        f"{others[0]:.0%} to {others[-1]:.0%} | {marked} of {len(found)} |"
+        f"| {loops} | {clock} | {_mean(bpb):.4f} | {_sd(bpb):.4f} | {min(tokens):.0f} to {max(tokens):.0f} | "
+        f"{_sd(tokens) / max(_mean(tokens), 1e-9):.1%} | {seconds[0]:.1f} to {seconds[-1]:.1f} | {cpu[0]:.1f} to {cpu[-1]:.1f} | "
+        f"{others[0]:.0%} to {others[-1]:.0%} | {marked} of {len(found)} | {len(found) - len(scored)} |"
     )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return statistics.mean(values) if values else math.nan
 
 
 def _sd(values: Sequence[float]) -> float:
@@ -141,8 +150,10 @@ def main() -> int:
                     training = train(pipeline, run, number, cpus[:loops], Path(name) / "kept")
                 found.setdefault((loops, clock), []).append(training)
                 print(f"{loops} {clock} {training}", file=sys.stderr, flush=True)
-    print("| loops | clock | val_bpb | its sd | k tokens | their sd | wall s | CPU s | others | contended |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print(
+        "| loops | clock | val_bpb | its sd | k tokens | their sd | wall s | CPU s | others | contended | no weights |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     for (loops, clock), trainings in sorted(found.items()):
         print(row(loops, clock, trainings))
     return 0

@@ -127,7 +127,7 @@ def test_modules_stay_short() -> None:
 
 
 PARSING = ROOT / "runner" / "parsing"
-CHILD_ONLY = {PARSING / f"{name}.py" for name in ("worker", "syntax", "answers", "edits", "diffs")}
+CHILD_ONLY = {PARSING / f"{name}.py" for name in ("worker", "python_parser", "answers", "edits", "diffs")}
 
 
 NAMES_OF_MODELS = {ROOT / "runner" / "llm" / name for name in ("client.py", "prices.py")}

@@ -6,7 +6,8 @@ from runner.cli.experiment_rows import command_to_reproduce, confirmation_rows, 
 from runner.cli.options import Json, RunId
 from runner.cli.output import envelope, number
 from runner.errors import NothingEvaluated
-from runner.scoring.claims import closing_sentence
+from runner.scoring.best_script import best_of
+from runner.scoring.claim_text import closing_sentence
 from runner.store.workspace_lock import locked
 from sandbox.sanitise import one_line
 
@@ -14,7 +15,7 @@ from sandbox.sanitise import one_line
 def best(run: RunId = None, json: Json = False) -> None:
     """The best kept experiment and how to get it back."""
     workspace, ledger, found = open_run(run)
-    best = ledger.best(found.id)
+    best = best_of(ledger, found.id)
     if best is None:
         raise NothingEvaluated(f"run {found.id} has kept nothing yet")
     if json:

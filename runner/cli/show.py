@@ -5,7 +5,7 @@ from __future__ import annotations
 from runner.cli.experiment_rows import attempt_row, confirmation_rows, experiment_row, open_run
 from runner.cli.options import Json, Number, RunId
 from runner.cli.output import envelope, number, table
-from runner.scoring.claims import claim_sentence
+from runner.scoring.claim_text import claim_sentence
 from sandbox.sanitise import one_line
 
 

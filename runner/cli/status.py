@@ -5,7 +5,8 @@ from __future__ import annotations
 from runner.cli.experiment_rows import confirmation_rows, experiment_row, listing, open_run
 from runner.cli.options import Json, RunId
 from runner.cli.output import envelope, number
-from runner.scoring.claims import claim_sentence
+from runner.scoring.best_script import best_of
+from runner.scoring.claim_text import claim_sentence
 from runner.store.workspace_lock import locked
 from sandbox.sanitise import one_line
 
@@ -15,7 +16,7 @@ _RECENT = 8
 def status(run: RunId = None, json: Json = False) -> None:
     """One screen: is a runner alive, the best, the last experiments."""
     workspace, ledger, found = open_run(run)
-    best, now = ledger.best(found.id), ledger.open(found.id)
+    best, now = best_of(ledger, found.id), ledger.open(found.id)
     running = locked(workspace.state) and found.finished_at is None
     money = ledger.spent(found.id)
     if json:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TextIO
 
 from runner.protocols import REASON_NOISE_TOO_LARGE, Event
-from runner.scoring.claims import claim_sentence
+from runner.scoring.claim_text import claim_sentence
 from sandbox.sanitise import one_line
 
 _QUIET = frozenset({"trained", "collected"})

@@ -15,8 +15,8 @@ from rich.text import Text
 
 from runner.display.lines import sentence
 from runner.protocols import Event
-from runner.scoring.claims import claim_sentence
-from runner.scoring.scores import noise_floor
+from runner.scoring.claim_text import claim_sentence
+from runner.scoring.noise import noise_floor
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from sandbox.sanitise import one_line

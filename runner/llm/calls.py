@@ -18,18 +18,8 @@ from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
 
 from runner.clock import Clock
-from runner.llm.messages import (
-    PLAIN,
-    CallFailed,
-    Cause,
-    Client,
-    Completion,
-    Message,
-    Price,
-    Request,
-    Usage,
-    at_most,
-)
+from runner.llm.messages import PLAIN, CallFailed, Cause, Client, Completion, Message, Request, Usage, at_most
+from runner.llm.prices import Price
 from runner.llm.request_fixes import adapted_request
 from runner.protocols import Notice
 from runner.store.ledger import Ledger

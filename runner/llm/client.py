@@ -19,17 +19,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runner.llm import prices, usage
-from runner.llm.messages import (
-    PLAIN,
-    CallFailed,
-    Cause,
-    Completion,
-    Message,
-    Price,
-    Request,
-    UnknownPrice,
-    Usage,
-)
+from runner.llm.messages import PLAIN, CallFailed, Cause, Completion, Message, Request, Usage
+from runner.llm.prices import Price, UnknownPrice
 from runner.llm.redaction import redacted
 
 if TYPE_CHECKING:

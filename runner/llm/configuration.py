@@ -11,7 +11,8 @@ from runner.clock import Clock
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm.calls import CallSettings, MeteredClient
-from runner.llm.messages import FREE, MILLION, Client, Price, UnknownPrice
+from runner.llm.messages import Client
+from runner.llm.prices import FREE, MILLION, Price, UnknownPrice
 from runner.llm.proposer import LlmProposer
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import Notice

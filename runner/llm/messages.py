@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-MILLION = 1e6
+if TYPE_CHECKING:
+    from runner.llm.prices import Price
+
 _PER_PROMPT, _PER_MESSAGE = 64, 16
 """Upper bound of the tokens that the chat format itself adds."""
 
@@ -19,43 +21,6 @@ class Message:
     role: Literal["system", "user", "assistant"]
     text: str
     stable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """Dollars per token: of the prompt, of the completion, of cached prompt, of writing to the cache."""
-
-    prompt: float
-    completion: float
-    cached: float
-    cache_write: float
-    request: float = 0.0
-    """Dollars per call, whatever its size."""
-    above: Sequence[tuple[int, Price]] = ()
-    """What a call costs whose prompt has more tokens than that (the whole call, not the part above)."""
-    priority: Price | None = None
-    """What a call costs that the account has let the provider serve first."""
-
-    def worst(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Upper bound of the cost of these tokens (dollars), over the provider's price tiers."""
-        own = prompt_tokens * max(self.prompt, self.cache_write) + completion_tokens * self.completion
-        dearer = [price for threshold, price in self.above if prompt_tokens > threshold]
-        dearer += [] if self.priority is None else [self.priority]
-        return (
-            max(own, *(price.worst(prompt_tokens, completion_tokens) for price in dearer), 0.0) + self.request
-        )
-
-    def of(self, usage: Usage) -> float:
-        """What the provider's own count costs (dollars), and no less than what it says it charged."""
-        plain = max(usage.prompt - usage.cached - usage.cache_written, 0)
-        cost = plain * self.prompt + usage.cached * self.cached + usage.cache_written * self.cache_write
-        dearer = [price for threshold, price in self.above if usage.prompt > threshold]
-        dearer += [self.priority] if usage.priority and self.priority is not None else []
-        own = cost + usage.completion * self.completion
-        return max(max(own, *(price.of(usage) for price in dearer), 0.0) + self.request, usage.usd)
-
-
-FREE = Price(0.0, 0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +75,6 @@ class CallFailed(Exception):
         super().__init__(f"{cause}: {sentence}")
         self.cause, self.sentence, self.sent, self.retry_after = cause, sentence, sent, retry_after
         self.refusal = refusal
-
-
-class UnknownPrice(Exception):
-    """No price that can be relied on. The message says why, as a half-sentence."""
 
 
 @dataclass(frozen=True, slots=True)

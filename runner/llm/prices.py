@@ -1,4 +1,4 @@
-"""A model's price from litellm's table, by exact name.
+"""What a call costs: the price per token, and a model's price in litellm's table, by exact name.
 
 litellm itself "generalises": it prices a model that its table does not have like its family, often at zero. So its table
 is read here by exact key, and what the table does not say for certain is no price.
@@ -9,16 +9,59 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from runner.llm.messages import Price, UnknownPrice
+from runner.llm.messages import Usage
 
+MILLION = 1e6
 Entry = Mapping[str, Any]
 _ABOVE = re.compile(r"(?:in|out)put_cost_per_token_above_(\d+)k_tokens")
 _TEXT = {"chat", "completion", "responses"}
 _SAME = {("bedrock", "bedrock_converse"), ("cohere", "cohere_chat"), ("cohere_chat", "cohere")}
 """Providers under which litellm lists what it calls by another name; also vertex_ai and vertex_ai-anthropic_models."""
+
+
+class UnknownPrice(Exception):
+    """No price that can be relied on. The message says why, as a half-sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars per token: of the prompt, of the completion, of cached prompt, of writing to the cache."""
+
+    prompt: float
+    completion: float
+    cached: float
+    cache_write: float
+    request: float = 0.0
+    """Dollars per call, whatever its size."""
+    above: Sequence[tuple[int, Price]] = ()
+    """What a call costs whose prompt has more tokens than that (the whole call, not the part above)."""
+    priority: Price | None = None
+    """What a call costs that the account has let the provider serve first."""
+
+    def worst(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Upper bound of the cost of these tokens (dollars), over the provider's price tiers."""
+        own = prompt_tokens * max(self.prompt, self.cache_write) + completion_tokens * self.completion
+        dearer = [price for threshold, price in self.above if prompt_tokens > threshold]
+        dearer += [] if self.priority is None else [self.priority]
+        return (
+            max(own, *(price.worst(prompt_tokens, completion_tokens) for price in dearer), 0.0) + self.request
+        )
+
+    def of(self, usage: Usage) -> float:
+        """What the provider's own count costs (dollars), and no less than what it says it charged."""
+        plain = max(usage.prompt - usage.cached - usage.cache_written, 0)
+        cost = plain * self.prompt + usage.cached * self.cached + usage.cache_written * self.cache_write
+        dearer = [price for threshold, price in self.above if usage.prompt > threshold]
+        dearer += [self.priority] if usage.priority and self.priority is not None else []
+        own = cost + usage.completion * self.completion
+        return max(max(own, *(price.of(usage) for price in dearer), 0.0) + self.request, usage.usd)
+
+
+FREE = Price(0.0, 0.0, 0.0, 0.0)
 
 
 def price_in(table: Mapping[str, Entry], model: str, provider: str, bare: str) -> Price:

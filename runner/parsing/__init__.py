@@ -7,8 +7,9 @@ CPU, memory, stack and wall time, and every failure there is a value of a closed
     facts        what is known of a script: frozen values, their JSON form, their validation
     client       the runner's side: one request, one reply, a child that is restarted when it dies
     static_check what may train: compares facts, parses nothing
+    duplicates   what was tried before
     worker       the child: a server that reads nothing itself and forks for each text
-    syntax       (child only) the syntax tree: fingerprint, complexity, imports, constants
+    python_parser (child only) the syntax tree: fingerprint, complexity, imports, constants
     answers      (child only) a model's answer: thinking cut off, header, blocks or a whole file
     edits        (child only) SEARCH/REPLACE blocks
     diffs        (child only) unified diffs, and a change undone

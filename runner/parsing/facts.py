@@ -108,7 +108,7 @@ class Constant:
 class Facts:
     """What a script is. `fingerprint`, `exact` and `skeleton` are SHA-256 (hex) of its syntax tree without comments,
     docstrings and formatting: with the values of seeds aside, as it is, and with the values of all module-level constants
-    aside. `nodes` measures complexity (see `runner.parsing.syntax`). `rejection` is None for a script that parses."""
+    aside. `nodes` measures complexity (see `runner.parsing.python_parser`). `rejection` is None for a script that parses."""
 
     rejection: Rejection | None = None
     detail: str = ""

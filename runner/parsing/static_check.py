@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from runner.parsing.client import Parser
+from runner.parsing.duplicates import duplicate
 from runner.parsing.facts import MAX_SOURCE_BYTES, Facts, Rejection
 
 IMAGE_PACKAGES = frozenset(
@@ -36,11 +37,7 @@ def check(
     if unknown := sorted(set(facts.imports) - IMAGE_PACKAGES - set(sys.stdlib_module_names)):
         names = ", ".join(unknown[:5])
         return Checked(Rejection.UNKNOWN_IMPORT, f"the image has no package {names}", facts)
-    if facts.fingerprint in seen:
-        seed_only = (
-            parent is not None and facts.exact != parent.exact and facts.fingerprint == parent.fingerprint
-        )
-        reason = Rejection.SEED_ONLY if seed_only else Rejection.DUPLICATE
+    if reason := duplicate(facts, seen, parent):
         return Checked(reason, "this was tried before", facts)
     return Checked(None, "", facts)
 

@@ -33,7 +33,7 @@ from typing import Any, NoReturn
 if __name__ == "__main__":
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from runner.parsing import answers, diffs, edits, syntax
+from runner.parsing import answers, diffs, edits, python_parser
 from runner.parsing.facts import BadAnswer, BadEdit
 from runner.protocols import Edit
 
@@ -175,7 +175,7 @@ def _answer(wanted: dict[str, Any]) -> dict[str, object]:
     try:
         match wanted["read"]:
             case "facts":
-                return syntax.facts_reply(text)
+                return python_parser.facts_reply(text)
             case "answer":
                 return answers.read(text, wanted["parent"])
             case "edits":
@@ -187,7 +187,7 @@ def _answer(wanted: dict[str, Any]) -> dict[str, object]:
                 names, lines = wanted["names"], int(wanted["context_lines"])
                 return {"text": diffs.unified(text, wanted["after"], names, lines)}
             case "signatures":
-                return {"text": syntax.signatures(text)}
+                return {"text": python_parser.signatures(text)}
     except BadAnswer as error:
         return {"error": str(error), "repairable": error.repairable}
     except BadEdit as error:

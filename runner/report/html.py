@@ -10,8 +10,8 @@ from pathlib import Path
 
 from runner.parsing.client import shared
 from runner.report.reproduce_command import reproduce_command
-from runner.scoring.claims import claim_sentence, closing_sentence
-from runner.scoring.scores import noise_floor
+from runner.scoring.claim_text import claim_sentence, closing_sentence
+from runner.scoring.noise import noise_floor
 from runner.scoring.stopping_summary import stopping_summary
 from runner.store.records import Confirmation, Experiment, Run
 from sandbox.sanitise import one_line, sanitise

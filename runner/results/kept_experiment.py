@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner.errors import NothingEvaluated, UsageError
+from runner.scoring.best_script import best_of
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 
@@ -19,7 +20,7 @@ def find(ledger: Ledger, name: str, run: str | None = None) -> Experiment:
         return found
     current = ledger.run(run)
     if name == "best":
-        best = ledger.best(current.id)
+        best = best_of(ledger, current.id)
         if best is None:
             raise NothingEvaluated(f"run {current.id} has kept nothing yet")
         return best

@@ -11,14 +11,21 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from runner.scoring.belief import Belief
+from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER
+from runner.scoring.kalman_filter import Belief
 from runner.scoring.gain_prior import GainPrior, Posterior
 from runner.scoring.variance_components import Runs
 
+REASON_EXPECTED = "expected to be better"
+REASON_NOT_EXPECTED = "not expected to be better"
 _LEAST = 0.1
 """Share of the error of its difference that a candidate must be expected to be better by: less is no reason to move."""
 _PRICE = 0.8
 """Share of a fresh candidate's value that another run must bring: a fresh candidate also costs a proposal."""
+_CLEAR = 2.0
+"""Standard errors to either side; where together they span the best score itself, nothing can be told apart."""
+_PROBABLY = 0.75
+"""Below this probability of being better, a simpler script is adopted for being simpler."""
 _AHEAD = (1, 2, 3, 5)
 """Numbers of further runs whose value is looked at: one alone often changes no decision although several would."""
 
@@ -41,19 +48,15 @@ class Estimate:
     variance: float
     better: float
 
-    @property
-    def is_gain(self) -> bool:
-        """Whether a gain worth a new best script is expected: an equal one is not."""
-        return self.mean < -_LEAST * self.error
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`seed` is what the run of RUN_CANDIDATE or RUN_BEST gets."""
+    """`seed` is what the run of RUN_CANDIDATE or RUN_BEST gets, `reason` why a candidate is adopted or discarded."""
 
     step: Step
     estimate: Estimate
     seed: int | None = None
+    reason: str = ""
 
 
 def choose(
@@ -61,25 +64,46 @@ def choose(
     prior: GainPrior,
     runs: Runs,
     *,
+    best_score: float,
     best_seeds: Collection[int],
     best_may_run: bool,
     fresh_seeds: Iterable[int],
     usual_seed: int,
     runs_left: int,
+    simpler_after: int | None,
 ) -> Choice:
-    """`best_seeds` are those the best script ran with (`best_may_run`: it may run again), `fresh_seeds` those that nothing ran with (at least five), `usual_seed`
-    the one of a new candidate's first run. `runs_left` limits the candidate's further runs."""
+    """`best_score` (bits per byte) and `best_seeds` are what the best script scored and ran with (`best_may_run`: it may run
+    again), `fresh_seeds` those that nothing ran with (at least five), `usual_seed` the one of a new candidate's first run.
+    `runs_left` limits the candidate's further runs. `simpler_after` so many runs, a simpler candidate that is as good is adopted;
+    None for one that is not simpler."""
     difference, variance = belief.difference(runs)
     posterior = prior.posterior(difference, math.sqrt(variance))
     estimate = Estimate(difference, math.sqrt(variance), posterior.mean, posterior.variance, posterior.better)
     if runs_left > 0:
+        fresh = list(fresh_seeds)
         value, step, seed = _best_run(
-            belief, posterior, runs, best_seeds, list(fresh_seeds), runs_left, best_may_run=best_may_run
+            belief, posterior, runs, best_seeds, fresh, runs_left, best_may_run=best_may_run
         )
         usual_error = 1.0 / math.sqrt(belief.information([usual_seed]))
         if value > 1e-6 * usual_error and value > _PRICE * prior.value_of_fresh(usual_error):
             return Choice(step, estimate, seed)
-    return Choice(Step.ADOPT if estimate.is_gain else Step.DISCARD, estimate)
+        few = simpler_after is not None and len(runs) < simpler_after
+        if few and difference <= estimate.error and estimate.better < _PROBABLY:
+            return Choice(Step.RUN_CANDIDATE, estimate, fresh[0])
+    simpler = simpler_after is not None and len(runs) >= simpler_after
+    step, reason = _decided(estimate, best_score, simpler=simpler)
+    return Choice(step, estimate, reason=reason)
+
+
+def _decided(estimate: Estimate, best_score: float, *, simpler: bool) -> tuple[Step, str]:
+    """Once no other run is worth it."""
+    if 2 * _CLEAR * estimate.error >= best_score:
+        return Step.DISCARD, REASON_NOISE_TOO_LARGE
+    if simpler and estimate.difference <= 0 and estimate.better < _PROBABLY:
+        return Step.ADOPT, REASON_SIMPLER
+    if estimate.mean < -_LEAST * estimate.error:
+        return Step.ADOPT, REASON_EXPECTED
+    return Step.DISCARD, REASON_NOT_EXPECTED
 
 
 def _best_run(

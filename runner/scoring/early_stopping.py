@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.scoring.learning_curve import Curve, Telemetry, difference
-from runner.scoring.noise import REPEAT_QUANTILES, tabled
+from runner.scoring.quantiles import REPEAT_QUANTILES, tabled
 
 CHECKPOINTS = (0.25, 0.4, 0.6, 0.8)
 """Shares of the time at which a training is compared."""

@@ -1,54 +1,17 @@
-"""Training noise: the spread of repeats of the same script, pooled over every script that ran more than once."""
+"""How much the scores of one script vary from run to run, pooled over every script that ran more than once: for what is shown, and for
+claims. What adoption assumes about noise is in `variance_components`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# Student's t, one-sided 99.95 %, by degrees of freedom (any statistics handbook); normal beyond the table. A confirmation looks
-# after every pair, a few times at most, so a script that changes nothing is confirmed in about 0.3 % of the cases.
-CLAIM_QUANTILES = {
-    1: 636.6,
-    2: 31.60,
-    3: 12.92,
-    4: 8.610,
-    5: 6.869,
-    6: 5.959,
-    7: 5.408,
-    8: 5.041,
-    9: 4.781,
-    10: 4.587,
-}
-CLAIM_QUANTILES |= {12: 4.318, 15: 4.073, 20: 3.850, 30: 3.646, 60: 3.460, 120: 3.373, 241: 3.291}
-# The same, 99.5 %: two-sided 99 %.
-REPEAT_QUANTILES = {
-    1: 63.66,
-    2: 9.925,
-    3: 5.841,
-    4: 4.604,
-    5: 4.032,
-    6: 3.707,
-    7: 3.499,
-    8: 3.355,
-    9: 3.250,
-    10: 3.169,
-}
-REPEAT_QUANTILES |= {12: 3.055, 15: 2.947, 20: 2.845, 30: 2.750, 60: 2.660, 120: 2.617, 241: 2.576}
-# The same, 97.5 %: two-sided 95 %.
-INTERVAL_QUANTILES = {
-    1: 12.71,
-    2: 4.303,
-    3: 3.182,
-    4: 2.776,
-    5: 2.571,
-    6: 2.447,
-    7: 2.365,
-    8: 2.306,
-    9: 2.262,
-    10: 2.228,
-}
-INTERVAL_QUANTILES |= {12: 2.179, 15: 2.131, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980, 241: 1.960}
+from runner.scoring.quantiles import CLAIM_QUANTILES, REPEAT_QUANTILES, tabled
+from runner.scoring.scores import runs
+from runner.store.records import Experiment
+
 PRIOR_FREEDOM = 12
 """At most so many degrees of freedom does the noise of earlier runs count in a confirmation: the pairs are to have their say."""
 
@@ -77,11 +40,55 @@ def pooled(groups: Sequence[Sequence[float]]) -> Noise | None:
     return Noise(math.sqrt(squares / freedom), int(freedom)) if freedom else None
 
 
-def tabled(table: dict[int, float], freedom: int) -> float:
-    return table[max((known for known in table if known <= freedom), default=1)]
-
-
 def smallest_confirmed(noise: Noise, pairs: int) -> float:
     """By how many bits per byte the mean of so many pairs must be better, where they spread as `noise` says."""
     freedom = min(noise.freedom, PRIOR_FREEDOM) + pairs - 1
     return tabled(CLAIM_QUANTILES, freedom) * noise.sigma * math.sqrt(2.0 / pairs)
+
+
+MOST_EARLIER = 60
+"""Runs of earlier searches that the noise is learned from: the newest."""
+
+
+def repeated_runs(searches: Iterable[Sequence[Experiment]]) -> list[list[tuple[int, float]]]:
+    """The runs of each script that ran more than once, of several searches, oldest first."""
+    groups = [runs(e) for experiments in searches for e in experiments if len(e.attempts) > 1]
+    kept: list[list[tuple[int, float]]] = []
+    for group in reversed([group for group in groups if len(group) > 1]):
+        if sum(map(len, kept)) + len(group) > MOST_EARLIER:
+            break
+        kept.insert(0, group)
+    return kept
+
+
+def noise_floor(
+    experiments: Iterable[Experiment], earlier: Sequence[Sequence[tuple[int, float]]] = ()
+) -> Noise | None:
+    """Training noise, pooled over all that ran more than once, in `earlier` searches too. Runs of several scripts under one seed
+    share a part of it, so the degrees of freedom are at most one less than there were seeds."""
+    groups = [*earlier, *(runs(experiment) for experiment in experiments if len(experiment.attempts) > 1)]
+    groups = [group for group in groups if len(group) > 1]
+    found = pooled([[score for _, score in group] for group in groups])
+    seeds = len({seed for group in groups for seed, _ in group})
+    return found and Noise(found.sigma, min(found.freedom, max(seeds - 1, 1)))
+
+
+STEADY = 0.2
+"""A script whose runs spread by less than this share of the baseline's spread hardly heeds its seed: it lends nobody its spread."""
+
+
+def claim_noise(
+    experiments: Sequence[Experiment], earlier: Sequence[Sequence[tuple[int, float]]] = ()
+) -> Noise | None:
+    """The noise that a claim is held against: at least the baseline's own, which no proposal can make smaller."""
+    own = pooled([[score for _, score in runs(experiment)] for experiment in experiments[:1]])
+    if own is None:
+        return noise_floor(experiments, earlier)
+    heeding = [e for e in experiments if len(runs(e)) < 2 or _spread(runs(e)) >= STEADY * own.sigma]
+    found = noise_floor(heeding, [group for group in earlier if _spread(group) >= STEADY * own.sigma])
+    return own if found is None else Noise(max(found.sigma, own.sigma), found.freedom)
+
+
+def _spread(group: Sequence[tuple[int, float]]) -> float:
+    found = pooled([[score for _, score in group]])
+    return found.sigma if found else math.inf

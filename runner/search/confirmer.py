@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from runner.scoring.scores import best, claim_noise, ignores_seed
+from runner.scoring.best_script import best
+from runner.scoring.noise import Noise, claim_noise
+from runner.scoring.scores import ignores_seed
 from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
 from runner.search.seeds import common_seed, first_unused, used_seeds
 from runner.search.time_budget import Budget
 from runner.store.records import Confirmation, Experiment
-
-if TYPE_CHECKING:
-    from runner.scoring.noise import Noise
 
 SHARE = 0.06
 """Of all trainings that the budget holds, for the confirmation at the end."""

@@ -11,23 +11,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER, Decision, EvaluationOutcome
-from runner.scoring.scores import best, ignores_seed, runs, scores
+from runner.protocols import EvaluationOutcome
+from runner.scoring.best_script import best
+from runner.scoring.scores import ignores_seed, runs, scores
 from runner.search.seeds import AHEAD, common_seed, first_unused, used_seeds, usual_seed
 from runner.store.records import Attempt, Experiment
 
 if TYPE_CHECKING:
-    from runner.scoring.adoption import Choice, Estimate
-    from runner.scoring.belief import Belief
+    from runner.scoring.adoption import Choice
+    from runner.scoring.kalman_filter import Belief
     from runner.scoring.gain_prior import GainPrior
     from runner.scoring.variance_components import Runs, VarianceComponents
 
-REASON_EXPECTED = "expected to be better"
-REASON_NOT_EXPECTED = "not expected to be better"
-CLEAR = 2.0
-"""Standard errors to either side; where together they span the best score itself, nothing can be told apart."""
-PROBABLY = 0.75
-"""Below this probability of being better, a simpler script is kept for being simpler."""
 SIMPLER_SHARE = 0.05
 """A script with this share fewer syntax-tree nodes is simpler."""
 SIMPLER_RUNS = 3
@@ -62,7 +57,7 @@ class Decider:
         self, experiment: Experiment, experiments: Sequence[Experiment], *, may_run: bool = True
     ) -> Choice:
         """`experiment` against the best of `experiments`. Without `may_run` it is decided by its runs so far."""
-        from runner.scoring.adoption import Choice, Step, choose
+        from runner.scoring.adoption import choose
         from runner.scoring.variance_components import estimate
 
         incumbent = best(experiments)
@@ -71,22 +66,18 @@ class Decider:
         belief, prior = self._belief(noise, history, experiments), self._gain_prior(noise, experiments)
         unused = first_unused(self._seed, used_seeds(experiments))
         runs_left = self._retests - (len(experiment.counted) - 1) if may_run else 0
-        choice = choose(
+        return choose(
             belief,
             prior,
             runs(experiment),
+            best_score=scores(incumbent)[0],
             best_seeds=[seed for seed, _ in runs(incumbent)],
             best_may_run=self._best_may_run(incumbent, experiment),
             fresh_seeds=[common_seed(self._seed, unused + ahead) for ahead in range(AHEAD)],
             usual_seed=usual_seed(self._seed, incumbent),
             runs_left=runs_left,
+            simpler_after=min(SIMPLER_RUNS, 1 + self._retests) if is_simpler(experiment, incumbent) else None,
         )
-        few = len(runs(experiment)) < min(SIMPLER_RUNS, 1 + self._retests)
-        found = choice.estimate
-        as_good = found.difference <= found.error and choice.seed is None and found.better < PROBABLY
-        if runs_left > 0 and few and as_good and is_simpler(experiment, incumbent):
-            return Choice(Step.RUN_CANDIDATE, choice.estimate, common_seed(self._seed, unused))
-        return choice
 
     def _best_may_run(self, incumbent: Experiment, experiment: Experiment) -> bool:
         """Not if it keeps failing or ignores its seed: another run would tell nothing. At most as often as the candidate may."""
@@ -102,28 +93,13 @@ class Decider:
         """Of a new candidate."""
         return usual_seed(self._seed, best(experiments))
 
-    def verdict(
-        self, experiment: Experiment, experiments: Sequence[Experiment], estimate: Estimate
-    ) -> tuple[Decision, str]:
-        """Once no other run is worth it. As good and simpler is enough: no worse by the estimate, after some runs."""
-        incumbent = best(experiments)
-        if 2 * CLEAR * estimate.error >= scores(incumbent)[0]:
-            return Decision.DISCARD, REASON_NOISE_TOO_LARGE
-        few = len(runs(experiment)) < min(SIMPLER_RUNS, 1 + self._retests)
-        as_good = is_simpler(experiment, incumbent) and estimate.difference <= 0 and not few
-        if as_good and estimate.better < PROBABLY:
-            return Decision.KEEP, REASON_SIMPLER
-        if estimate.is_gain:
-            return Decision.KEEP, REASON_EXPECTED
-        return Decision.DISCARD, REASON_NOT_EXPECTED
-
     def _belief(
         self,
         noise: VarianceComponents,
         history: list[Concluded | tuple[int, float]],
         experiments: Sequence[Experiment],
     ) -> Belief:
-        from runner.scoring.belief import Belief
+        from runner.scoring.kalman_filter import Belief
 
         known = self._known
         if known is None or known[0] != noise or history[: len(known[2])] != known[2]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from runner.scoring.best_script import best
 from runner.scoring.early_stopping import Finished, Rule, TrainingMonitor, differences, in_sample
 from runner.scoring.learning_curve import Curve, Telemetry, read
-from runner.scoring.scores import best, mean, noise_floor
+from runner.scoring.noise import noise_floor
+from runner.scoring.scores import mean
 from runner.store.ledger import Ledger
 from runner.store.records import Attempt, Experiment
 

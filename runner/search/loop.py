@@ -25,9 +25,10 @@ from runner.protocols import (
     State,
 )
 from runner.results.promotion import Promotion
-from runner.scoring.adoption import Estimate, Step
-from runner.scoring.noise import Noise
-from runner.scoring.scores import best, mean, noise_floor, repeated_runs, scores
+from runner.scoring.adoption import Choice, Step
+from runner.scoring.best_script import best
+from runner.scoring.noise import Noise, noise_floor, repeated_runs
+from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
 from runner.search.decider import MAX_FAILED_RERUNS, Decider, failed_reruns
@@ -243,13 +244,13 @@ class Loop:
                     self.attempts.run(self.best(), choice.seed)
                     self._withdraw_if_failing(self.best())
                 else:
-                    self._decide(experiment, choice.estimate)
+                    self._decide(experiment, choice)
             experiment = self.recorder.experiment(experiment.number)
         return experiment
 
-    def _decide(self, experiment: Experiment, estimate: Estimate) -> None:
-        number = experiment.number
-        decision, reason = self._decider.verdict(experiment, self.recorder.experiments(), estimate)
+    def _decide(self, experiment: Experiment, choice: Choice) -> None:
+        number, estimate, reason = experiment.number, choice.estimate, choice.reason
+        decision = Decision.KEEP if choice.step is Step.ADOPT else Decision.DISCARD
         found = {
             "val_bpb": mean(experiment),
             "delta": estimate.difference,

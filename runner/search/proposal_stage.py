@@ -14,7 +14,8 @@ from runner.parsing.facts import UNREAD, facts_json
 from runner.parsing.static_check import Checked, check, constants_only
 from runner.proposers.validation import ask
 from runner.protocols import INVALID_PROPOSAL, Context, Proposal, Proposer, State
-from runner.scoring.scores import best, noise_floor
+from runner.scoring.best_script import best
+from runner.scoring.noise import noise_floor
 from runner.search.prefetch import Prefetch, Start, in_thread, rebased
 from runner.search.proposer_context import context_for
 from runner.search.recorder import Recorder

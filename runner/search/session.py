@@ -17,7 +17,7 @@ from runner.durations import format_duration, parse_duration
 from runner.errors import LlmBudgetExhausted, NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
-from runner.scoring.claims import closing_sentence
+from runner.scoring.claim_text import closing_sentence
 from runner.scoring.comparability import changed, measured_with, recorded
 from runner.search.loop import NOTHING_MORE, TIME_BUDGET_EXHAUSTED, UNTRAINABLE, Loop, Settings
 from runner.search.stop_request import StopRequest

@@ -121,9 +121,9 @@ class Queries:
             raise UsageError(f"run {run} has no experiment {number}; `autoresearch ls` lists them")
         return found[0]
 
-    def best(self, run: str) -> Experiment | None:
-        """The newest kept one: every keep was better, or simpler, than the one before."""
-        return self._one(run, "status = 'keep' ORDER BY number DESC LIMIT 1")
+    def newest(self, run: str, status: str) -> Experiment | None:
+        """The newest that has this status."""
+        return self._one(run, "status = ? ORDER BY number DESC LIMIT 1", status)
 
     def open(self, run: str) -> Experiment | None:
         """The first that is not decided yet."""
@@ -166,8 +166,8 @@ class Queries:
         """Whether any experiment of any run is this script (SHA-256, hex)."""
         return bool(self._read("SELECT 1 FROM experiments WHERE source_sha256 = ? LIMIT 1", (sha256,)))
 
-    def _one(self, run: str, condition: str) -> Experiment | None:
-        rows = self._read(f"SELECT number FROM experiments WHERE run = ? AND {condition}", (run,))
+    def _one(self, run: str, condition: str, *values: str) -> Experiment | None:
+        rows = self._read(f"SELECT number FROM experiments WHERE run = ? AND {condition}", (run, *values))
         return self.experiment(run, rows[0]["number"]) if rows else None
 
     def _select(self, run: str, condition: str = "1", values: Sequence[Any] = ()) -> list[Experiment]:

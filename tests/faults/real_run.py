@@ -16,7 +16,7 @@ from typing import Any
 from docker.errors import NotFound
 
 from runner.store.ledger import Ledger
-from runner.store.records import Experiment
+from runner.store.records import Confirmation, Experiment
 from sandbox.docker_engine import DockerEngine
 
 BASELINE = """
@@ -42,6 +42,12 @@ harness.export_model(lambda p, t: jnp.broadcast_to(p["logits"], (*t.shape, harne
 time.sleep(1.5)
 harness.save_params(params)
 """
+HEEDING = "0.05 * np.random.default_rng(harness.seed).standard_normal(harness.vocab_size)"
+"""What makes a script's score depend on its seed."""
+NOISY_BASELINE = BASELINE.replace("import time", "import time\nimport numpy as np").replace(
+    "jnp.zeros((harness.vocab_size,), jnp.float32)", f"jnp.asarray({HEEDING}, jnp.float32)"
+)
+NOISY_BETTER = BETTER.replace("np.log(counts)", f"np.log(counts) + {HEEDING}")
 Event = dict[str, Any]
 SILENCE_S = 120.0
 """A runner that tells nothing for so long hangs: no step of these runs takes half of it. What a run takes as a whole has no
@@ -155,6 +161,9 @@ class Search:
 
     def experiments(self) -> list[Experiment]:
         return self._read(lambda ledger: ledger.experiments(ledger.run().id))
+
+    def confirmations(self) -> list[Confirmation]:
+        return self._read(lambda ledger: ledger.confirmations(ledger.run().id))
 
     def _read(self, ask: Callable[[Ledger], Any]) -> Any:
         ledger = Ledger(self.folder / ".autoresearch" / "ledger.db", read_only=True)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from processes import gone, watchdog_of
-from real_run import BASELINE, LEASE_S, Runner, Search
+from real_run import BASELINE, LEASE_S, NOISY_BASELINE, NOISY_BETTER, Runner, Search, write_workspace
+
+from sandbox.docker_engine import DockerEngine
 
 pytestmark = pytest.mark.engine
 Start = Callable[..., Runner]
@@ -118,3 +120,32 @@ def test_a_second_runner_in_the_workspace_is_refused_and_the_first_is_not_distur
     assert "another `autoresearch run`" in second.errors()
     assert runner.finish() == 0, runner.errors()
     assert finished(search) == [["ok"] * 3, ["ok"]]
+
+
+def test_kill_9_in_a_confirmation_and_its_pair_is_finished(
+    engine: DockerEngine, images: object, dataset: Path, tmp_path: Path
+) -> None:
+    write_workspace(tmp_path / "w", dataset, NOISY_BASELINE, [NOISY_BETTER])
+    search = Search(tmp_path / "w", engine)
+    runner = search.start("--budget", "1h", "--max-experiments", "1")
+    try:
+        runner.until(lambda event: event["event"] == "confirming")
+        runner.until(lambda event: event["event"] == "judged")
+        runner.until(lambda event: event.get("state") == "training")
+        search.container("train")
+        killed_with_nothing_left(search, runner)
+
+        search.resume()
+
+        experiments, confirmations = search.check(), search.confirmations()
+        assert [c.verdict for c in confirmations] == ["confirmed"]
+        runs = [(e.number, a.seed, a.outcome) for e in experiments for a in e.attempts if a.confirmation]
+        counted = [(number, seed) for number, seed, outcome in runs if outcome == "ok"]
+        seeds = {seed for _, seed in counted}
+        assert confirmations[0].pairs == len(seeds)
+        assert sorted(counted) == sorted((number, seed) for seed in seeds for number in (0, 1))
+        assert [outcome for *_, outcome in runs if outcome != "ok"] == ["infrastructure"]
+    finally:
+        runner.end()
+        for image in engine.images({"dev.autoresearch.snapshot.run": search.run}):
+            engine.remove_image(image.id)

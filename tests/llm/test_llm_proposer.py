@@ -14,19 +14,9 @@ from runner.llm import prompt
 from runner.llm.calls import CallOverBudget, CallSettings, MeteredClient, ModelsUnavailable
 from runner.llm.configuration import call_settings
 from runner.llm.digest import digest
-from runner.llm.messages import (
-    PLAIN,
-    CallFailed,
-    Cause,
-    Completion,
-    Message,
-    Price,
-    Request,
-    UnknownPrice,
-    Usage,
-    at_most,
-)
+from runner.llm.messages import PLAIN, CallFailed, Cause, Completion, Message, Request, Usage, at_most
 from runner.llm.preflight import check_models
+from runner.llm.prices import Price, UnknownPrice
 from runner.llm.proposer import NOTES_TOKENS, SILENT, STAGNANT, LlmProposer
 from runner.parsing.client import shared
 from runner.parsing.static_check import constants_only

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from runner.llm.client import LitellmClient
-from runner.llm.messages import UnknownPrice, Usage
-from runner.llm.prices import price_in
+from runner.llm.messages import Usage
+from runner.llm.prices import UnknownPrice, price_in
 
 PAID = {"litellm_provider": "p", "mode": "chat", "input_cost_per_token": 1e-6, "output_cost_per_token": 4e-6}
 

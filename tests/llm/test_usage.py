@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from runner.llm.messages import Price, Usage
+from runner.llm.messages import Usage
+from runner.llm.prices import Price
 from runner.llm.usage import usage_from, was_said
 
 

@@ -5,7 +5,7 @@ T_SESSION, T_BILL = "tests/search/test_session.py::", "tests/llm/test_usage.py::
 BILL = "runner/llm/usage.py"
 ROWS = [
     ("text without tokens is no bill", BILL, "if answered and not max(readings):", "if False:", T_BILL + "test_an_answer_with_text_and_without_tokens_is_no_bill"),
-    ("dollars that a gateway charged", "runner/llm/messages.py", "+ self.request, usage.usd)", "+ self.request, 0.0)", T_BILL + "test_what_a_gateway_says_it_charged_is_the_least_that_is_booked"),
+    ("dollars that a gateway charged", "runner/llm/prices.py", "+ self.request, usage.usd)", "+ self.request, 0.0)", T_BILL + "test_what_a_gateway_says_it_charged_is_the_least_that_is_booked"),
     ("an amount that is none", BILL, "return float(value) if sensible else 0.0", "return float(value or 0)", T_BILL + "test_dollars_that_are_no_amount_are_not_believed"),
     ("a run that is over asks nothing", "runner/search/session.py", "asks = metered if loop.over() is None else None", "asks = metered", T_SESSION + "test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed"),
     ("the program's end is its answer's", "runner/proposers/command.py", "waiting.unregister(ended)", "pass", T_COMMAND + "test_an_answer_is_there_when_the_program_has_ended_whoever_still_holds_its_pipes"),

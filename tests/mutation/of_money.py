@@ -17,8 +17,8 @@ UNCERTAIN = T_PRICES + "test_what_the_table_does_not_say_for_certain_is_no_price
 ROWS = [
     ("only that model's provider", TABLE, "if owner == provider or", "if True or", UNCERTAIN),
     ("zero is no price", TABLE, "if read <= 0 or write <= 0:", "if False:", T_PRICES + "test_no_model_is_priced_like_its_family_nor_at_zero"),
-    ("the dearest tier is reserved", "runner/llm/messages.py", "dearer += [] if self.priority is None else [self.priority]", "pass", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
-    ("a long prompt has its tier", "runner/llm/messages.py", "for threshold, price in self.above if usage.prompt > threshold", "for threshold, price in self.above if False", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
+    ("the dearest tier is reserved", "runner/llm/prices.py", "dearer += [] if self.priority is None else [self.priority]", "pass", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
+    ("a long prompt has its tier", "runner/llm/prices.py", "for threshold, price in self.above if usage.prompt > threshold", "for threshold, price in self.above if False", T_PRICES + "test_the_reservation_is_for_the_dearest_tier_and_the_bill_for_the_one_that_was_used"),
     ("thinking beside the completion", BILL, "readings = [completion, total - prompt]", "readings = [completion]", T_BILL + "test_thinking_is_billed_wherever_it_is_listed"),
     ("thinking that the total forgets", BILL, "readings.append(separate)", "pass", T_BILL + "test_thinking_is_billed_wherever_it_is_listed"),
     ("cached tokens beside the prompt", BILL, "if cached + written > prompt:", "if False:", T_BILL + "test_cached_tokens_beside_the_prompt_are_billed_too"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CHILD, PROCESS, ANSWERS, SYNTAX = (
-    f"runner/parsing/{name}.py" for name in ("worker", "client", "answers", "syntax")
+    f"runner/parsing/{name}.py" for name in ("worker", "client", "answers", "python_parser")
 )
 LIMITS, THINKING, TEXTS = (
     f"tests/parsing/test_{name}.py::" for name in ("limits", "thinking", "hostile_texts")

@@ -14,11 +14,11 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 
-from runner.parsing import syntax, worker
+from runner.parsing import python_parser, worker
 
 
 def sound() -> dict[str, object]:
-    return syntax.facts_reply("x = 1\n")
+    return python_parser.facts_reply("x = 1\n")
 
 
 def seen() -> str:
@@ -81,8 +81,8 @@ def reading(text: str) -> object:
         )
         os._exit(0)
     if name == "remember":
-        syntax.facts_of_an_earlier_text = text  # type: ignore[attr-defined]
-    if name == "recall" and hasattr(syntax, "facts_of_an_earlier_text"):
+        python_parser.facts_of_an_earlier_text = text  # type: ignore[attr-defined]
+    if name == "recall" and hasattr(python_parser, "facts_of_an_earlier_text"):
         return {**sound(), "detail": "remembered"}
     if name == "look":
         return {**sound(), "detail": seen()}

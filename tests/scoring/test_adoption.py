@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from runner.scoring.adoption import Choice, Step, choose
-from runner.scoring.belief import Belief
+from runner.scoring.kalman_filter import Belief
 from runner.scoring.gain_prior import GainPrior
 from runner.scoring.variance_components import VarianceComponents
 
@@ -28,11 +28,13 @@ def chosen(
         belief,
         prior or GainPrior(SIGMA, [], []),
         list(enumerate(scores)),
+        best_score=2.0,
         best_seeds=range(best_runs),
         best_may_run=best_may_run,
         fresh_seeds=FRESH,
         usual_seed=best_runs - 1,
         runs_left=runs_left,
+        simpler_after=None,
     )
 
 

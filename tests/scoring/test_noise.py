@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.scoring.noise import CLAIM_QUANTILES, Noise, pooled, tabled
+from runner.scoring.noise import Noise, pooled
+from runner.scoring.quantiles import CLAIM_QUANTILES, tabled
 
 
 def test_noise_is_pooled_over_every_script_that_ran_twice() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
-from runner.scoring.scores import claim_noise, noise_floor, runs
+from runner.scoring.noise import claim_noise, noise_floor
+from runner.scoring.scores import runs
 from runner.search.confirmer import IGNORES_SEED
 from runner.store.records import Confirmation
 from sandbox.fake_engine import Script

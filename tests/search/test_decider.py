@@ -7,6 +7,7 @@ import sqlite3
 from pathlib import Path
 
 from benchmarks.simulated_run import SimulatedRun, source
+from runner.scoring.best_script import best_of
 
 GAINS = [source(2.0 - 0.05 * step, f"step = {step}\n") for step in (1, 2, 3)]
 
@@ -20,7 +21,7 @@ def test_a_run_that_an_older_version_began_goes_on_from_its_best_script(tmp_path
     """Its rows do not say what was expected: what was kept counts as what it scored."""
     first = noisy(tmp_path, GAINS)
     first.loop().go()
-    assert first.ledger.best("simulated") is not None
+    assert best_of(first.ledger, "simulated") is not None
     first.ledger.close()
     with sqlite3.connect(tmp_path / ".autoresearch" / "ledger.db") as db:
         db.execute("UPDATE experiments SET expected_delta = NULL, expected_error = NULL, delta_error = NULL")

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from runner.scoring.scores import noise_floor
+from runner.scoring.best_script import best
+from runner.scoring.noise import noise_floor, smallest_confirmed
 from runner.store.records import Confirmation, Experiment
 from sandbox.sanitise import one_line
 
@@ -35,14 +36,14 @@ def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[
     kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
     if not kept:
         return ""
-    by_number, best = {e.number: e for e in experiments}, kept[-1]
+    by_number, newest = {e.number: e for e in experiments}, best(kept)
     links = [c for c in confirmations if c.verdict == "confirmed" and by_number[c.candidate].status == "keep"]
     if not links:
-        last = next((c for c in reversed(confirmations) if c.candidate == best.number), None)
+        last = next((c for c in reversed(confirmations) if c.candidate == newest.number), None)
         said = "Nothing is confirmed"
-        if best.number > 0:
-            why = f" ({claim_sentence(asdict(last))})" if last else _untested(best)
-            said += f"; experiment {best.number} is adopted and not confirmed{why}"
+        if newest.number > 0:
+            why = f" ({claim_sentence(asdict(last))})" if last else _untested(newest)
+            said += f"; experiment {newest.number} is adopted and not confirmed{why}"
         return f"{said}. {_smallest(experiments)}".strip()
     claimed = by_number[links[-1].candidate]
     steps = [
@@ -53,10 +54,10 @@ def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[
     said = "; ".join(steps)
     if kept[0].test_bpb is not None and claimed.test_bpb is not None:
         said += f". Sealed test: {kept[0].test_bpb:.4f} to {claimed.test_bpb:.4f}"
-    if best.number != claimed.number:
-        last = next((c for c in reversed(confirmations) if c.candidate == best.number), None)
-        why = f" ({claim_sentence(asdict(last))})" if last else _untested(best)
-        said += f". Experiment {best.number} is adopted since and not confirmed{why}"
+    if newest.number != claimed.number:
+        last = next((c for c in reversed(confirmations) if c.candidate == newest.number), None)
+        why = f" ({claim_sentence(asdict(last))})" if last else _untested(newest)
+        said += f". Experiment {newest.number} is adopted since and not confirmed{why}"
     return f"{said[0].upper()}{said[1:]}."
 
 
@@ -68,8 +69,6 @@ def _untested(best: Experiment) -> str:
 
 def _smallest(experiments: Sequence[Experiment]) -> str:
     """What a pair or two could have shown."""
-    from runner.scoring.noise import smallest_confirmed
-
     noise = noise_floor(experiments)
     if noise is None:
         return ""

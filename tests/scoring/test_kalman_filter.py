@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from runner.scoring.belief import Belief
+from runner.scoring.kalman_filter import Belief
 from runner.scoring.variance_components import VarianceComponents
 
 SIGMA = 0.01

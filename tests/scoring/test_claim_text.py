@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from benchmarks.simulated_run import SimulatedRun, source
-from runner.scoring.claims import closing_sentence
+from runner.scoring.claim_text import closing_sentence
 
 
 def closing(folder: Path, sources: list[str]) -> str:
