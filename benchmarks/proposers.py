@@ -41,7 +41,7 @@ class Bowl:
 
     def __init__(self, constants: Sequence[Constant], seed: int, spread: float, worth: float) -> None:
         rng = random.Random(seed)
-        self.script = "".join(map(line, constants))
+        self.script = "".join(map(_line, constants))
         self._noise = random.Random(f"{seed}/noise")
         self._best = {c.name: min(max(_share(c) + rng.gauss(0, 0.3), 0), 1) for c in constants}
         self._weights = {c.name: rng.lognormvariate(0, spread) for c in constants}
@@ -143,7 +143,7 @@ def find(source: str) -> Sequence[Constant]:
     return shared().facts(source).constants
 
 
-def line(constant: Constant) -> str:
+def _line(constant: Constant) -> str:
     low_high = (f"{constant.low:g}", f"{constant.high:g}")
     words = map(str, constant.choices) if constant.kind == "cat" else low_high
     return f"{constant.name} = {constant.value!r}  # tune: {constant.kind} {' '.join(words)}\n"

@@ -1,11 +1,11 @@
-"""What the proposers of constants find where trainings are real and take seconds or less: whole runs without containers.
+"""What the proposers of constants find where a training is real and takes a tenth of a second: whole runs without containers.
 
-    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m benchmarks.quick_search [--arms random,tpe] [--nights 20] [--trials 40]
+    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m benchmarks.quick_search [--arms random,tpe] [--nights 8] [--trials 40]
 
-`--script small` is the numpy model of benchmarks/small_model.py, 0.15 s a training; `--script train.py` is benchmarks/train_py_trainings.py,
-two seconds a training, and needs JAX. Both learn this project's documentation. Everything but the engine and the judge's
-container is real: the proposers, the loop, early stopping by the reports (`--no-early-stopping` turns it off), what it adopts and
-confirms, and the sealed test text, on which only the first and the kept scripts are scored.
+The training is that of benchmarks/small_model.py on this project's documentation. Everything but the engine and the judge's
+container is real: the proposers, the loop, early stopping by the reports (`--no-early-stopping` turns it off), what it adopts
+and confirms, and the sealed test text, on which only the first and the kept scripts are scored. A night is a run with seeds of its own; all
+arms have the same nights.
 
 Trainings an hour are on a clock on which a training takes a minute; one that is ended early takes its share of it.
 """
@@ -16,61 +16,39 @@ import argparse
 import json
 import math
 import statistics
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from benchmarks.simulated_run import SimulatedRun
+from benchmarks.small_model import SmallModel
 from runner.proposers.registry import make_proposer
 from runner.protocols import Proposer
 from sandbox.fake_engine import Script
 from sandbox.spec import Job, Role
 
-SEEDS, NEW_SEEDS = 6, 1 << 20
+SEEDS, NEW_SEEDS = 3, 1 << 20
 """How often a kept script is trained again afterwards, and from which seed on."""
-PIECE = 4000
-"""Bytes of a document."""
+PIECE = 2000
+"""Characters."""
+Texts = Mapping[str, Sequence[str]]
+"""The pieces of train, val and test."""
 
 
-class Model(Protocol):
-    """What is trained. `script` is the first script."""
-
-    script: str
-    vocabulary: int
-
-    def result(self, recipe: Mapping[str, Any], seed: int) -> tuple[list[bytes], dict[str, float]]: ...
-
-
-def small(text: str) -> Model:
-    from benchmarks.small_model import SmallModel
-
-    return SmallModel(_split(text))
-
-
-def train_py(text: str) -> Model:
-    from benchmarks.train_py_trainings import TrainPy
-
-    def pieces(part: str) -> list[bytes]:
-        octets = part.encode()
-        return [octets[at : at + PIECE] for at in range(0, len(octets), PIECE)]
-
-    return TrainPy({split: pieces(part) for split, part in _split(text).items()})
-
-
-MODELS = {"small": small, "train.py": train_py}
-
-
-def _split(text: str) -> dict[str, str]:
-    first, second = len(text) * 8 // 10, len(text) * 9 // 10
-    return {"train": text[:first], "val": text[first:second], "test": text[second:]}
+def split(text: str) -> Texts:
+    """Of ten pieces that follow each other one is held out for val and one for test, so both are of the same kind."""
+    pieces = [text[at : at + PIECE] for at in range(0, len(text), PIECE)]
+    held_out = {"val": pieces[3::10], "test": pieces[8::10]}
+    return {"train": [p for n, p in enumerate(pieces) if n % 10 not in {3, 8}], **held_out}
 
 
 class Trainings:
     """Of one run: what a script scores with a seed, val and test, and what it reports."""
 
-    def __init__(self, model: Model, night: int) -> None:
+    def __init__(self, model: SmallModel, night: int) -> None:
         self.model, self._night = model, night
         self._means: dict[str, float] = {}
 
@@ -112,7 +90,7 @@ class RealSearch(SimulatedRun):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Scores in bits per byte (small: per character). `test` are the ledger's sealed scores of the first and the last kept script, `fresh` their means
+    """Scores in bits per character. `test` are the ledger's sealed scores of the first and the last kept script, `fresh` their means
     over SEEDS new trainings. A false claim is a confirmed script that is not better than its reference in that mean."""
 
     val: tuple[float, float]
@@ -130,7 +108,7 @@ class Result:
         return self.fresh[0] - self.fresh[1]
 
 
-def search(arm: str, model: Model, night: int, trials: int, *, early_stopping: bool) -> Result:
+def search(arm: str, model: SmallModel, night: int, trials: int, *, early_stopping: bool) -> Result:
     with tempfile.TemporaryDirectory(prefix="autoresearch-quick-") as folder:
         trainings = Trainings(model, night)
         run = RealSearch(Path(folder), trainings, make_proposer(arm, seed=night))
@@ -145,7 +123,10 @@ def search(arm: str, model: Model, night: int, trials: int, *, early_stopping: b
     def fresh(number: int) -> float:
         return trainings.mean_test(sources[number])
 
-    assert first.val_bpb and last.val_bpb and first.test_bpb and last.test_bpb
+    assert first.val_bpb
+    assert last.val_bpb
+    assert first.test_bpb
+    assert last.test_bpb
     return Result(
         val=(first.val_bpb, last.val_bpb),
         test=(first.test_bpb, last.test_bpb),
@@ -160,20 +141,23 @@ def search(arm: str, model: Model, night: int, trials: int, *, early_stopping: b
 
 
 HEADS = (
-    *("arm", "val", "sealed test", "retrained: test", "gain", "standard error", "better than the first arm"),
+    *("arm", "val", "sealed test", "retrained: test", "gain", "more than the first arm"),
     *("adopted", "confirmed", "false", "ended early", "trainings", "trainings an hour"),
 )
 
 
 def row(arm: str, found: Sequence[Result], first: Sequence[Result]) -> str:
-    """Means over the runs; `better` is the share of runs that ended better than those of the first arm."""
+    """Means over the runs. `more than the first arm` is the mean difference of the gains in the same runs, with its standard
+    error."""
 
     def mean(values: Sequence[float]) -> float:
         return statistics.fmean(values)
 
+    def error(values: Sequence[float]) -> float:
+        return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
     gains = [item.gain for item in found]
-    error = statistics.stdev(gains) / math.sqrt(len(gains)) if len(gains) > 1 else math.nan
-    better = mean([a.fresh[1] < b.fresh[1] for a, b in zip(found, first, strict=True)])
+    more = [a.gain - b.gain for a, b in zip(found, first, strict=True)]
     counts = [f"{mean([getattr(item, name) for item in found]):.1f}" for name in ("kept", "confirmed")]
     trainings = sum(item.trainings for item in found)
     cells = [
@@ -181,7 +165,9 @@ def row(arm: str, found: Sequence[Result], first: Sequence[Result]) -> str:
             arm,
             *(f"{mean([getattr(item, name)[1] for item in found]):.4f}" for name in ("val", "test", "fresh")),
         ),
-        *(f"{mean(gains):.4f}", f"{error:.4f}", f"{better:.0%}", *counts),
+        f"{mean(gains):.4f} ± {error(gains):.4f}",
+        "" if found is first else f"{mean(more):+.4f} ± {error(more):.4f}",
+        *counts,
         str(sum(item.false for item in found)),
         f"{mean([item.stopped for item in found]):.1f}",
         f"{trainings / len(found):.1f}",
@@ -195,23 +181,23 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--arms", default="random,tpe", help="the first is what the others are compared with")
-    parser.add_argument("--script", choices=MODELS, default="small")
-    parser.add_argument("--nights", type=int, default=20)
+    parser.add_argument("--nights", type=int, default=8)
     parser.add_argument("--first-night", type=int, default=0)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--no-early-stopping", action="store_true")
     options = parser.parse_args()
     text = "".join(p.read_text() for p in sorted(Path(__file__).parents[1].glob("docs/*.md")))
-    model = MODELS[options.script](text)
+    model = SmallModel({name: "".join(pieces) for name, pieces in split(text).items()})
+    arms = options.arms.split(",")
+    found: dict[str, list[Result]] = {arm: [] for arm in arms}
+    for night in range(options.first_night, options.first_night + options.nights):
+        for arm in arms:
+            result = search(arm, model, night, options.trials, early_stopping=not options.no_early_stopping)
+            found[arm].append(result)
+            print(f"night {night} {arm}: gain {result.gain:.4f}, {result}", file=sys.stderr, flush=True)
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")
-    first: list[Result] = []
-    for arm in options.arms.split(","):
-        found = [
-            search(arm, model, night, options.trials, early_stopping=not options.no_early_stopping)
-            for night in range(options.first_night, options.first_night + options.nights)
-        ]
-        first = first or found
-        print(row(arm, found, first), flush=True)
+    for arm in arms:
+        print(row(arm, found[arm], found[arms[0]]))
 
 
 if __name__ == "__main__":

@@ -110,8 +110,8 @@ def train(
             (1 - progress) / recipe["WARMDOWN"], 1
         )
         share1, share2 = 1 - b1 ** (step + 1), 1 - b2 ** (step + 1)
-        for name, gradient in gradients.items():
-            gradient *= clip
+        for name, unclipped in gradients.items():
+            gradient = unclipped * np.float32(clip)
             first[name] += (1 - b1) * (gradient - first[name])
             second[name] += (1 - b2) * (gradient * gradient - second[name])
             rate = schedule * recipe[f"{name}_RATE"]

@@ -9,7 +9,7 @@ from runner.errors import UsageError
 from runner.protocols import Proposer
 from runner.store.config import with_path
 
-NAMES = ("tpe", "gp", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
+NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
 MODELS = frozenset({"llm", "hybrid"})
 """Proposers that call a language model, and so may cost money."""
 
@@ -29,10 +29,6 @@ def make_proposer(
         from runner.proposers.tpe import TpeProposer
 
         return TpeProposer(seed)
-    if name == "gp":
-        from runner.proposers.gp import GpProposer
-
-        return GpProposer(seed)
     if name == "random":
         from runner.proposers.random_search import RandomProposer
 

@@ -15,7 +15,6 @@ from runner.protocols import Context, Proposal
 
 ATTEMPTS = 50
 _AT_A_TIME = 5
-_NEAR = 0.2
 NOTHING_TO_TUNE = Proposal(None, "nothing to tune", failure=protocols.NOTHING_TO_TUNE)
 ALL_TRIED = Proposal(None, "nothing new", failure=protocols.ALL_TRIED)
 
@@ -32,21 +31,6 @@ def draw(constant: Constant, rng: random.Random) -> Value:
     if constant.kind == "log":
         return rounded(constant, math.exp(rng.uniform(math.log(constant.low), math.log(constant.high))))
     return rounded(constant, rng.uniform(constant.low, constant.high))
-
-
-def nearby(constant: Constant, rng: random.Random) -> Value:
-    """A value around the present one, normally distributed with a fifth of the range."""
-    where = place(constant, constant.value)
-    if where is None:
-        return draw(constant, rng)
-    if constant.kind == "cat":
-        step = rng.gauss(0.0, _NEAR * (len(constant.choices) - 1))
-        return constant.choices[min(max(round(where + step), 0), len(constant.choices) - 1)]
-    where = min(max(where + rng.gauss(0.0, _NEAR), 0.0), 1.0)
-    if constant.kind == "log":
-        low, high = math.log(constant.low), math.log(constant.high)
-        return rounded(constant, math.exp(low + where * (high - low)))
-    return rounded(constant, constant.low + where * (constant.high - constant.low))
 
 
 def proposal(context: Context, values: Mapping[str, Value], parser: Parser) -> Proposal | None:
