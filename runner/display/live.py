@@ -16,7 +16,7 @@ from rich.text import Text
 from runner.display.lines import sentence
 from runner.protocols import Event
 from runner.scoring.claim_text import claim_sentence
-from runner.scoring.noise import noise_floor
+from runner.scoring.noise import RememberedNoise
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from sandbox.sanitise import one_line
@@ -28,7 +28,7 @@ _STYLE = {"keep": "green", "discard": "dim", "stopped_early": "dim", "open": "ye
 class LiveDisplay:
     def __init__(self, ledger: Ledger, run: str, budget_s: float) -> None:
         self._ledger, self._run, self._budget_s = ledger, run, budget_s
-        self._last = ""
+        self._last, self._noise = "", RememberedNoise()
         self._live = Live(console=Console(stderr=True), auto_refresh=False, vertical_overflow="crop")
         self._started = time.monotonic()
 
@@ -44,16 +44,16 @@ class LiveDisplay:
         self._live.update(self._screen(), refresh=True)
 
     def _screen(self) -> Group:
-        experiments = self._ledger.experiments(self._run)
+        index = self._ledger.index(self._run)
         spent = self._ledger.run(self._run).spent_s
-        kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
-        floor = noise_floor(experiments)
+        kept = [e for e in index.kept if e.val_bpb is not None]
+        floor = self._noise.floor(index.repeated)
         best = f"best {kept[-1].val_bpb:.4f}" if kept else "no score yet"
         sigma = f"noise ±{floor.sigma:.4f}" if floor else "noise unknown"
         table = Table(box=None, pad_edge=False)
         for column in ("#", "status", "val_bpb", "delta", "description"):
             table.add_column(column)
-        for experiment in experiments[-_ROWS:]:
+        for experiment in index.since(len(index) - _ROWS):
             table.add_row(*_row(experiment), style=_STYLE.get(experiment.status, "red"))
         claims = self._ledger.confirmations(self._run)
         claim = (
@@ -62,7 +62,7 @@ class LiveDisplay:
             else []
         )
         return Group(
-            Text(f"run {self._run}   {best}   {sigma}   {len(experiments)} experiments, {len(kept)} kept"),
+            Text(f"run {self._run}   {best}   {sigma}   {len(index)} experiments, {len(kept)} kept"),
             ProgressBar(total=self._budget_s, completed=min(spent, self._budget_s), width=60),
             table,
             *claim,

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER
-from runner.scoring.kalman_filter import Belief
 from runner.scoring.gain_prior import GainPrior, Posterior
+from runner.scoring.kalman_filter import Belief
 from runner.scoring.variance_components import Runs
 
 REASON_EXPECTED = "expected to be better"

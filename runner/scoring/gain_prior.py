@@ -11,6 +11,7 @@ shrunk by as much as the history says, so the best script is not the luckiest on
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,7 +33,7 @@ HALF_LIFE = 100.0
 """Candidates after which one counts half."""
 LARGEST = 32.0
 """In sigma: what is larger is not reckoned with when a fresh candidate is valued."""
-_REMEMBERED = 400
+REMEMBERED = 400
 """Candidates that are learned from: older ones would count little."""
 _ITERATIONS = 8
 _CELLS, _SMALLEST = 34, 1 / 16
@@ -79,15 +80,17 @@ class Posterior:
 
 
 class GainPrior:
-    def __init__(self, sigma: float, differences: Sequence[float], errors: Sequence[float]) -> None:
-        """`differences` of all candidates decided so far, in order, and their standard errors; `sigma` gives the scale."""
-        borders = sigma * _SMALLEST * 2.0 ** (np.arange(_CELLS) / 2)
-        self._edges = np.concatenate([-borders[::-1], [0.0], borders])
+    def __init__(
+        self, sigma: float, differences: Sequence[float], errors: Sequence[float], *, before: int = 0
+    ) -> None:
+        """`differences` of all candidates decided so far but the first `before`, in order, and their standard errors; `sigma` gives
+        the scale."""
+        self._edges = _edges(sigma)
         self._width, self._middle = np.diff(self._edges), (self._edges[1:] + self._edges[:-1]) / 2
         self._weights, self._scales, self._first_scales = WEIGHTS, SCALES * sigma, SCALES * sigma
         if differences:
-            self._learn(np.array(differences), np.array(errors))
-        cells = self._cells(self._decline(np.array([float(len(differences))])))
+            self._learn(sigma, differences[-REMEMBERED:], errors[-REMEMBERED:], before + len(differences))
+        cells = self._cells(self._decline(np.array([float(before + len(differences))])))
         surprise = self._weights[3] * cells[1][2]
         mass = self._weights[0] * cells[0][0] + self._weights[1:3] @ cells[1][:2] + surprise
         usual = mass - np.where(np.abs(self._middle) > LARGEST * sigma, surprise, 0.0)
@@ -131,33 +134,42 @@ class GainPrior:
             np.stack([*(np.diff(other) for other in others), uniform]), 1e-14
         )
 
-    def _learn(self, differences: Vector, errors: Vector) -> None:
-        order = np.arange(float(len(differences)))[-_REMEMBERED:]
-        differences, errors = differences[-_REMEMBERED:], errors[-_REMEMBERED:]
+    def _learn(self, sigma: float, differences: Sequence[float], errors: Sequence[float], tried: int) -> None:
+        """From the newest of `tried` candidates."""
+        order = np.arange(float(tried - len(differences)), float(tried))
         decline, age = self._decline(order), order[-1] - order
-        scaled = (self._edges - differences[:, None]) / errors[:, None]
-        likelihood = np.maximum(np.diff(_phi(scaled), axis=1) / self._width, 1e-300)
+        likelihood = np.array([_likelihood(sigma, *pair) for pair in zip(differences, errors, strict=True)])
         recent, size = 0.5 ** (age / HALF_LIFE), np.abs(self._middle)
         for _ in range(_ITERATIONS):
             gains, others = self._cells(decline)
-            parts = [
-                self._weights[0] * gains * likelihood,
-                *(
-                    weight * other * likelihood
-                    for weight, other in zip(self._weights[1:], others, strict=True)
-                ),
-            ]
-            scale = (recent / sum(part.sum(1) for part in parts))[:, None]
-            gain, nothing, loss, surprise = (part * scale for part in parts)
-            counts = np.array([part.sum() for part in (gain, nothing, loss, surprise)])
-            weights = counts + WEIGHT_COUNTS * WEIGHTS
-            self._weights = weights / weights.sum()
+            gains *= likelihood
+            of_gain = self._weights[0] * gains.sum(1)
+            of_others = self._weights[1:] * (likelihood @ others.T)
+            share = recent / (of_gain + of_others.sum(1))
+            counts = np.array([share @ of_gain, *(share @ of_others)])
+            cells = share @ likelihood  # of all candidates together
             sums = np.array(
                 [
-                    (gain * size / decline[:, None]).sum() + SCALE_COUNTS * self._first_scales[0],
-                    (nothing * size**2).sum() + SCALE_COUNTS * self._first_scales[1] ** 2,
-                    (loss * size).sum() + SCALE_COUNTS * self._first_scales[2],
+                    self._weights[0] * float((share / decline) @ gains @ size),
+                    self._weights[1] * float((others[0] * size**2) @ cells),
+                    self._weights[2] * float((others[1] * size) @ cells),
                 ]
             )
+            sums += SCALE_COUNTS * self._first_scales ** np.array([1, 2, 1])
             means = sums / (counts[:3] + SCALE_COUNTS)
+            weights = counts + WEIGHT_COUNTS * WEIGHTS
+            self._weights = weights / weights.sum()
             self._scales = np.array([means[0], math.sqrt(means[1]), means[2]])
+
+
+@functools.lru_cache(maxsize=4 * REMEMBERED)
+def _likelihood(sigma: float, difference: float, error: float) -> Vector:
+    """Of each cell of the grid: the probability density of an estimate, given that the true difference lies there. What is as good as
+    impossible is no smaller than can be multiplied without denormal numbers, which are slow."""
+    edges = _edges(sigma)
+    return np.maximum(np.diff(_phi((edges - difference) / error)) / np.diff(edges), 1e-200)
+
+
+def _edges(sigma: float) -> Vector:
+    borders = sigma * _SMALLEST * 2.0 ** (np.arange(_CELLS) / 2)
+    return np.concatenate([-borders[::-1], [0.0], borders])

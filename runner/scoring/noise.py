@@ -5,7 +5,7 @@ claims. What adoption assumes about noise is in `variance_components`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from runner.scoring.quantiles import CLAIM_QUANTILES, REPEAT_QUANTILES, tabled
@@ -29,15 +29,43 @@ class Noise:
         return tabled(REPEAT_QUANTILES, self.freedom)
 
 
-def pooled(groups: Sequence[Sequence[float]]) -> Noise | None:
-    """Training noise from every script that ran at least twice; None when none did."""
-    squares = freedom = 0.0
-    for scores in groups:
-        if len(scores) >= 2:
-            mean = math.fsum(scores) / len(scores)
-            squares += math.fsum((score - mean) ** 2 for score in scores)
-            freedom += len(scores) - 1
-    return Noise(math.sqrt(squares / freedom), int(freedom)) if freedom else None
+@dataclass(frozen=True, slots=True)
+class Repeats:
+    """The runs of one script: `squares` is the sum of their scores' squared deviations from the mean, `freedom` one less than runs."""
+
+    runs: Sequence[tuple[int, float]]
+    squares: float
+    freedom: int
+
+    @classmethod
+    def of(cls, runs: Sequence[tuple[int, float]]) -> Repeats:
+        scores = [score for _, score in runs]
+        if len(scores) < 2:
+            return cls(runs, 0.0, 0)
+        mean = math.fsum(scores) / len(scores)
+        return cls(runs, math.fsum((score - mean) ** 2 for score in scores), len(scores) - 1)
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of the scores; infinite where it is not known."""
+        return math.sqrt(self.squares / self.freedom) if self.freedom else math.inf
+
+
+def repeats(experiment: Experiment) -> Repeats:
+    return Repeats.of(runs(experiment))
+
+
+def pooled(groups: Iterable[Sequence[float]]) -> Noise | None:
+    """Training noise from the scores of every script that ran at least twice; None when none did."""
+    return _pooled([Repeats.of([(0, score) for score in scores]) for scores in groups])
+
+
+def _pooled(groups: Iterable[Repeats]) -> Noise | None:
+    squares, freedom = 0.0, 0
+    for group in groups:
+        squares += group.squares
+        freedom += group.freedom
+    return Noise(math.sqrt(squares / freedom), freedom) if freedom else None
 
 
 def smallest_confirmed(noise: Noise, pairs: int) -> float:
@@ -62,14 +90,17 @@ def repeated_runs(searches: Iterable[Sequence[Experiment]]) -> list[list[tuple[i
 
 
 def noise_floor(
-    experiments: Iterable[Experiment], earlier: Sequence[Sequence[tuple[int, float]]] = ()
+    experiments: Iterable[Experiment], *, of: Callable[[Experiment], Repeats] = repeats
 ) -> Noise | None:
-    """Training noise, pooled over all that ran more than once, in `earlier` searches too. Runs of several scripts under one seed
-    share a part of it, so the degrees of freedom are at most one less than there were seeds."""
-    groups = [*earlier, *(runs(experiment) for experiment in experiments if len(experiment.attempts) > 1)]
-    groups = [group for group in groups if len(group) > 1]
-    found = pooled([[score for _, score in group] for group in groups])
-    seeds = len({seed for group in groups for seed, _ in group})
+    """Training noise, pooled over all that ran more than once. `of` is `repeats`, or remembers what it found."""
+    return _floor([of(experiment) for experiment in experiments if len(experiment.attempts) > 1])
+
+
+def _floor(groups: Sequence[Repeats]) -> Noise | None:
+    """Runs of several scripts under one seed share a part of the noise, so the degrees of freedom are at most one less than there
+    were seeds."""
+    found = _pooled(groups)
+    seeds = len({seed for group in groups if group.freedom for seed, _ in group.runs})
     return found and Noise(found.sigma, min(found.freedom, max(seeds - 1, 1)))
 
 
@@ -78,17 +109,46 @@ STEADY = 0.2
 
 
 def claim_noise(
-    experiments: Sequence[Experiment], earlier: Sequence[Sequence[tuple[int, float]]] = ()
+    experiments: Sequence[Experiment],
+    earlier: Iterable[Sequence[tuple[int, float]]] = (),
+    *,
+    of: Callable[[Experiment], Repeats] = repeats,
 ) -> Noise | None:
-    """The noise that a claim is held against: at least the baseline's own, which no proposal can make smaller."""
-    own = pooled([[score for _, score in runs(experiment)] for experiment in experiments[:1]])
-    if own is None:
-        return noise_floor(experiments, earlier)
-    heeding = [e for e in experiments if len(runs(e)) < 2 or _spread(runs(e)) >= STEADY * own.sigma]
-    found = noise_floor(heeding, [group for group in earlier if _spread(group) >= STEADY * own.sigma])
-    return own if found is None else Noise(max(found.sigma, own.sigma), found.freedom)
+    """The noise that a claim is held against: at least that of the baseline, the first of `experiments`, which no proposal can make
+    smaller. `earlier` are the runs of scripts of other searches."""
+    groups = [*map(Repeats.of, earlier), *(of(e) for e in experiments if len(e.attempts) > 1)]
+    own = of(experiments[0])
+    if not own.freedom:
+        return _floor(groups)
+    found = _floor([group for group in groups if group.spread >= STEADY * own.spread])
+    return found and Noise(max(found.sigma, own.spread), found.freedom)
 
 
-def _spread(group: Sequence[tuple[int, float]]) -> float:
-    found = pooled([[score for _, score in group]])
-    return found.sigma if found else math.inf
+class RememberedNoise:
+    """Both of these, computed again where a script ran again, and from its runs alone. An experiment that has changed is another
+    object, so nothing here is ever out of date."""
+
+    def __init__(self, earlier: Sequence[Sequence[tuple[int, float]]] = ()) -> None:
+        self._earlier = earlier
+        self._repeats: dict[tuple[str, int], tuple[Experiment, Repeats]] = {}
+        self._floor: tuple[list[Experiment], Noise | None] = ([], None)
+        self._claims: tuple[list[Experiment], Noise | None] = ([], None)
+
+    def floor(self, repeated: list[Experiment]) -> Noise | None:
+        if self._floor[0] != repeated:
+            self._floor = (repeated, noise_floor(repeated, of=self._of))
+        return self._floor[1]
+
+    def of_claims(self, baseline: Experiment, repeated: list[Experiment]) -> Noise | None:
+        """`repeated` is what ran more than once."""
+        experiments = [baseline, *(experiment for experiment in repeated if experiment.number > 0)]
+        if self._claims[0] != experiments:
+            self._claims = (experiments, claim_noise(experiments, self._earlier, of=self._of))
+        return self._claims[1]
+
+    def _of(self, experiment: Experiment) -> Repeats:
+        known = self._repeats.get((experiment.run, experiment.number))
+        if known is None or known[0] is not experiment:
+            known = (experiment, repeats(experiment))
+            self._repeats[experiment.run, experiment.number] = known
+        return known[1]

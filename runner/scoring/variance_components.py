@@ -63,24 +63,32 @@ def estimate(groups: Sequence[Runs], score: float) -> VarianceComponents:
 
 
 def _restricted_log_likelihood(groups: Sequence[Runs], log_sigma: NDArray[np.float64]) -> NDArray[np.float64]:
-    """float64[rho, sigma], up to a constant."""
+    """float64[rho, sigma], up to a constant. Runs correlate within a seed alone, so the covariance matrix V = (1 - rho) I + rho Z Z' of all
+    is inverted seed by seed (Sherman & Morrison 1950), and what is left to solve has one row a script."""
     seeds = sorted({seed for group in groups for seed, _ in group})
-    scores = np.array([score for group in groups for _, score in group])
-    scores -= scores.mean()
-    of_seed = np.zeros((len(scores), len(seeds)))
-    of_script = np.zeros((len(scores), len(groups)))
-    row = 0
-    for column, group in enumerate(groups):
-        for seed, _ in group:
-            of_seed[row, seeds.index(seed)] = of_script[row, column] = 1.0
-            row += 1
-    freedom = len(scores) - len(groups)
+    columns = {seed: column for column, seed in enumerate(seeds)}
+    shared = np.zeros((len(groups), len(columns)))
+    """How often each script ran with each seed."""
+    sums, squares = np.zeros(len(columns)), 0.0
+    for row, group in enumerate(groups):
+        mean = math.fsum(score for _, score in group) / len(
+            group
+        )  # a script's level is free: nothing is lost
+        for seed, score in group:
+            shared[row, columns[seed]] += 1.0
+            sums[columns[seed]] += score - mean
+            squares += (score - mean) ** 2
+    runs, of_seed = np.diag(shared.sum(1)), shared.sum(0)
+    freedom = int(of_seed.sum()) - len(groups)
     found = np.empty((len(_RHO), len(log_sigma)))
     for index, rho in enumerate(_RHO):
-        factor = np.linalg.cholesky(rho * of_seed @ of_seed.T + (1.0 - rho) * np.eye(len(scores)))
-        design, target = np.linalg.solve(factor, of_script), np.linalg.solve(factor, scores)
-        gram = design.T @ design
-        rest = target - design @ np.linalg.solve(gram, design.T @ target)
-        determinants = np.log(np.diag(factor)).sum() + 0.5 * np.linalg.slogdet(gram)[1]
-        found[index] = -determinants - freedom * log_sigma - 0.5 * float(rest @ rest) * np.exp(-2 * log_sigma)
+        weight = rho / (1.0 - rho + rho * of_seed)
+        gram = (runs - (shared * weight) @ shared.T) / (1.0 - rho)
+        target = -(shared @ (weight * sums)) / (1.0 - rho)
+        rest = (squares - float(weight @ sums**2)) / (1.0 - rho) - float(
+            target @ np.linalg.solve(gram, target)
+        )
+        of_all = ((of_seed - 1.0) * math.log(1.0 - rho) + np.log(1.0 - rho + rho * of_seed)).sum()
+        determinants = 0.5 * (of_all + np.linalg.slogdet(gram)[1])
+        found[index] = -determinants - freedom * log_sigma - 0.5 * rest * np.exp(-2 * log_sigma)
     return found

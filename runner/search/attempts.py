@@ -72,9 +72,7 @@ class AttemptRunner:
             folder=folder,
             progress=progress,
             reference=self._reference(),
-            monitor=self._stopping.monitor(experiment, self.recorder.experiments())
-            if self._stopping
-            else None,
+            monitor=self._stopping.monitor(experiment, self.recorder.index()) if self._stopping else None,
         )
         evaluation, note = self._allow_contention(evaluation)
         spent = clock.monotonic() - started
@@ -104,8 +102,7 @@ class AttemptRunner:
 
     def _reference(self) -> Path | None:
         """The best script's loss at every position, once there is a best script."""
-        kept = (e for e in reversed(self.recorder.experiments()) if e.status == "keep" and e.counted)
-        best = next(kept, None)
+        best = next((e for e in reversed(self.recorder.index().kept) if e.counted), None)
         return best.counted[0].folder / POSITIONS if best else None
 
     def _allow_contention(self, evaluation: Evaluation) -> tuple[Evaluation, str]:

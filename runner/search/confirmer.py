@@ -10,12 +10,13 @@ import math
 from collections.abc import Sequence
 
 from runner.scoring.best_script import best
-from runner.scoring.noise import Noise, claim_noise
+from runner.scoring.noise import Noise, RememberedNoise
 from runner.scoring.scores import ignores_seed
 from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
-from runner.search.seeds import common_seed, first_unused, used_seeds
+from runner.search.seeds import common_seed, first_unused
 from runner.search.time_budget import Budget
+from runner.store.experiment_index import ExperimentIndex
 from runner.store.records import Confirmation, Experiment
 
 SHARE = 0.06
@@ -46,7 +47,7 @@ class Confirmer:
     ) -> None:
         """`earlier` are the runs (seed and score) of each script that comparable runs ran more than once."""
         self._recorder, self._attempts, self._budget, self._seed = recorder, attempts, budget, seed
-        self._earlier = earlier
+        self._known_noise = RememberedNoise(earlier)
 
     def reserve(self) -> int:
         """Trainings to be kept for the confirmation at the end; 0 where there is nothing to confirm or it would not succeed."""
@@ -54,10 +55,8 @@ class Confirmer:
 
     def midway(self) -> None:
         """Confirm what is very probably confirmed with few pairs, where the share allows it."""
-        experiments = self._recorder.experiments()
-        attempts = [a for e in experiments for a in e.attempts]
-        spent = sum(a.confirmation is not None for a in attempts)
-        allowed = int((MIDWAY_SHARE * len(attempts) - spent) // 2)
+        index = self._recorder.index()
+        allowed = int((MIDWAY_SHARE * index.attempts - index.confirming) // 2)
         if allowed >= 1 and (pairs := self._pairs(min(allowed, MIDWAY_PAIRS))) is not None:
             self._begin(pairs)
             self.resume()
@@ -75,71 +74,70 @@ class Confirmer:
     def resume(self) -> None:
         """Go on with an open confirmation until it is decided or the budget allows no other training."""
         while (confirmation := self._open()) is not None:
-            experiments = self._recorder.experiments()
-            pairs, missing = self._pairs_of(confirmation, experiments)
-            if (failing := self._failing(confirmation, experiments)) is not None:
+            index = self._recorder.index()
+            pairs, missing = self._pairs_of(confirmation, index)
+            if (failing := self._failing(confirmation, index)) is not None:
                 why = f"experiment {failing.number} failed when it ran again"
                 self._finish(confirmation, pairs, verdict="not_confirmed", reason=why)
                 self._withdraw(failing, why)
-            elif any(ignores_seed(experiments[n]) for n in (confirmation.candidate, confirmation.reference)):
+            elif any(ignores_seed(index[n]) for n in (confirmation.candidate, confirmation.reference)):
                 self._finish(confirmation, pairs, verdict="not_confirmed", reason=IGNORES_SEED)
             elif self._is_decided(confirmation, pairs) or not self._budget.allows_another():
                 self._finish(confirmation, pairs)
             else:
                 number, seed = missing
-                self._attempts.run(experiments[number], seed, confirmation=confirmation.id)
+                self._attempts.run(index[number], seed, confirmation=confirmation.id)
 
     # -- what the ledger says --------------------------------------------------------------------------------------
     def last_confirmed(self) -> int:
         """The experiment that was confirmed last; the baseline where none was."""
-        kept = {e.number for e in self._recorder.experiments() if e.status == "keep"}
+        kept = {e.number for e in self._recorder.index().kept}
         found = [c.candidate for c in self._recorder.confirmations() if c.verdict == "confirmed"]
         return next((number for number in reversed(found) if number in kept), 0)
 
     def expected_gain(self, experiment: Experiment) -> float:
         """By how many bits per byte a kept script is expected to be better than the last confirmed one; never negative."""
-        steps = _steps(self._recorder.experiments(), self.last_confirmed(), experiment.number)
+        steps = _steps(self._recorder.index().kept, self.last_confirmed(), experiment.number)
         return max(-math.fsum(e.expected_delta or 0.0 for e in steps), 0.0)
 
     def _open(self) -> Confirmation | None:
         return next((c for c in self._recorder.confirmations() if c.verdict == "open"), None)
 
     def _most_pairs(self) -> int:
-        made = sum(len(e.attempts) for e in self._recorder.experiments())
-        share = int(SHARE * (made + self._budget.more_trainings())) // 2
+        share = int(SHARE * (self._recorder.index().attempts + self._budget.more_trainings())) // 2
         return min(max(LEAST_PAIRS, share), MOST_PAIRS)
 
     def _pairs(self, most: int) -> int | None:
         """How many pairs will probably confirm the script of now; None where it is confirmed, was refused, or hopeless."""
         from runner.scoring.confirmation import pairs_needed
 
-        experiments = self._recorder.experiments()
-        if not any(e.status == "keep" for e in experiments):
+        kept = self._recorder.index().kept
+        if not kept:
             return None
-        present, reference = best(experiments), self.last_confirmed()
+        present, reference = best(kept), self.last_confirmed()
         if present.number == reference or any(
             (c.candidate, c.reference) == (present.number, reference) for c in self._recorder.confirmations()
         ):
             return None
-        steps = _steps(experiments, reference, present.number)
+        steps = _steps(kept, reference, present.number)
         error = math.sqrt(math.fsum((e.expected_error or 0.0) ** 2 for e in steps))
         return pairs_needed(self.expected_gain(present), error, self._noise(), most)
 
     def _begin(self, most_pairs: int) -> None:
-        experiments, recorder = self._recorder.experiments(), self._recorder
-        candidate, reference = best(experiments).number, self.last_confirmed()
+        index, recorder = self._recorder.index(), self._recorder
+        candidate, reference = best(index.kept).number, self.last_confirmed()
         recorder.ledger.start_confirmation(
             recorder.run_id,
             candidate=candidate,
             reference=reference,
-            first_seed=first_unused(self._seed, used_seeds(experiments)),
+            first_seed=first_unused(self._seed, index.seeds),
             most_pairs=most_pairs,
             now=recorder.clock.time(),
         )
         recorder.emit("confirming", number=candidate, reference=reference, most_pairs=most_pairs)
 
     def _pairs_of(
-        self, confirmation: Confirmation, experiments: Sequence[Experiment]
+        self, confirmation: Confirmation, index: ExperimentIndex
     ) -> tuple[list[tuple[float, float]], tuple[int, int]]:
         """The scores of each whole pair, reference first; and experiment and seed of the next run. Which of
         the two runs first alternates."""
@@ -149,22 +147,22 @@ class Confirmer:
             found = dict[int, float]()
             both = (confirmation.candidate, confirmation.reference)
             for number in both if len(pairs) % 2 == 0 else both[::-1]:
-                for a in experiments[number].counted:
+                for a in index[number].counted:
                     if a.confirmation == confirmation.id and a.seed == seed and a.val_bpb is not None:
                         found[number] = a.val_bpb
                 if number not in found:
                     return pairs, (number, seed)
             pairs.append((found[confirmation.reference], found[confirmation.candidate]))
 
-    def _failing(self, confirmation: Confirmation, experiments: Sequence[Experiment]) -> Experiment | None:
+    def _failing(self, confirmation: Confirmation, index: ExperimentIndex) -> Experiment | None:
         """The one of the two that keeps failing when it runs again."""
         for number in (confirmation.candidate, confirmation.reference):
             failures = sum(
                 a.confirmation == confirmation.id and a.outcome not in {*_AGAIN, "ok"} and not a.contended
-                for a in experiments[number].attempts
+                for a in index[number].attempts
             )
             if failures >= MAX_FAILURES:
-                return experiments[number]
+                return index[number]
         return None
 
     def _withdraw(self, experiment: Experiment, why: str) -> None:
@@ -183,7 +181,8 @@ class Confirmer:
         return claim(pairs, self._noise(), self._sampling_error(confirmation)).confirmed
 
     def _noise(self) -> Noise | None:
-        return claim_noise(self._recorder.experiments(), self._earlier)
+        index = self._recorder.index()
+        return self._known_noise.of_claims(index[0], index.repeated)
 
     def _finish(
         self,
@@ -225,9 +224,9 @@ class Confirmer:
 
         from runner.scoring.confirmation import paired_error
 
-        experiments = self._recorder.experiments()
+        index = self._recorder.index()
         folders = [
-            [a.folder for a in experiments[number].counted if a.confirmation == confirmation.id]
+            [a.folder for a in index[number].counted if a.confirmation == confirmation.id]
             for number in (confirmation.candidate, confirmation.reference)
         ]
         if not all(folders):
@@ -236,6 +235,6 @@ class Confirmer:
         return paired_error(nats[0], nats[1], np.load(folders[0][0] / "document_bytes.npy"))
 
 
-def _steps(experiments: Sequence[Experiment], reference: int, number: int) -> list[Experiment]:
+def _steps(kept: Sequence[Experiment], reference: int, number: int) -> list[Experiment]:
     """What was kept after `reference`, up to experiment `number`."""
-    return [e for e in experiments if e.status == "keep" and reference < e.number <= number]
+    return [e for e in kept if reference < e.number <= number]

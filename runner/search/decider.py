@@ -1,26 +1,29 @@
 """What to do with an experiment after its last evaluation: adopt or discard it, or run it or the best script again.
 
 A pure function of the ledger's rows, so a resumed run decides as an uninterrupted one. It remembers what it computed from
-the rows of decided experiments, which do not change.
+the rows of decided experiments, which do not change. What a decision costs does not grow with the run: it rests on the newest
+experiments (a few hundred, or as many as say all that matters).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.protocols import EvaluationOutcome
 from runner.scoring.best_script import best
 from runner.scoring.scores import ignores_seed, runs, scores
-from runner.search.seeds import AHEAD, common_seed, first_unused, used_seeds, usual_seed
+from runner.search.recent_experiments import recent
+from runner.search.seeds import AHEAD, common_seed, first_unused, usual_seed
+from runner.store.experiment_index import ExperimentIndex
 from runner.store.records import Attempt, Experiment
 
 if TYPE_CHECKING:
     from runner.scoring.adoption import Choice
-    from runner.scoring.kalman_filter import Belief
     from runner.scoring.gain_prior import GainPrior
+    from runner.scoring.kalman_filter import Belief
     from runner.scoring.variance_components import Runs, VarianceComponents
 
 SIMPLER_SHARE = 0.05
@@ -30,6 +33,8 @@ STOPPED, STOPPED_ERROR = 4.0, 2.0
 """What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
 UNKNOWN_VARIANCE = 1.0
 """Of the gain of a script that an older version kept, in squared bits per byte: more than any gain."""
+MOST_RUNS = 200
+"""Runs that the noise is learned from, the newest: their error (7 % of sigma) is below the rounding of the estimate."""
 MAX_FAILED_RERUNS = 2
 """Reruns of the best script that may fail before it is withdrawn."""
 
@@ -50,21 +55,17 @@ class Decider:
 
     def __init__(self, seed: int, retests: int, earlier: Sequence[Sequence[tuple[int, float]]] = ()) -> None:
         self._seed, self._retests, self._earlier = seed, retests, earlier
+        self._noise_of: tuple[tuple[list[Runs], float], VarianceComponents] | None = None
         self._known: tuple[VarianceComponents, Belief, list[Concluded | tuple[int, float]]] | None = None
         self._prior: tuple[tuple[float, int], GainPrior] | None = None
 
-    def choose(
-        self, experiment: Experiment, experiments: Sequence[Experiment], *, may_run: bool = True
-    ) -> Choice:
-        """`experiment` against the best of `experiments`. Without `may_run` it is decided by its runs so far."""
+    def choose(self, experiment: Experiment, index: ExperimentIndex, *, may_run: bool = True) -> Choice:
+        """`experiment` against the best one. Without `may_run` it is decided by its runs so far."""
         from runner.scoring.adoption import choose
-        from runner.scoring.variance_components import estimate
 
-        incumbent = best(experiments)
-        noise = estimate([*self._earlier, *(runs(e) for e in experiments)], scores(incumbent)[0])
-        history = list(_history(experiments))
-        belief, prior = self._belief(noise, history, experiments), self._gain_prior(noise, experiments)
-        unused = first_unused(self._seed, used_seeds(experiments))
+        incumbent, noise = best(index.kept), self._noise(index)
+        belief, prior = self._belief(noise, recent(index)), self._gain_prior(noise, index)
+        unused = first_unused(self._seed, index.seeds)
         runs_left = self._retests - (len(experiment.counted) - 1) if may_run else 0
         return choose(
             belief,
@@ -89,19 +90,29 @@ class Decider:
             and not ignores_seed(incumbent)
         )
 
-    def first_seed(self, experiments: Sequence[Experiment]) -> int:
+    def first_seed(self, index: ExperimentIndex) -> int:
         """Of a new candidate."""
-        return usual_seed(self._seed, best(experiments))
+        return usual_seed(self._seed, best(index.kept))
 
-    def _belief(
-        self,
-        noise: VarianceComponents,
-        history: list[Concluded | tuple[int, float]],
-        experiments: Sequence[Experiment],
-    ) -> Belief:
+    def _noise(self, index: ExperimentIndex) -> VarianceComponents:
+        from runner.scoring.variance_components import estimate
+
+        groups: list[Runs] = []
+        left = MOST_RUNS
+        for group in itertools.chain(map(runs, reversed(index.repeated)), reversed(self._earlier)):
+            if left <= 0:
+                break
+            groups.insert(0, group)
+            left -= len(group)
+        key = (groups, scores(best(index.kept))[0])
+        if self._noise_of is None or self._noise_of[0] != key:
+            self._noise_of = (key, estimate(*key))
+        return self._noise_of[1]
+
+    def _belief(self, noise: VarianceComponents, experiments: Sequence[Experiment]) -> Belief:
         from runner.scoring.kalman_filter import Belief
 
-        known = self._known
+        known, history = self._known, list(_history(experiments))
         if known is None or known[0] != noise or history[: len(known[2])] != known[2]:
             known = (noise, Belief(noise, scores(experiments[0])[0]), [])
         _, belief, seen = known
@@ -113,19 +124,16 @@ class Decider:
         self._known = (noise, belief, history)
         return belief
 
-    def _gain_prior(self, noise: VarianceComponents, experiments: Sequence[Experiment]) -> GainPrior:
-        from runner.scoring.gain_prior import GainPrior
+    def _gain_prior(self, noise: VarianceComponents, index: ExperimentIndex) -> GainPrior:
+        from runner.scoring.gain_prior import REMEMBERED, GainPrior
 
-        decided = [
-            e
-            for e in experiments
-            if e.status == EvaluationOutcome.STOPPED_EARLY or (e.delta is not None and e.delta_error)
-        ]
-        key = (noise.sigma, len(decided))
+        count, decided = index.compared(REMEMBERED)
+        key = (noise.sigma, count)
         if self._prior is None or self._prior[0] != key:
             stopped = (STOPPED * noise.sigma, STOPPED_ERROR * noise.sigma)
             seen = [(e.delta, e.delta_error) if e.delta is not None else stopped for e in decided]
-            prior = GainPrior(noise.sigma, [d for d, _ in seen], [error or 0.0 for _, error in seen])
+            differences, errors = [d for d, _ in seen], [error or 0.0 for _, error in seen]
+            prior = GainPrior(noise.sigma, differences, errors, before=count - len(seen))
             self._prior = (key, prior)
         return self._prior[1]
 

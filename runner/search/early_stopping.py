@@ -13,10 +13,15 @@ from typing import Any
 from runner.scoring.best_script import best
 from runner.scoring.early_stopping import Finished, Rule, TrainingMonitor, differences, in_sample
 from runner.scoring.learning_curve import Curve, Telemetry, read
-from runner.scoring.noise import noise_floor
+from runner.scoring.noise import RememberedNoise
 from runner.scoring.scores import mean
+from runner.search.recent_experiments import recent
+from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger import Ledger
 from runner.store.records import Attempt, Experiment
+
+MOST_EARLIER, MOST_READ = 1000, 2000
+"""Experiments of earlier runs that are learned from, the newest; files that are remembered, of which one takes some 40 kB."""
 
 
 @dataclass
@@ -28,34 +33,39 @@ class EarlyStopping:
     train_data: Path
     earlier: Callable[[], Sequence[Sequence[Experiment]]] = list
     """The experiments of each earlier run from which may be learned, too."""
-    _earlier: Sequence[Sequence[Experiment]] | None = None
+    _earlier: Sequence[tuple[Experiment, Experiment]] | None = None
+    """Of those runs: each experiment with what was the best one then."""
     _read: dict[Path, Telemetry] = field(default_factory=dict)
-    """By the attempt's folder: a finished attempt's file does not change."""
+    """By the attempt's folder: a finished attempt's file does not change. The newest MOST_READ."""
+    _known: dict[tuple[str, int, int, int], Finished | None] = field(default_factory=dict)
+    """By run, number, the best one's number and its count of the attempts that count."""
+    _noise: RememberedNoise = field(default_factory=RememberedNoise)
     _curves: dict[tuple[str, int, int], Curve | None] = field(default_factory=dict)
     """By run, number and count of the attempts that count."""
 
-    def monitor(self, experiment: Experiment, experiments: Sequence[Experiment]) -> TrainingMonitor:
+    def monitor(self, experiment: Experiment, index: ExperimentIndex) -> TrainingMonitor:
         """For the next training of `experiment`. The baseline, retests of the best script and retests of a script that has a
         score are read along, so that all trainings of a run are treated alike, and never ended."""
         monitor = TrainingMonitor(Telemetry(self.wall_clock_s))
         if experiment.number > 0 and experiment.status == "open" and not _has_score(experiment):
-            monitor.rule = self._rule(experiment, experiments)
+            monitor.rule = self._rule(experiment, index)
             monitor.sampled = in_sample(self.run_seed, experiment.number)
         return monitor
 
-    def _rule(self, experiment: Experiment, experiments: Sequence[Experiment]) -> Rule:
-        incumbent = best(experiments)
+    def _rule(self, experiment: Experiment, index: ExperimentIndex) -> Rule:
+        incumbent = best(index.kept)
         if self._earlier is None:
-            self._earlier = self.earlier()
+            earlier = [pair for run in self.earlier() for pair in _with_the_best_before(run)]
+            self._earlier = earlier[-MOST_EARLIER:]
+        same_code = _same_code(experiment, incumbent)
         alike = [
             (e, then)
-            for run in (*self._earlier, experiments)
-            for e, then in _with_the_best_before(run)
+            for e, then in (*self._earlier, *_with_the_best_before(recent(index)))
             if e.number > 0 and e is not experiment and e.counted
             # a script whose code is another one is compared with what is known of such scripts
-            if _same_code(e, then) == _same_code(experiment, incumbent)
+            if _same_code(e, then) == same_code
         ]
-        noise = noise_floor(experiments)
+        noise = self._noise.floor(index.repeated)
         return Rule.learned(
             self._curve(incumbent),
             [found for e, then in alike if (found := self._finished(e, then)) is not None],
@@ -65,6 +75,12 @@ class EarlyStopping:
 
     def _finished(self, experiment: Experiment, incumbent: Experiment) -> Finished | None:
         """By its first attempt, which is what the next experiment will be compared at."""
+        key = (experiment.run, experiment.number, incumbent.number, len(incumbent.counted))
+        if key not in self._known:
+            self._known[key] = self._compared(experiment, incumbent)
+        return self._known[key]
+
+    def _compared(self, experiment: Experiment, incumbent: Experiment) -> Finished | None:
         first, reference = experiment.counted[0], self._curve(incumbent)
         if reference is None or first.val_bpb is None:
             return None
@@ -80,6 +96,8 @@ class EarlyStopping:
     def _telemetry(self, attempt: Attempt) -> Telemetry:
         if attempt.folder not in self._read:
             self._read[attempt.folder] = read(attempt.folder, self.wall_clock_s)
+            if len(self._read) > MOST_READ:
+                del self._read[next(iter(self._read))]
         return self._read[attempt.folder]
 
 
@@ -94,7 +112,7 @@ def comparable_runs(ledger: Ledger, run: str) -> list[list[Experiment]]:
 
 
 def _conditions(settings: Mapping[str, Any]) -> tuple[object, ...] | None:
-    """What a loss and a score depend on beside the script; None where it was not written down."""
+    """What a loss and a score depend on in addition to the script; None if it was not recorded."""
     config, measured = settings.get("config"), settings.get("measured_with")
     if not config or not measured:
         return None

@@ -137,8 +137,8 @@ class Loop:
         )
         self._baseline()
         self._confirmer.resume()
-        for experiment in self.recorder.experiments():  # a killed runner had no time to decide it
-            if experiment.status == "open" and scores(experiment):
+        for experiment in self.recorder.index().open:  # a killed runner had no time to decide it
+            if scores(experiment):
                 self._advance(experiment)
         while True:
             reason = self._search()
@@ -152,10 +152,7 @@ class Loop:
         untrained = 0
         while (reason := self.over()) is None:
             self.attempts.require_space()
-            experiment = (
-                next((e for e in self.recorder.experiments() if e.status == "open"), None)
-                or self._stage.propose()
-            )
+            experiment = next(iter(self.recorder.index().open), None) or self._stage.propose()
             self._stage.ask_early(experiment)
             finished = self._advance(experiment)
             if finished.status == "open":
@@ -170,20 +167,19 @@ class Loop:
 
     def _ended(self, reason: str) -> str:
         """Emit an event for each experiment that is still open."""
-        for experiment in self.recorder.experiments():
-            if experiment.status == "open":
-                self.recorder.emit("left_open", number=experiment.number)
+        for experiment in self.recorder.index().open:
+            self.recorder.emit("left_open", number=experiment.number)
         return reason
 
     def _baseline(self) -> None:
-        if not self.recorder.experiments():
+        if not len(self.recorder.index()):
             source = read_script(self.workspace.script)
             checked = check(source, self._parser)
             if checked.rejection:
                 why = f"{checked.rejection} ({checked.detail})"
                 raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
             self._stage.record(0, source, checked, title="baseline", category="baseline", parent=None)
-        baseline = self.recorder.experiments()[0]
+        baseline = self.recorder.index()[0]
         while len(baseline.counted) < self.settings.baseline_repeats and baseline.status == "open":
             if self.budget.left() <= 0:
                 raise NothingEvaluated(
@@ -191,13 +187,13 @@ class Loop:
                     "`autoresearch resume --budget` with a longer one goes on"
                 )
             attempt = self.attempts.run(baseline, common_seed(self._seed, len(baseline.counted)))
-            baseline = self.recorder.experiments()[0]
+            baseline = self.recorder.index()[0]
             cut_short = sum(a.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT for a in baseline.attempts)
             if attempt.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT and cut_short <= MAX_CUT_SHORT:
                 self.recorder.emit("cut_short", number=0, left=MAX_CUT_SHORT - cut_short)
             elif attempt.outcome not in {"ok", "infrastructure"}:
                 self.recorder.set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
-                baseline = self.recorder.experiments()[0]
+                baseline = self.recorder.index()[0]
         if baseline.status == "failed":  # now, or before a resume
             limit_s = self.attempts.pipeline.limits.wall_clock_s
             advice = unscored(str(baseline.reason), limit_s, look="autoresearch logs 0")
@@ -208,14 +204,14 @@ class Loop:
             self.recorder.set(
                 0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
             )
-            self._promote(self.recorder.experiments()[0])
+            self._promote(self.recorder.index()[0])
 
     # -- one experiment ----------------------------------------------------------------------------------------
     def _advance(self, experiment: Experiment) -> Experiment:
         """Train and run again until it is decided; where the budget allows no other run it is decided by those it had, and one
         that had none stays open."""
         while experiment.status == "open":
-            experiments = self.recorder.experiments()
+            index = self.recorder.index()
             last = experiment.attempts[-1] if experiment.attempts else None
             time_left = self._time_for_another()
             if last is not None and last.outcome == STOPPED_EARLY and not last.contended:
@@ -235,9 +231,9 @@ class Loop:
             elif not scores(experiment):
                 if not time_left:
                     return experiment
-                self.attempts.run(experiment, self._decider.first_seed(experiments))
+                self.attempts.run(experiment, self._decider.first_seed(index))
             else:
-                choice = self._decider.choose(experiment, experiments, may_run=time_left)
+                choice = self._decider.choose(experiment, index, may_run=time_left)
                 if choice.seed is not None and choice.step is Step.RUN_CANDIDATE:
                     self.attempts.run(experiment, choice.seed)
                 elif choice.seed is not None:
@@ -285,16 +281,16 @@ class Loop:
 
     # -- what the ledger says ------------------------------------------------------------------------------------
     def best(self) -> Experiment:
-        return best(self.recorder.experiments())
+        return best(self.recorder.index().kept)
 
     def noise(self) -> Noise | None:
-        return noise_floor(self.recorder.experiments())
+        return noise_floor(self.recorder.index().repeated)
 
     def over(self) -> str | None:
         """Why the search is over; None while it goes on."""
-        proposals = [e for e in self.recorder.experiments() if e.number > 0]
-        most, busy = self.settings.max_experiments, any(e.status == "open" for e in proposals)
-        if most is not None and not busy and sum(bool(e.attempts) for e in proposals) >= most:
+        most, index = self.settings.max_experiments, self.recorder.index()
+        busy = any(e.number > 0 for e in index.open)
+        if most is not None and not busy and index.trained >= most:
             return ALL_DONE
         if not busy and self._asked_to_end():
             return ASKED

@@ -15,7 +15,7 @@ from runner.parsing.static_check import Checked, check, constants_only
 from runner.proposers.validation import ask
 from runner.protocols import INVALID_PROPOSAL, Context, Proposal, Proposer, State
 from runner.scoring.best_script import best
-from runner.scoring.noise import noise_floor
+from runner.scoring.noise import RememberedNoise
 from runner.search.prefetch import Prefetch, Start, in_thread, rebased
 from runner.search.proposer_context import context_for
 from runner.search.recorder import Recorder
@@ -44,6 +44,7 @@ class ProposalStage:
         self._budget, self._wall_clock_s = budget, wall_clock_s
         self._max_experiments, self._asked_to_end = max_experiments, asked_to_end
         self._prefetch, self._parser = Prefetch(proposer, start), parser
+        self._noise = RememberedNoise()
 
     def read_history(self) -> None:
         """Facts of the experiments in a ledger that was written before facts were stored: read once, and never again."""
@@ -60,11 +61,11 @@ class ProposalStage:
 
     def propose(self) -> Experiment:
         """The next experiment: open when it may train, else failed or rejected with a reason."""
-        number = len(self._recorder.experiments())
+        number = len(self._recorder.index())
         proposal = self._next_proposal(number)
-        experiments = self._recorder.experiments()
-        incumbent, known = best(experiments), {e.number: e for e in experiments}
-        parent = incumbent if proposal.parent is None else known.get(proposal.parent)
+        index = self._recorder.index()
+        incumbent = best(index.kept)
+        parent = incumbent if proposal.parent is None else index.get(proposal.parent)
         if parent is None:
             parent, proposal = incumbent, Proposal(None, proposal.title, failure=INVALID_PROPOSAL)
         # a model may write lone surrogates, a scripted file any bytes: neither may stop the run
@@ -72,7 +73,7 @@ class ProposalStage:
             "utf-8", errors="surrogateescape" if _escaped(proposal) else "replace"
         )
         repeat = self._proposer.name == "repeat"
-        seen = set() if repeat else {e.fingerprint for e in experiments if e.fingerprint}
+        seen = () if repeat else index.fingerprints
         checked = check(source, self._parser, seen=seen, parent=parent.facts)
         verdict: dict[str, Any] = {"state": State.CHECKED}
         if proposal.source is None:
@@ -107,8 +108,8 @@ class ProposalStage:
 
     def ask_early(self, experiment: Experiment) -> None:
         """Ask for the next proposal while `experiment` trains, unless a limit would leave no training for it."""
-        most, experiments = self._max_experiments, self._recorder.experiments()
-        trained = sum(bool(e.attempts) for e in experiments if e.number not in {0, experiment.number})
+        most, index = self._max_experiments, self._recorder.index()
+        trained = index.trained - (experiment.number > 0 and bool(index[experiment.number].attempts))
         another = (most is None or trained + 1 < most) and not self._asked_to_end()
         if (
             experiment.status == "open"
@@ -116,7 +117,7 @@ class ProposalStage:
             and self._prefetch.wanted
             and self._budget.allows_another(2)
         ):
-            self._prefetch.ask(self._context(len(experiments)))
+            self._prefetch.ask(self._context(len(index)))
 
     def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:
         """Write experiment `number` into the ledger with what its check found."""
@@ -137,7 +138,7 @@ class ProposalStage:
         if (early := self._prefetch.receive()) is not None:
             context, proposal = early
             self._tell(proposal)
-            incumbent = best(self._recorder.experiments())
+            incumbent = best(self._recorder.index().kept)
             fitting = rebased(proposal, context, incumbent.number, incumbent.source, self._parser)
             if fitting is not None:
                 return fitting
@@ -149,13 +150,13 @@ class ProposalStage:
         return proposal
 
     def _context(self, number: int) -> Context:
-        experiments = self._recorder.experiments()
+        index = self._recorder.index()
         return context_for(
-            experiments,
-            best(experiments),
-            noise_floor(experiments),
+            index.all(),
+            best(index.kept),
+            self._noise.floor(index.repeated),
             memo=self._workspace.read_memo(),
-            trainings_left=self._budget.trainings_left(sum(len(e.attempts) for e in experiments)),
+            trainings_left=self._budget.trainings_left(index.attempts),
             time_limit_s=self._budget.left(),
             number=number,
             notes=self._workspace.read_notes(),

@@ -8,6 +8,7 @@ from typing import Any
 from runner.clock import Clock
 from runner.protocols import Event
 from runner.results.garbage_collection import remove_unneeded_weights
+from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger import Ledger
 from runner.store.records import Confirmation, Experiment
 
@@ -22,6 +23,10 @@ class Recorder:
 
     def experiments(self) -> list[Experiment]:
         return self.ledger.experiments(self.run_id)
+
+    def index(self) -> ExperimentIndex:
+        """As of now: it is asked for anew once something was written."""
+        return self.ledger.index(self.run_id)
 
     def experiment(self, number: int) -> Experiment:
         return self.ledger.experiment(self.run_id, number)

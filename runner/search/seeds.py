@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 from runner.store.records import Experiment
 
@@ -12,6 +13,7 @@ AHEAD = 5
 """How many unused seeds a decision looks at."""
 
 
+@functools.lru_cache(maxsize=65536)
 def common_seed(run_seed: int, index: int) -> int:
     """Chosen by the host, never by the candidate: 31 bits that follow from the run's seed."""
     digest = hashlib.sha256(f"{run_seed}/{index}".encode()).digest()
@@ -21,10 +23,6 @@ def common_seed(run_seed: int, index: int) -> int:
 def first_unused(run_seed: int, used: Collection[int]) -> int:
     """Index of the first common seed that nothing ran with."""
     return next(index for index in itertools.count() if common_seed(run_seed, index) not in used)
-
-
-def used_seeds(experiments: Sequence[Experiment]) -> set[int]:
-    return {a.seed for e in experiments for a in e.attempts}
 
 
 def usual_seed(run_seed: int, best: Experiment) -> int:

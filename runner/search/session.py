@@ -168,6 +168,7 @@ def _search(
         written_folders(environment.engine, workspace.state),
         config.disk_gb,
         config.disk_floor_gb,
+        lambda: ledger.index(run_id),
     )
     proposer, metered = _proposer(
         config,

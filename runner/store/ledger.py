@@ -132,6 +132,7 @@ class Ledger(Queries):
     ) -> None:
         """Raises nothing where another is open: the caller asks `confirmations` first."""
         with self._write() as db:
+            self._known_confirmations.pop(run, None)
             db.execute(
                 "INSERT INTO confirmations (run, id, candidate, reference, first_seed, most_pairs, started_at) VALUES"
                 " (?1, (SELECT coalesce(max(id), 0) + 1 FROM confirmations WHERE run = ?1), ?2, ?3, ?4, ?5, ?6)",
@@ -143,6 +144,7 @@ class Ledger(Queries):
         columns = {"finished_at": now, **columns}
         assignments = ", ".join(f"{name} = ?" for name in columns)
         with self._write(run, *(c.candidate for c in self.confirmations(run) if c.id == confirmation)) as db:
+            self._known_confirmations.pop(run, None)
             db.execute(
                 f"UPDATE confirmations SET {assignments} WHERE run = ? AND id = ? AND verdict = 'open'",
                 (*columns.values(), run, confirmation),

@@ -1,7 +1,7 @@
 """What the ledger is asked. Each question reads what it returns and no more: sources, facts and logs only when they are looked at.
 
-A ledger that is open for writing remembers the experiments it has read and reads those again that were written since, so
-what one step of the search costs does not grow with the run.
+A ledger that is open for writing remembers the experiments and confirmations it has read and reads those again that were
+written since, so what one step of the search costs does not grow with the run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from runner.errors import PrerequisiteMissing, UsageError
 from runner.parsing.facts import UNREAD, Facts, facts_from_json
 from runner.protocols import Event, State
 from runner.store.config import from_workspace
+from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger_json import loads
 from runner.store.llm_calls import Call, Spent, Unread
 from runner.store.records import Attempt, Confirmation, Experiment, Line, Run
@@ -65,7 +66,8 @@ class Queries:
         self._db, self._root, self._guard = db, root, threading.RLock()
         self._db.row_factory = sqlite3.Row
         self._remembers = remembers
-        self._known: dict[str, dict[int, Experiment]] = {}
+        self._known: dict[str, ExperimentIndex] = {}
+        self._known_confirmations: dict[str, list[Confirmation]] = {}
         self._stale: set[tuple[str, int]] = set()
         self._seen_changes = (0, 0)
 
@@ -88,6 +90,7 @@ class Queries:
     def _look_for_changes(self) -> None:
         if (now := self._changes()) != self._seen_changes:
             self._known.clear()
+            self._known_confirmations.clear()
             self._seen_changes = now
 
     def _changes(self) -> tuple[int, int]:
@@ -102,17 +105,22 @@ class Queries:
     def experiments(self, run: str) -> list[Experiment]:
         """All, in order."""
         with self._guard:
+            return self.index(run).all()
+
+    def index(self, run: str) -> ExperimentIndex:
+        """Of all experiments. It is brought up to date at each call, so it is asked for anew once something was written."""
+        with self._guard:
             if not self._remembers:
-                return self._select(run)
+                return ExperimentIndex(self._select(run))
             self._look_for_changes()
             if run not in self._known:
-                self._known[run] = {e.number: e for e in self._select(run)}
+                self._known[run] = ExperimentIndex(self._select(run))
             else:
-                known = self._known[run]
                 for number in sorted(number for stale, number in self._stale if stale == run):
-                    known |= {e.number: e for e in self._select(run, "number = ?", (number,))}
+                    for experiment in self._select(run, "number = ?", (number,)):
+                        self._known[run].put(experiment)
             self._stale = {item for item in self._stale if item[0] != run}
-            return list(self._known[run].values())
+            return self._known[run]
 
     def experiment(self, run: str, number: int) -> Experiment:
         """Raises UsageError where there is none."""
@@ -142,9 +150,13 @@ class Queries:
 
     def confirmations(self, run: str) -> list[Confirmation]:
         """In the order they were begun."""
-        columns = ", ".join(Confirmation.__dataclass_fields__)
-        rows = self._read(f"SELECT {columns} FROM confirmations WHERE run = ? ORDER BY id", (run,))
-        return [Confirmation(*row) for row in rows]
+        with self._guard:
+            self._look_for_changes()
+            if not self._remembers or run not in self._known_confirmations:
+                columns = ", ".join(Confirmation.__dataclass_fields__)
+                rows = self._read(f"SELECT {columns} FROM confirmations WHERE run = ? ORDER BY id", (run,))
+                self._known_confirmations[run] = [Confirmation(*row) for row in rows]
+            return list(self._known_confirmations[run])
 
     def tagged(self, tag: str) -> Experiment | None:
         """The newest kept experiment of any run whose image has this tag."""
@@ -262,7 +274,12 @@ class Queries:
         """The named run, else the newest; one that was refused before its first script only where there is no other.
         Raises UsageError."""
         found = [item for item in self.runs() if run in {None, item.id}]
-        begun = {row["run"] for row in self._read("SELECT DISTINCT run FROM experiments")}
+        begun = {
+            row["id"]
+            for row in self._read(
+                "SELECT id FROM runs WHERE EXISTS (SELECT 1 FROM experiments WHERE run = runs.id)"
+            )
+        }
         found = [item for item in found if item.finished_at is None or item.id in begun] or found
         if not found:
             raise UsageError(

@@ -23,8 +23,21 @@ from engine_resources import Meter
 pytestmark = pytest.mark.engine
 
 CANARY = "canary-of-the-host-" + "5d1f7c"
+IN_PAIRS = ("metric", "files", "llm")
+"""Groups that do not try to use up the machine: two of their scripts may run at once."""
+
+
+def marks(group: str) -> list[pytest.MarkDecorator]:
+    """A group stays on one worker, in its order: the honest one comes last."""
+    return [pytest.mark.pair, pytest.mark.xdist_group(f"attacks-{group}")] if group in IN_PAIRS else []
+
+
 ALL = [
-    pytest.param(script, id=f"{group}-{script.stem if script != HONEST else 'then-an-honest-one'}")
+    pytest.param(
+        script,
+        id=f"{group}-{script.stem if script != HONEST else 'then-an-honest-one'}",
+        marks=marks(group),
+    )
     for group in GROUPS
     for script in (*scripts(group), HONEST)
 ]

@@ -51,7 +51,7 @@ ROWS = [
     ("time does not go back", CURVE, "if progress < self.progress", "if False", T + "test_time_does_not_go_back"),
     ("never the baseline", RUN, 'experiment.number > 0 and experiment.status == "open" and', 'experiment.status in {"open", "keep"} and', NEVER),
     ("never what has a score", RUN, " and not _has_score(experiment)", "", T_RUN + "test_a_script_that_has_a_score_is_not_ended_when_it_is_tried_again"),
-    ("other code is another kind", RUN, "if _same_code(e, then) == _same_code(experiment, incumbent)", "if True", T_RUN + "test_other_code_is_compared_with_other_code_alone"),
+    ("other code is another kind", RUN, "if _same_code(e, then) == same_code", "if True", T_RUN + "test_other_code_is_compared_with_other_code_alone"),
     ("other conditions teach nothing", RUN, "if _conditions(item.settings) == conditions is not None", "if conditions is not None", T_RUN + "test_a_run_learns_from_earlier_ones_under_the_same_conditions"),
     ("beside a stranger it does not count", "runner/search/loop.py", "last.outcome == STOPPED_EARLY and not last.contended", "last.outcome == STOPPED_EARLY", T_RUN + "test_a_training_ended_beside_a_stranger_is_made_again"),
     ("a check is not monitored", "runner/evaluation/compile_check.py", "                    monitor=None,\n", "", T_RUN + "test_a_compile_check_is_not_read_along"),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from runner.scoring.adoption import Choice, Step, choose
-from runner.scoring.kalman_filter import Belief
 from runner.scoring.gain_prior import GainPrior
+from runner.scoring.kalman_filter import Belief
 from runner.scoring.variance_components import VarianceComponents
 
 SIGMA = 0.001

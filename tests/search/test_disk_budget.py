@@ -49,6 +49,7 @@ def budget(simulated: SimulatedRun, **values: float) -> DiskBudget:
         attempts,
         0,
         written_folders(simulated.engine, simulated.workspace.state),
+        index=lambda: simulated.ledger.index("simulated"),
         **told,
     )
 

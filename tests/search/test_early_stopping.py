@@ -20,6 +20,7 @@ from runner.report.write_report import write
 from runner.scoring.early_stopping import far_behind, in_sample
 from runner.scoring.stopping_summary import stopping_summary
 from runner.search.early_stopping import EarlyStopping, comparable_runs
+from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from runner.store.schema import MIGRATIONS
@@ -217,7 +218,7 @@ def test_a_run_learns_from_earlier_ones_under_the_same_conditions(
     assert comparable_runs(night.ledger, "simulated") == []
     later = EarlyStopping(1, 60.0, night.data / "train", lambda: runs)
     new = replace(night.experiments()[FINISHED], number=1, status="open", attempts=())
-    monitor = later.monitor(new, [night.experiments()[0], new])
+    monitor = later.monitor(new, ExperimentIndex([night.experiments()[0], new]))
     said = night.experiments()[0].attempts[0].folder / "telemetry.jsonl"
     hopeless = said.read_bytes().splitlines(keepends=True)[0]
     hopeless += b"".join(b'{"loss": 7.6, "progress": %.2f}\n' % (step / 20) for step in range(1, 10))

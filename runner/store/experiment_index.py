@@ -1,0 +1,125 @@
+"""What each step of the search asks of all experiments of a run, counted as they change: no step goes through all of them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from runner.protocols import EvaluationOutcome
+from runner.store.records import Experiment
+
+
+def _is_compared(experiment: Experiment) -> bool:
+    stopped = experiment.status == EvaluationOutcome.STOPPED_EARLY
+    return stopped or (experiment.delta is not None and bool(experiment.delta_error))
+
+
+_LISTS: dict[str, Callable[[Experiment], bool]] = {
+    "open": lambda experiment: experiment.status == "open",
+    "kept": lambda experiment: experiment.status == "keep",
+    "repeated": lambda experiment: len(experiment.attempts) > 1,
+    "compared": _is_compared,
+}
+
+
+class ExperimentIndex:
+    """Of one run. However its experiments came to what they are, it equals an index that is made afresh of them, but for `changes`."""
+
+    def __init__(self, experiments: Iterable[Experiment] = ()) -> None:
+        self._by_number: dict[int, Experiment] = {}
+        self._lists: dict[str, list[int]] = {name: [] for name in _LISTS}
+        self.attempts = 0
+        self.confirming = 0
+        """Attempts that were made for a confirmation."""
+        self.trained = 0
+        """Experiments with an attempt, the baseline not counted."""
+        self.fingerprints, self.seeds = Counter[str](), Counter[int]()
+        """How many experiments have each syntax tree, how many attempts each seed; none has a count of 0."""
+        self.changes = list[int]()
+        """Numbers, one for each `put`: whoever remembers how long it was sees what has changed since."""
+        for experiment in experiments:
+            self.put(experiment)
+
+    def put(self, experiment: Experiment) -> None:
+        """A new one, or one that has changed. New ones come in order."""
+        number, before = experiment.number, self._by_number.get(experiment.number)
+        self._by_number[number] = experiment
+        self.changes.append(number)
+        for name, belongs in _LISTS.items():
+            numbers, did = self._lists[name], before is not None and belongs(before)
+            if belongs(experiment) and not did:
+                insort(numbers, number)
+            elif did and not belongs(experiment):
+                del numbers[bisect_left(numbers, number)]
+        now, then = experiment.attempts, before.attempts if before else ()
+        self.attempts += len(now) - len(then)
+        self.confirming += _confirming(experiment) - (_confirming(before) if before else 0)
+        self.trained += (number > 0) * (bool(now) - bool(then))
+        _change(self.seeds, [a.seed for a in then], [a.seed for a in now])
+        _change(self.fingerprints, _fingerprint(before), _fingerprint(experiment))
+
+    def __len__(self) -> int:
+        return len(self._by_number)
+
+    def get(self, number: int) -> Experiment | None:
+        return self._by_number.get(number)
+
+    def __getitem__(self, number: int) -> Experiment:
+        return self._by_number[number]
+
+    def all(self) -> list[Experiment]:
+        """In order, as all that follow."""
+        return list(self._by_number.values())
+
+    def since(self, number: int) -> list[Experiment]:
+        last = next(reversed(self._by_number), -1)
+        return self._of(n for n in range(number, last + 1) if n in self._by_number)
+
+    @property
+    def open(self) -> list[Experiment]:
+        return self._of(self._lists["open"])
+
+    @property
+    def kept(self) -> list[Experiment]:
+        return self._of(self._lists["kept"])
+
+    @property
+    def repeated(self) -> list[Experiment]:
+        """What has more than one attempt."""
+        return self._of(self._lists["repeated"])
+
+    def compared(self, newest: int) -> tuple[int, list[Experiment]]:
+        """How many were compared with the best script of their time, or stopped early for being far worse; and the newest of them."""
+        numbers = self._lists["compared"]
+        return len(numbers), self._of(numbers[-newest:])
+
+    def _of(self, numbers: Iterable[int]) -> list[Experiment]:
+        return [self._by_number[number] for number in numbers]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ExperimentIndex) and {**vars(self), "changes": ()} == {
+            **vars(other),
+            "changes": (),
+        }
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _confirming(experiment: Experiment) -> int:
+    return sum(a.confirmation is not None for a in experiment.attempts)
+
+
+def _fingerprint(experiment: Experiment | None) -> list[str]:
+    """Empty for what is no Python, and so is like nothing else."""
+    return [experiment.fingerprint] if experiment and experiment.fingerprint else []
+
+
+def _change(counts: Counter[Any], before: list[Any], now: list[Any]) -> None:
+    for item in now:
+        counts[item] += 1
+    for item in before:
+        counts[item] -= 1
+        if not counts[item]:
+            del counts[item]
