@@ -63,7 +63,7 @@ class OneLease:
 
 
 class WrittenScore:
-    """A judge that reads the score that a fake training wrote into the weights. All documents are equally hard, and so is the only
+    """A judge that reads the score that a fake training wrote into the weights; a second one is that of the test split. All documents are equally hard, and so is the only
     position. `references` are the references it was given, for val and test."""
 
     references: list[float | None] | None = None
@@ -71,7 +71,8 @@ class WrittenScore:
     def score(self, artifact: Path, split: str, *, reference: Any = None, **_: Any) -> Verdict:
         seen = self.references = self.references or []
         seen.append(None if reference is None else float(reference[0, 0]))
-        bpb = float((artifact / "params.safetensors").read_text())
+        written = (artifact / "params.safetensors").read_text().split()
+        bpb = float(written[-1] if split == "test" else written[0])
         sizes = np.full(DOCUMENTS, 1000, np.int64)
         nats = sizes * bpb * np.log(2)
         position = np.full((1, 1), bpb, np.float32)
