@@ -1,7 +1,8 @@
 """What to do next with a candidate: adopt it, discard it, or run it or the best script once more.
 
 Adopting is a bet on what the search builds on, not a claim: it is right when the expected true difference is negative. Another run
-is worth it where it is expected to improve the decision by more than the same time spent on a fresh candidate would bring.
+takes the place of the last candidate of the run, so it is worth it where it is expected to improve the decision by more than that one
+would bring.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from runner.scoring.variance_components import Runs
 
 REASON_EXPECTED = "expected to be better"
 REASON_NOT_EXPECTED = "not expected to be better"
-_LEAST = 0.1
+_LEAST = 0.12
 """Share of the error of its difference that a candidate must be expected to be better by: less is no reason to move."""
 _PRICE = 0.8
 """Share of a fresh candidate's value that another run must bring: a fresh candidate also costs a proposal."""
@@ -70,22 +71,24 @@ def choose(
     fresh_seeds: Iterable[int],
     usual_seed: int,
     runs_left: int,
+    trainings_left: int,
     simpler_after: int | None,
 ) -> Choice:
     """`best_score` (bits per byte) and `best_seeds` are what the best script scored and ran with (`best_may_run`: it may run
     again), `fresh_seeds` those that nothing ran with (at least five), `usual_seed` the one of a new candidate's first run.
-    `runs_left` limits the candidate's further runs. `simpler_after` so many runs, a simpler candidate that is as good is adopted;
+    `runs_left` limits the candidate's further runs, `trainings_left` all those of the search. `simpler_after` so many runs, a simpler candidate that is as good is adopted;
     None for one that is not simpler."""
     difference, variance = belief.difference(runs)
     posterior = prior.posterior(difference, math.sqrt(variance))
     estimate = Estimate(difference, math.sqrt(variance), posterior.mean, posterior.variance, posterior.better)
+    runs_left = min(runs_left, trainings_left)
     if runs_left > 0:
         fresh = list(fresh_seeds)
         value, step, seed = _best_run(
             belief, posterior, runs, best_seeds, fresh, runs_left, best_may_run=best_may_run
         )
         usual_error = 1.0 / math.sqrt(belief.information([usual_seed]))
-        if value > 1e-6 * usual_error and value > _PRICE * prior.value_of_fresh(usual_error):
+        if value > 1e-6 * usual_error and value > _PRICE * prior.value_of_fresh(usual_error, trainings_left):
             return Choice(step, estimate, seed)
         few = simpler_after is not None and len(runs) < simpler_after
         if few and difference <= estimate.error and estimate.better < _PROBABLY:

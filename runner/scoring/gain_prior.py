@@ -26,9 +26,9 @@ _erf = np.vectorize(math.erf, otypes=[float])
 # 125 changes about a fifth won something, a quarter did nothing, the rest lost several times the noise.
 WEIGHTS = np.array([0.15, 0.20, 0.60, 0.05])
 SCALES = np.array([1.0, 0.3, 4.0])
-WEIGHT_COUNTS, SCALE_COUNTS = 16.0, 4.0
+WEIGHT_COUNTS, SCALE_COUNTS = 32.0, 12.0
 """How many candidates the values above count as."""
-HALVED, LATE = 8.0, 0.15
+HALVED, LATE = 20.0, 0.3
 HALF_LIFE = 100.0
 """Candidates after which one counts half."""
 LARGEST = 32.0
@@ -88,37 +88,45 @@ class GainPrior:
         self._edges = _edges(sigma)
         self._width, self._middle = np.diff(self._edges), (self._edges[1:] + self._edges[:-1]) / 2
         self._weights, self._scales, self._first_scales = WEIGHTS, SCALES * sigma, SCALES * sigma
+        self._sigma, self._tried = sigma, before + len(differences)
         if differences:
-            self._learn(sigma, differences[-REMEMBERED:], errors[-REMEMBERED:], before + len(differences))
-        cells = self._cells(self._decline(np.array([float(before + len(differences))])))
-        surprise = self._weights[3] * cells[1][2]
-        mass = self._weights[0] * cells[0][0] + self._weights[1:3] @ cells[1][:2] + surprise
-        usual = mass - np.where(np.abs(self._middle) > LARGEST * sigma, surprise, 0.0)
-        self._mass, self._usual = mass / mass.sum(), usual / usual.sum()
+            self._learn(sigma, differences[-REMEMBERED:], errors[-REMEMBERED:], self._tried)
+        self._mass = self._masses(self._weights, 0)[0]
 
     def posterior(self, difference: float, error: float) -> Posterior:
         at = difference + error * np.linspace(-6.0, 6.0, 81)
-        weight = self._density(at) * np.exp(-0.5 * ((at - difference) / error) ** 2)
+        weight = self._density(self._mass, at) * np.exp(-0.5 * ((at - difference) / error) ** 2)
         if not weight.sum() > 0:  # beyond the grid
             weight = np.exp(-0.5 * ((at - difference) / error) ** 2)
         return Posterior(at, weight / weight.sum())
 
-    def value_of_fresh(self, error: float) -> float:
-        """Expected gain (bits per byte) of one more candidate that runs once, with this error of its difference. Surprises
-        beyond LARGEST sigma are left out: their size has no bound, so neither has their mean."""
-        likely = self._usual > 1e-5
+    def value_of_fresh(self, error: float, ahead: int = 0) -> float:
+        """Expected gain (bits per byte) of the candidate that comes after `ahead` others, if it runs once and its difference has
+        this error. Gains count as no rarer than before anything was seen: a run without one does not tell what comes.
+        Surprises beyond LARGEST sigma are left out: their size has no bound, so neither has their mean."""
+        weights = np.maximum(self._weights, WEIGHTS * np.array([1.0, 0.0, 0.0, 0.0]))
+        mass, usual = self._masses(weights, ahead)
+        likely = usual > 1e-5
         seen = (self._middle[likely][:, None] + error * _NODES).ravel()
-        chance = (self._usual[likely][:, None] * _NODE_WEIGHTS).ravel()
+        chance = (usual[likely][:, None] * _NODE_WEIGHTS).ravel()
         z = np.linspace(-4.5, 4.5, 31)
         near = seen[:, None] + error * z
-        weight = self._density(near) * np.exp(-0.5 * z**2) + 1e-300
+        weight = self._density(mass, near) * np.exp(-0.5 * z**2) + 1e-300
         means = (weight * near).sum(1) / weight.sum(1)
         return float(chance @ np.maximum(0.0, -means))
 
-    def _density(self, at: Vector) -> Vector:
-        index = np.clip(np.searchsorted(self._edges, at, side="right") - 1, 0, len(self._mass) - 1)
+    def _masses(self, weights: Vector, ahead: int) -> tuple[Vector, Vector]:
+        """Probability of each cell for the candidate after `ahead` others: of all, and without surprises beyond LARGEST sigma."""
+        gains, others = self._cells(self._decline(np.array([float(self._tried + ahead)])))
+        surprise = weights[3] * others[2]
+        mass = weights[0] * gains[0] + weights[1:3] @ others[:2] + surprise
+        usual = mass - np.where(np.abs(self._middle) > LARGEST * self._sigma, surprise, 0.0)
+        return mass / mass.sum(), usual / usual.sum()
+
+    def _density(self, mass: Vector, at: Vector) -> Vector:
+        index = np.clip(np.searchsorted(self._edges, at, side="right") - 1, 0, len(mass) - 1)
         inside = (at >= self._edges[0]) & (at < self._edges[-1])
-        return np.where(inside, self._mass[index] / self._width[index], 0.0)
+        return np.where(inside, mass[index] / self._width[index], 0.0)
 
     @staticmethod
     def _decline(tried: Vector) -> Vector:

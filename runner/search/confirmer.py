@@ -25,7 +25,7 @@ SHARE = 0.06
 LEAST_PAIRS, MOST_PAIRS = 2, 6
 """For the confirmation at the end of a short run, whatever the share says; and of any: each pair is another look, and the more
 looks, the more false claims."""
-MIDWAY_SHARE, MIDWAY_PAIRS = 0.03, 2
+MIDWAY_SHARE, MIDWAY_PAIRS = 0.01, 2
 """Of the trainings made so far, for confirmations before the end, and the most pairs of one."""
 NO_TIME = "the budget had no time for a pair"
 NOT_ENOUGH = "not clear enough to be claimed"

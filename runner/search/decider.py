@@ -56,14 +56,14 @@ class Decider:
         self._known: tuple[VarianceComponents, Belief, list[Concluded | tuple[int, float]]] | None = None
         self._prior: tuple[tuple[float, int], GainPrior] | None = None
 
-    def choose(self, experiment: Experiment, index: ExperimentIndex, *, may_run: bool = True) -> Choice:
-        """`experiment` against the best one. Without `may_run` it is decided by its runs so far."""
+    def choose(self, experiment: Experiment, index: ExperimentIndex, *, trainings_left: int) -> Choice:
+        """`experiment` against the best one. `trainings_left` is how many trainings the search can still make: where there is none it
+        is decided by its runs so far."""
         from runner.scoring.adoption import choose
 
         incumbent, noise = best(index.kept), self._noise(index)
         belief, prior = self._belief(noise, recent(index)), self._gain_prior(noise, index)
         unused = first_unused(self._seed, index.seeds)
-        runs_left = self._retests - (len(experiment.counted) - 1) if may_run else 0
         return choose(
             belief,
             prior,
@@ -73,7 +73,8 @@ class Decider:
             best_may_run=self._best_may_run(incumbent, experiment),
             fresh_seeds=[common_seed(self._seed, unused + ahead) for ahead in range(AHEAD)],
             usual_seed=usual_seed(self._seed, incumbent),
-            runs_left=runs_left,
+            runs_left=self._retests - (len(experiment.counted) - 1),
+            trainings_left=trainings_left,
             simpler_after=min(SIMPLER_RUNS, 1 + self._retests) if is_simpler(experiment, incumbent) else None,
         )
 

@@ -215,7 +215,7 @@ class Loop:
         while experiment.status == "open":
             index = self.recorder.index()
             last = experiment.attempts[-1] if experiment.attempts else None
-            time_left = self._time_for_another()
+            trainings_left = self._trainings_left()
             if last is not None and last.outcome == STOPPED_EARLY and not last.contended:
                 self.recorder.set(
                     experiment.number, status=STOPPED_EARLY, state=State.DECIDED, reason=last.reason
@@ -231,11 +231,11 @@ class Loop:
                     "failed", number=experiment.number, status=last.outcome, reason=last.reason
                 )
             elif not scores(experiment):
-                if not time_left:
+                if not trainings_left:
                     return experiment
                 self.attempts.run(experiment, self._decider.first_seed(index))
             else:
-                choice = self._decider.choose(experiment, index, may_run=time_left)
+                choice = self._decider.choose(experiment, index, trainings_left=trainings_left)
                 if choice.seed is not None and choice.step is Step.RUN_CANDIDATE:
                     self.attempts.run(experiment, choice.seed)
                 elif choice.seed is not None:
@@ -297,4 +297,8 @@ class Loop:
 
     def _time_for_another(self) -> bool:
         """Whether another training ends in time for the confirmation at the end."""
-        return self.budget.allows_another(1 + self._confirmer.reserve())
+        return self._trainings_left() > 0
+
+    def _trainings_left(self) -> int:
+        """How many trainings end in time for the confirmation at the end."""
+        return max(self.budget.more_trainings() - self._confirmer.reserve(), 0)

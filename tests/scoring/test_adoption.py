@@ -19,6 +19,7 @@ def chosen(
     best_runs: int = 3,
     best_may_run: bool = True,
     runs_left: int = 4,
+    trainings_left: int = 50,
 ) -> Choice:
     """A candidate with these scores, under the seeds that the best script (true score 2) ran with."""
     belief = Belief(VarianceComponents(SIGMA, rho), 2.0)
@@ -34,6 +35,7 @@ def chosen(
         fresh_seeds=FRESH,
         usual_seed=best_runs - 1,
         runs_left=runs_left,
+        trainings_left=trainings_left,
         simpler_after=None,
     )
 
@@ -52,6 +54,17 @@ def test_where_fresh_candidates_bring_little_what_is_open_runs_again() -> None:
     choice = chosen(2.0 - 2.2 * SIGMA, prior=scarce())
     assert choice.step in {Step.RUN_CANDIDATE, Step.RUN_BEST}
     assert chosen(2.0 - 2.2 * SIGMA, prior=scarce(), runs_left=0).step in {Step.ADOPT, Step.DISCARD}
+
+
+def test_another_run_takes_the_place_of_the_last_candidate_of_the_run_not_of_the_next_one() -> None:
+    """Early, when the next candidate still promises much and the last one little."""
+    open_question = 2.0 - 0.6 * SIGMA
+    assert chosen(open_question, trainings_left=1).step in {Step.ADOPT, Step.DISCARD}
+    assert chosen(open_question, trainings_left=90).step in {Step.RUN_CANDIDATE, Step.RUN_BEST}
+
+
+def test_without_a_training_left_it_is_decided() -> None:
+    assert chosen(2.0 - 2.2 * SIGMA, prior=scarce(), trainings_left=0).step in {Step.ADOPT, Step.DISCARD}
 
 
 def test_another_run_of_the_candidate_has_a_seed_that_the_best_script_ran_with_and_then_a_fresh_one() -> None:

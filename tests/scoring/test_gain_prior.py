@@ -49,6 +49,14 @@ def test_the_posterior_is_that_of_a_simulation() -> None:
         assert prior.posterior(score, SIGMA).mean == pytest.approx(0.75 * alike.mean(), rel=0.34)
 
 
+def test_later_candidates_are_worth_less_and_a_run_without_a_gain_does_not_make_them_worthless() -> None:
+    nothing_seen = GainPrior(SIGMA, [], [])
+    barren = GainPrior(SIGMA, [4.0 * SIGMA] * 300, [SIGMA] * 300)
+    values = [nothing_seen.value_of_fresh(SIGMA, ahead) for ahead in (0, 30, 90)]
+    assert values[0] > values[1] > values[2] > 0
+    assert barren.value_of_fresh(SIGMA) > 0.2 * nothing_seen.value_of_fresh(SIGMA, 300)
+
+
 def test_another_look_is_worth_most_where_the_decision_is_open() -> None:
     def believed(mean: float) -> Posterior:
         at = mean + SIGMA * np.linspace(-6, 6, 81)

@@ -100,10 +100,10 @@ def test_what_was_remembered_decides_as_a_decider_that_was_made_afresh(seed: int
     for number in range(1, 2 * BLOCK + 40):
         made = rows.candidate()
         if number % 5 == 0 or number > 2 * BLOCK - 3:
-            choice = remembering.choose(made, rows.index)
+            choice = remembering.choose(made, rows.index, trainings_left=30)
         if number % 50 == 0 or number in {2 * BLOCK - 1, 2 * BLOCK, 2 * BLOCK + 30}:
-            afresh = Decider(1, 2).choose(made, rows.index)
-            choice = remembering.choose(made, rows.index)
+            afresh = Decider(1, 2).choose(made, rows.index, trainings_left=30)
+            choice = remembering.choose(made, rows.index, trainings_left=30)
             steps.add(choice.step)
             assert (choice.step, choice.seed) == (afresh.step, afresh.seed)
             assert choice.estimate.difference == pytest.approx(afresh.estimate.difference, rel=1e-6, abs=1e-9)
