@@ -20,7 +20,7 @@ from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.experiment_index import ExperimentIndex
 from runner.store.records import Confirmation, Experiment
 
-SHARE = 0.06
+SHARE = 0.085
 """Of all trainings that the budget holds, for the confirmation at the end."""
 LEAST_PAIRS, MOST_PAIRS = 2, 6
 """For the confirmation at the end of a short run, whatever the share says; and of any: each pair is another look, and the more
