@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -45,7 +44,7 @@ def resume(
     from runner.store.config import Config
 
     options = limit_options(budget, max_experiments, max_cost, max_tokens)
-    workspace = workspaces.find(folder or Path.cwd())
+    workspace = workspaces.named(folder)
     os.chdir(workspace.folder)  # the run's options may hold paths relative to it
     options = replace(options, unheld_limits=unsafe_unheld_limits, call=not no_call)
     with signals():

@@ -162,7 +162,7 @@ def limit_options(
     if max_cost is not None and not 0 <= max_cost < float("inf"):
         raise UsageError("--max-cost is an amount of dollars, for example 5")
     return Options(
-        budget_s=parse_duration(budget) if budget else None,
+        budget_s=None if budget is None else parse_duration(budget),
         max_experiments=max_experiments,
         resume=True,
         seed=0,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,7 +26,7 @@ def stop(
     from runner.search.stop_request import Process, StopResult, end_after_experiment
     from runner.store.workspace_lock import at_work
 
-    workspace = workspaces.find(folder or Path.cwd())
+    workspace = workspaces.named(folder)
     found = at_work(workspace.state)
     asked, ended, pid = StopResult.NOT_RUNNING, True, None
     if found is not None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +23,7 @@ def watch(
     from runner.display.follow import find, follow
     from runner.display.lines import LineDisplay
 
-    workspace = workspaces.find(folder or Path.cwd())
+    workspace = workspaces.named(folder)
     try:
         watched = find(workspace)
         if json or not sys.stdout.isatty():

@@ -44,7 +44,7 @@ confirmed script in pairs of new runs, beyond the noise.</p>
 {% for e in experiments %}<tr class="{{ e.status }}"><td>{{ e.number }}</td><td>{{ "confirmed" if e.confirmed else e.status }}</td><td>{{ "%.4f"|format(e.val_bpb) if e.val_bpb is not none else "" }}</td>
 <td>{{ "%+.4f"|format(e.delta) if e.delta is not none else "" }}</td><td>{{ line(e.title) }}</td><td>{{ line(e.reason or "") }}</td></tr>{% endfor %}</table>
 <h2>Changes</h2>{% for number, text in diffs %}<h3>Experiment {{ number }}</h3><pre>{{ text }}</pre>{% endfor %}
-<p>A kept score is the mean of its runs, and the best of many is a little lucky: the sealed test column was never shown to
+<p>A kept score is the mean of the runs by which it was decided (runs of a later confirmation are not in it), and the best of many is a little lucky: the sealed test column was never shown to
 the search. <code>autoresearch reproduce TAG</code> runs any of them again.</p></html>
 """
 

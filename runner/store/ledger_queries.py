@@ -141,7 +141,7 @@ class Queries:
         """What a list shows of all experiments, or of the `newest`, in order."""
         rows = self._read(
             "SELECT number, status, val_bpb, delta, (SELECT count(*) FROM attempts WHERE attempts.run = experiments.run"
-            " AND attempts.number = experiments.number), title, reason, "
+            " AND attempts.number = experiments.number AND outcome = 'ok' AND NOT contended), title, reason, "
             f"{_CONFIRMED} FROM experiments WHERE run = ?"
             " ORDER BY number DESC LIMIT ?",
             (run, -1 if newest is None else newest),

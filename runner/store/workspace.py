@@ -115,6 +115,18 @@ def find(start: Path) -> Workspace:
     )
 
 
+def named(folder: Path | None) -> Workspace:
+    """The workspace that `folder` is; without one, that of the present folder. Raises UsageError, for one that is not there too: a slip
+    must not mean another workspace."""
+    if folder is None:
+        return find(Path.cwd())
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}")
+    if not (folder / CONFIG).is_file():
+        raise UsageError(f"{folder} is no workspace (it has no {CONFIG})")
+    return Workspace(folder.resolve())
+
+
 def create(folder: Path, *, demo: bool = False) -> Workspace:
     """A new workspace, with the toy script and its data set where it is for a demonstration. Nothing that is there is
     overwritten: raises UsageError."""

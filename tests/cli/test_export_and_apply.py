@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -58,8 +59,8 @@ def test_each_answers_with_one_object(
         (("export", "7", "--to", "out"), 2, "no experiment 7"),
         (("apply", "worst"), 2, "neither"),
         (("watch",), 8, "resume"),
-        (("stop", "/nowhere"), 2, "no workspace"),
-        (("resume", "/nowhere"), 2, "no workspace"),
+        (("stop", "/nowhere"), 2, "no folder"),
+        (("resume", "/nowhere"), 2, "no folder"),
         (("resume", "--budget", "8"), 2, "not a duration"),
     ],
 )
@@ -78,3 +79,17 @@ def test_gc_is_refused_while_a_run_is_at_work_here(
     with lock(simulated.workspace.state):
         assert verb("gc") == 2
     assert "at work" in capsys.readouterr().err
+
+
+def test_a_list_counts_the_runs_that_count(
+    simulated: SimulatedRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sqlite3.connect(simulated.workspace.ledger) as db:
+        db.execute("UPDATE attempts SET contended = 1 WHERE number = 0 AND attempt = 1")
+    assert verb("ls", "--json") == 0
+    told = json.loads(capsys.readouterr().out)["experiments"]
+    assert verb("ls") == 0
+    shown = [line.split("  ") for line in capsys.readouterr().out.splitlines()[1:]]
+    runs = [[word for word in row if word.strip().isdigit()][-1].strip() for row in shown]
+    assert runs == [str(e["runs"]) for e in told]
+    assert told[0]["runs"] < len(simulated.ledger.experiments("simulated")[0].attempts)

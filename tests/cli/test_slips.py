@@ -84,7 +84,12 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("plot -o x.xyz", 2, "no name for a picture"),
         ("status", 2, "no ledger"),
         ("ls --json", 2, "no ledger"),
-        ("stop /nowhere", 2, "no workspace"),
+        ("run --budget=", 2, "not a duration"),
+        ("resume --budget=", 2, "not a duration"),
+        ("stop nowhere", 2, "no folder nowhere"),
+        ("watch nowhere", 2, "no folder nowhere"),
+        ("resume nowhere", 2, "no folder nowhere"),
+        ("stop below", 2, "below is no workspace"),
         ("reproduce x:1 --repeats 0", 2, "--repeats"),
         ("reproduce x:1 --exact --repeats 2", 2, "--exact runs once"),
         ("reproduce x:1 --time-limit 0s", 2, "no time at all"),
@@ -97,6 +102,7 @@ def test_a_slip_is_a_sentence_and_a_code(
     (workspace.folder / "empty.py").write_text(" \n")
     (workspace.folder / "utf16.py").write_bytes("x = 1".encode("utf-16"))
     os.mkfifo(workspace.folder / "pipe")
+    (workspace.folder / "below").mkdir()
     found = say(*words.split())
     assert found[0] == code, found
     assert says in found[1]
