@@ -152,6 +152,7 @@ class LongRun(SimulatedRun):
             "verdict": "confirmed",
         }
         columns |= {"run": RUN, "first_seed": self._seeds, "most_pairs": 2, "pairs": 2, "delta": -0.01}
+        columns |= {"reference_bpb": truth + 0.01, "candidate_bpb": truth, "low": -0.012, "high": -0.008}
         self._insert("confirmations", {**columns, "started_at": 1.8e9, "finished_at": 1.8e9})
         for _ in range(2):
             seed = self._fresh()
