@@ -1,11 +1,11 @@
-"""What early stopping saves and what it costs, over whole nights of real trainings of a model so small that one takes a tenth of a second.
+"""What early stopping saves and costs in simulated overnight runs ("nights") of real trainings of a tiny model (0.1 s each).
 
     .venv/bin/python -m benchmarks.early_stopping --nights 10 --trials 60
 
 The model predicts a character from the four before it (Bengio et al. 2003), in numpy, by Adam with a schedule like train.py's; wider models
 and larger batches take fewer steps in the same time. A night changes one to three constants of the best script at random, 60
-times. Every training runs to its end here; beside it the rule of `runner.scoring.early_stopping` reads its reports and says when it would have
-been ended. What it would have ended teaches it nothing, as in a run, except for one in ten.
+times. Every training runs to its end here, while the rule of `runner.scoring.early_stopping` reads its reports and records when it would
+have ended it. As in a run, the rule learns nothing from what it would have ended, except for one training in ten.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def main() -> None:
             back += found.weights_equal is True
             weights = "equal" if found.weights_equal else f"differ ({found.reason})"
             print(
-                f"| {number} | {'yes' if killed else 'no'} | {seconds:.1f} | {found.trips[0].seconds:.1f} | {found.verdict} | "
+                f"| {number} | {'yes' if killed else 'no'} | {seconds:.1f} | {found.evaluations[0].seconds:.1f} | {found.verdict} | "
                 f"{weights} |",
                 flush=True,
             )

@@ -1,6 +1,6 @@
 """The few values and protocols that cross between the runner's packages.
 
-A `Proposer` makes a `Proposal`; the `Pipeline` turns its source into an `Evaluation`; `decide` turns evaluations
+A `Proposer` makes a `Proposal`; the `Pipeline` turns its source into an `Evaluation`; the `Decider` turns evaluations
 into a `Decision`; the ledger records all of it. Everything is frozen and every enum is closed.
 """
 

@@ -1,7 +1,7 @@
-"""A client of the Engine API that reads nothing of the user's: no credentials, no headers, no .netrc.
+"""A client of the Engine API that reads no settings of the user: no credentials, no headers, no .netrc.
 
-docker-py's own constructor loads ~/.docker/config.json and fails on one that is no object; its `build` asks every
-credential helper named there for every registry, and fails where a helper is missing. Our builds need no registry.
+docker-py's own constructor loads ~/.docker/config.json and fails if it is not an object. Its `build` asks each credential helper named
+there for each registry, and fails if a helper is missing. Our builds need no registry.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sandbox.endpoint import Endpoint, Tls
 
 
 class Client(docker.APIClient):  # type: ignore[misc]  # docker has no types
-    """Connects when made. Raises what docker-py raises: DockerException, requests' errors, OSError."""
+    """Connects at once. Raises docker-py's errors: DockerException, requests' errors, OSError."""
 
     def __init__(self, endpoint: Endpoint, *, timeout_s: float, pool_size: int) -> None:
         requests.Session.__init__(self)
@@ -48,18 +48,18 @@ class Client(docker.APIClient):  # type: ignore[misc]  # docker has no types
         self._version = self._retrieve_server_version()
 
     def _set_auth_headers(self, headers: dict[str, str]) -> None:
-        """A build is sent no credentials: it pulls nothing."""
+        """Send no credentials with a build: it pulls nothing."""
 
 
 def user_credentials(reference: str) -> tuple[dict[str, Any] | None, str]:
-    """What the user's docker configuration says for the registry of an image, and why nothing can be said.
+    """The user's credentials for the registry of an image, and the reason if they cannot be read.
 
-    For a pull alone. The file and the helpers in it are the user's own, and any of them may be missing or broken.
+    For pulls only. The file and the helpers named in it are the user's, and any of them may be missing or broken.
     """
     try:
         registry, _ = auth.resolve_repository_name(reference)
         return auth.load_config().resolve_authconfig(registry), ""
-    except Exception as error:  # whatever stands in that file: docker-py fails on it in many ways
+    except Exception as error:  # docker-py fails on a bad file in many ways
         return (
             None,
             f"your docker credentials cannot be read ({type(error).__name__}: {shlex.quote(str(error))})",

@@ -1,6 +1,6 @@
-"""A container's cgroup as seen from the host, where the engine is on this machine and the files may be read.
+"""A container's cgroup as seen from the host, if the engine is on this machine and the files may be read.
 
-Both cgroup versions and both of Docker's drivers are known; anything else simply gives no answer.
+Knows both cgroup versions and both of Docker's drivers; with anything else there is no answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PEAK = ("memory.peak", "memory.max_usage_in_bytes")
 
 
 def memory_peak(container: str, root: Path = ROOT) -> int | None:
-    """The most bytes the container ever held at once, as far as the kernel tells (v2: Linux 5.19)."""
+    """The container's peak memory in bytes, if the kernel records it (v2: since Linux 5.19)."""
     folder = _folder(container, root)
     if folder is None:
         return None
@@ -36,7 +36,7 @@ def memory_peak(container: str, root: Path = ROOT) -> int | None:
 
 
 def processes(container: str, root: Path = ROOT) -> int:
-    """How many processes are still in the container's cgroup and those below it; 0 when it is gone or not here."""
+    """Number of processes in the container's cgroup and those below it; 0 if it is gone or not on this machine."""
     folder = _folder(container, root)
     if folder is None:
         return 0
@@ -44,16 +44,16 @@ def processes(container: str, root: Path = ROOT) -> int:
     for path in [folder, *folder.rglob("*/")]:
         try:
             count += len((path / "cgroup.procs").read_text().split())
-        except OSError:  # it went away while we looked
+        except OSError:  # removed meanwhile
             continue
     return count
 
 
 def being_killed(container: str, root: Path = ROOT, proc: Path = Path("/proc")) -> bool:
-    """Whether no thread of the container executes another instruction of its program: each is on its way out or has SIGKILL
-    pending (proc(5), /proc/PID/stat). False where that cannot be seen.
+    """Whether no thread of the container will execute another instruction of its program: each is exiting or has SIGKILL pending
+    (proc(5), /proc/PID/stat). False if that cannot be seen.
 
-    Looked at twice, because one that was still alive may have made another meanwhile.
+    Checked twice, because a thread that was alive at the first check may have created another one.
     """
     folder = _folder(container, root)
     if folder is None:
@@ -63,8 +63,7 @@ def being_killed(container: str, root: Path = ROOT, proc: Path = Path("/proc")) 
 
 
 def cpu_seconds(container: str, root: Path = ROOT) -> float | None:
-    """What its processes have computed, the kernel's work for them included: one that frees its memory counts, one that
-    waits for a device does not."""
+    """CPU seconds of its processes, including the kernel's work for them: freeing memory counts, waiting for a device does not."""
     folder = _folder(container, root)
     if folder is None:
         return None
@@ -85,7 +84,7 @@ def _threads(folder: Path) -> set[int]:
             try:
                 found.update(int(word) for word in (path / name).read_text().split())
                 break
-            except OSError:  # the other version's name, or it went away while we looked
+            except OSError:  # the file of the other version, or removed meanwhile
                 continue
     return found
 

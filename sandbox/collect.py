@@ -1,10 +1,9 @@
-"""Copies a candidate's outputs to the host: fixed names, regular files, capped sizes, nothing unpacked.
+"""Copies a candidate's outputs to the host: fixed names, regular files, limited sizes, nothing unpacked.
 
-`PROGRAM` runs inside the trusted holder container, after the candidate is dead. It reads one line that names what
-is wanted, each in its folder, and writes one framed stream: per name a JSON header line, then exactly the promised
-number of bytes. `receive` reads that stream on the host with caps of its own and hashes what it writes; `receive_log`
-keeps the first file of the stream, the log, in memory. No archive format and no `docker cp` is involved: both have
-a history of escapes (CVE-2018-15664, CVE-2025-4517, CVE-2026-41567).
+`PROGRAM` runs in the trusted holder container after the candidate is dead. It reads one line with the wanted names and their folders,
+and writes one framed stream: per name a JSON header line, then exactly the announced number of bytes. `receive` reads that stream on
+the host with its own limits and hashes what it writes. `receive_log` keeps the first file of the stream, the log, in memory. Neither an
+archive format nor `docker cp` is used: both have a history of escapes (CVE-2018-15664, CVE-2025-4517, CVE-2026-41567).
 """
 
 from __future__ import annotations
@@ -63,18 +62,18 @@ _MAX_HEADER = 4096
 
 
 class BrokenStream(Exception):
-    """The collector's stream ended early or broke its framing: an infrastructure fault, not a candidate's."""
+    """The collector's stream ended early or broke its framing: a fault of the infrastructure, not of the candidate."""
 
 
 def request(wanted: Mapping[str, Sequence[Output]]) -> bytes:
-    """The one line that the collector program reads: what is wanted of each folder, in this order."""
+    """The line that the collector program reads: the wanted names of each folder, in this order."""
     named = [[place, item.name, item.max_bytes] for place, items in wanted.items() for item in items]
     return json.dumps(named).encode() + b"\n"
 
 
 def receive_log(stream: Iterator[bytes], log: Output) -> tuple[bytes, Iterator[bytes]]:
-    """The content of the stream's first file, and the rest of the stream. A log that was not collected is empty: the
-    candidate may have spoiled it. Raises BrokenStream."""
+    """The content of the stream's first file, and the rest of the stream. The log is empty if it was not collected, for example
+    because the candidate spoiled it. Raises BrokenStream."""
     reader = _Reader(stream)
     size = _announced(reader.line(), log)
     content = b"".join(reader.blocks(size)) if isinstance(size, int) else b""
@@ -84,9 +83,9 @@ def receive_log(stream: Iterator[bytes], log: Output) -> tuple[bytes, Iterator[b
 def receive(
     stream: Iterator[bytes], outputs: Sequence[Output], destination: Path
 ) -> tuple[dict[str, CollectedFile], dict[str, Refusal]]:
-    """Read the framed stream into `destination`; never write a name that was not asked for.
+    """Read the framed stream into `destination`. Only names that were asked for are written.
 
-    Raises BrokenStream or OSError, and then leaves none of the files behind.
+    Raises BrokenStream or OSError, and then removes all files of the stream.
     """
     reader = _Reader(stream)
     files: dict[str, CollectedFile] = {}
@@ -117,7 +116,7 @@ def _receive(
 
 
 def _announced(header: Mapping[str, object], output: Output) -> int | Refusal:
-    """What the header says of `output`: its size in bytes, or why there is nothing."""
+    """The header for `output`: its size in bytes, or why it was not collected."""
     if header.get("name") != output.name:
         raise BrokenStream("the collector answered about another file than asked")
     if "refused" in header:

@@ -1,10 +1,10 @@
-"""Before a container starts: does the engine report exactly what was asked? Any difference refuses to start.
+"""Compares the configuration that the engine reports with the one requested, before a container starts. It starts only without a
+difference.
 
-An engine may drop what it does not support with no more than a warning (rootless podman on cgroup v1 ignores
-memory and pids limits), so the answer is read back and compared, closed by default: every key that was asked is
-compared, and every key that could loosen the confinement must be empty. What the administrator's own defaults add and
-cannot loosen anything is ignored: options of a log driver that logs nothing, ulimits in addition to those asked (every one
-that could give more than the kernel's default is asked), a size for the root, labels.
+An engine may drop what it does not support with only a warning (rootless podman on cgroup v1 ignores memory and pids limits). So the
+report is compared, closed by default: every requested key must be equal, and every key that could loosen the confinement must be empty.
+Ignored is what an administrator's defaults add without loosening anything: options of a log driver that logs nothing, ulimits in
+addition to those requested (all that could exceed the kernel's default are requested), a size for the root, labels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _IMAGES_OWN_VARIABLES = ("PATH", "LANG", "LC_ALL", "GPG_KEY", "PYTHON_VERSION", 
 
 
 def differences(asked: Mapping[str, Any], reported: Mapping[str, Any]) -> list[str]:
-    """What the engine reports otherwise than asked, one phrase each; empty when it may start.
+    """The differences, one phrase each; empty if the container may start.
 
     `asked` is the configuration sent, `reported` the engine's inspect answer.
     """
@@ -66,7 +66,7 @@ def differences(asked: Mapping[str, Any], reported: Mapping[str, Any]) -> list[s
 
 
 def _plain(value: Any) -> Any:
-    """Engines say "off" with nothing, 0 or False (`OomKillDisable` is null with cgroup v2)."""
+    """Engines report "off" as null, 0 or False (`OomKillDisable` is null with cgroup v2)."""
     return value or None
 
 
@@ -95,7 +95,7 @@ def _asked_mounts(mounts: list[dict[str, Any]]) -> set[tuple[str, str, str, bool
 
 
 def _mounts(mounts: list[dict[str, Any]]) -> set[tuple[str, str, str, bool]]:
-    """A volume is known by its name, a bind by its source. An image's own VOLUME shows up here as one too many."""
+    """The mounts: a volume by its name, a bind by its source. A VOLUME of the image is one mount too many here."""
     return {
         (
             str(m.get("Type")),
@@ -109,7 +109,7 @@ def _mounts(mounts: list[dict[str, Any]]) -> set[tuple[str, str, str, bool]]:
 
 
 def _environment(asked: list[str], reported: list[str]) -> list[str]:
-    """Exactly what was given, plus the few harmless variables a Python image brings."""
+    """Exactly the requested variables, plus the few harmless ones that a Python image sets."""
     extra = [entry.partition("=")[0] for entry in reported if entry not in asked]
     found = [
         f"the environment holds {name}, which nobody gave"

@@ -1,8 +1,7 @@
-"""Who computed on a lease's CPUs: the container, or others. Both numbers are the host kernel's, none is the container's word.
+"""CPU time used on the leased CPUs: by the container and by others. Both numbers come from the host's kernel, none from the container.
 
-What a CPU did is in /proc/stat (proc(5)), the hypervisor's share (steal) among it; what the container did is in its cgroup.
-The difference was done by others. However many threads a container has, and however they delay each other, all of them
-are its own.
+/proc/stat (proc(5)) has the time used on each CPU, including that of the hypervisor (steal); the container's cgroup has its own. The
+difference was used by others. All threads of the container count as its own, however much they delay each other.
 """
 
 from __future__ import annotations
@@ -24,8 +23,7 @@ _IDLE, _IOWAIT, _GUEST = 3, 4, 8
 
 @dataclass(frozen=True, slots=True)
 class CpuUse:
-    """Seconds of CPU while a container lived: its own, those of others on the same CPUs, and what these CPUs have in that
-    time."""
+    """CPU seconds while a container lived: its own, those of others on the same CPUs, and the total that these CPUs had."""
 
     own_s: float
     others_s: float
@@ -37,7 +35,7 @@ class CpuUse:
 
 
 class CpuMeter:
-    """Of one container on `cpus` (numbers of the host). `own_s` tells its CPU seconds so far, None when it is gone."""
+    """Measures one container on `cpus` (the host's numbers). `own_s` returns its CPU seconds so far, None if it is gone."""
 
     def __init__(self, cpus: Collection[int], own_s: Callable[[], float | None], stat: Path = STAT) -> None:
         self._cpus, self._own_s, self._stat = cpus, own_s, stat
@@ -45,7 +43,7 @@ class CpuMeter:
         self._last: tuple[float, float, float] | None = None
 
     def look(self) -> None:
-        """To be called from the start on and often: nothing that happens after the last call is seen."""
+        """Call it at the start and then often: what happens after the last call is not counted."""
         try:
             busy, capacity = busy_and_capacity(self._cpus, self._stat)
         except OSError:
@@ -58,7 +56,7 @@ class CpuMeter:
 
     @property
     def use(self) -> CpuUse | None:
-        """None where this kernel does not tell."""
+        """None if this kernel does not report it."""
         if self._first is None or self._last is None or self._last[2] <= self._first[2]:
             return None
         own, busy, capacity = (last - first for last, first in zip(self._last, self._first, strict=True))
@@ -66,7 +64,7 @@ class CpuMeter:
 
     @contextmanager
     def looking(self) -> Iterator[None]:
-        """Look every half second, on a thread."""
+        """Measure every half second, on a thread."""
         over = threading.Event()
 
         def look() -> None:
@@ -84,14 +82,14 @@ class CpuMeter:
 
 
 def meter(container: str, cpus: Collection[int]) -> CpuMeter:
-    """Of a container of an engine on this machine."""
+    """A meter for a container whose engine is on this machine."""
     return CpuMeter(cpus, lambda: cgroup.cpu_seconds(container))
 
 
 def busy_share(
     cpus: Collection[int], seconds: float, sleep: Callable[[float], object] = time.sleep, stat: Path = STAT
 ) -> float:
-    """How much of `cpus` is in use over the next `seconds`, in [0, 1]; 0 where the kernel does not tell."""
+    """The share of `cpus` in use during the next `seconds`, in [0, 1]; 0 if the kernel does not report it."""
     try:
         busy, capacity = busy_and_capacity(cpus, stat)
         sleep(seconds)
@@ -102,14 +100,13 @@ def busy_share(
 
 
 def busy_and_capacity(cpus: Collection[int], stat: Path = STAT) -> tuple[float, float]:
-    """Seconds since the boot that `cpus` computed for anybody (or the hypervisor computed elsewhere), and all seconds they
-    had. Raises OSError."""
+    """CPU seconds since the boot that were used on `cpus` (or taken by the hypervisor), and all that there were. Raises OSError."""
     busy = capacity = 0
     wanted = {f"cpu{cpu}" for cpu in cpus}
     for line in stat.read_text().splitlines():
         name, *numbers = line.split()
         if name in wanted:
-            ticks = [int(number) for number in numbers[:_GUEST]]  # guests are in user time already
+            ticks = [int(number) for number in numbers[:_GUEST]]  # user time includes guests
             capacity += sum(ticks)
             busy += sum(ticks) - ticks[_IDLE] - ticks[_IOWAIT]
     hertz = os.sysconf("SC_CLK_TCK")

@@ -1,8 +1,8 @@
 """The wall clock: measured by the host's monotonic clock, enforced with SIGKILL, verified.
 
-A timer inside the container is no deadline (a process of the same user can stop or kill it), and killing a client
-of the engine leaves the container running. So the host waits, kills, and asks until it is dead: not running as
-the engine sees it, and no process left in its cgroup as the kernel sees it.
+A timer inside the container is no deadline (a process of the same user can stop or kill it), and killing a client of the engine leaves
+the container running. So the host waits, kills, and checks until it is dead: the engine reports that it does not run, and the kernel
+that no process is left in its cgroup.
 
 The watchdog (`sandbox.watchdog`) does the same in another process, on time even when the runner is stopped or busy. The
 times of kill and death are the earlier of the two observations, so a runner that wakes up later does not change them.
@@ -36,22 +36,22 @@ count. An engine on a busy machine needs a part of one (docs/sandbox.md)."""
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """`killed_at` and `died_at` are monotonic seconds and never too early: when it is known to have happened. After SIGKILL
-    was sent no instruction of the container is executed, so a death that takes longer (much memory to free, a GPU to let go of) is not late."""
+    """`killed_at` and `died_at` are monotonic seconds when the event is known to have happened, so never too early. After SIGKILL the
+    container executes no instruction, so a death that takes long (much memory to free, a GPU to release) is not late."""
 
     dead: bool
     killed: bool = False
-    """The host killed it, at the deadline or because of `stopped`."""
+    """Whether the host killed it, at the deadline or because of `stopped`."""
     stopped: str = ""
-    """Why the host decided to kill it before the deadline; it may have ended by itself meanwhile."""
+    """Why the host decided to kill it before the deadline. It may still have ended by itself."""
     interrupted: bool = False
-    """It died while the engine was away."""
+    """Whether it died while the engine was away."""
     memory_peak_bytes: int | None = None
     killed_at: float | None = None
     died_at: float | None = None
 
     def with_record(self, record: Record) -> Death:
-        """The same death as the watchdog and the runner know it together."""
+        """The death by the observations of watchdog and runner together: the earlier times."""
         return replace(
             self,
             killed=self.killed or record.killed_at is not None,
@@ -67,7 +67,7 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """One running container. `local` says that its cgroup can be looked at; times are monotonic seconds."""
+    """One running container. `local`: its cgroup can be read. Times are monotonic seconds."""
 
     client: Any
     container: str
@@ -77,11 +77,11 @@ class Watch:
     on_look: Callable[[], None] = lambda: None
     """Called every few seconds while it lives."""
     reason_to_stop: Callable[[], str] = lambda: ""
-    """Asked every few seconds while it lives; what is not empty ends it now. May take a few seconds: the watchdog kills in time."""
+    """Called every few seconds while it lives; a reason that is not empty ends it. May take a few seconds: the watchdog kills in time."""
 
     def until_dead(self, deadline: float) -> Death:
-        """Wait for its death, killing it at `deadline` or when there is a reason to stop. Raises docker's NotFound when somebody
-        removed it, and the engine's errors when it does not come back."""
+        """Wait for its death; kill it at `deadline` or if there is a reason to stop. Raises docker's NotFound if somebody removed it, and
+        the engine's errors if the engine does not come back."""
         peak: int | None = None
         look = _FIRST_LOOK_S
         while (left := deadline - self.monotonic()) > 0:
@@ -133,7 +133,7 @@ class Watch:
         )
 
     def _sent_kill(self) -> bool:
-        """False when it died on its own at the last moment (409), or when the engine hangs and we ask again."""
+        """False if it died by itself at the last moment (409), or if the engine hangs and must be asked again."""
         try:
             self.client.kill(self.container, signal="SIGKILL")
         except NotFound:
@@ -147,7 +147,7 @@ class Watch:
         return True
 
     def _ended(self, seconds: float) -> bool:
-        """Whether it is dead, waiting up to `seconds` for that."""
+        """Wait up to `seconds` for its death. Whether it is dead."""
         try:
             self.client.wait(self.container, timeout=max(seconds, 0.05))
         except requests.exceptions.RequestException as error:
@@ -155,7 +155,7 @@ class Watch:
                 raise
             return False
         if self._running():
-            self.sleep(0.05)  # the engine reports it dead, the kernel still removes its processes
+            self.sleep(0.05)  # dead for the engine, but the kernel still removes its processes
             return False
         return True
 
@@ -177,12 +177,11 @@ class Watch:
         raise error
 
     def _computed(self) -> float:
-        """Seconds of CPU so far; a killed container that still uses some is on its way out, freeing its memory."""
+        """CPU seconds so far. A killed container that still uses some is freeing its memory."""
         return (cgroup.cpu_seconds(self.container) if self.local else None) or 0.0
 
     def _memory(self) -> int | None:
-        """Peak bytes so far: the kernel's own count, else what the engine tells (with cgroup v2 only the usage
-        of this moment)."""
+        """Peak bytes so far, from the kernel, else from the engine (with cgroup v2 only the present usage)."""
         if self.local and (peak := cgroup.memory_peak(self.container)) is not None:
             return peak
         try:

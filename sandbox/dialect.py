@@ -1,4 +1,4 @@
-"""What differs between engines: Docker or podman, near or far, and how it hands out a GPU."""
+"""What differs between engines: Docker or podman, on this machine or another, and how a GPU is passed to a container."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _CDI_PREFIX = "nvidia.com/gpu="
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """Read once when connecting; the defaults are those of a Docker engine on this machine."""
+    """Read once, when connecting. The defaults are those of a Docker engine on this machine."""
 
     podman: bool = False
     cgroup_v1: bool = False
     local: bool = True
-    """The engine shares this machine's process numbers and cgroup tree."""
+    """Whether the engine shares this machine's process numbers and cgroup tree."""
     gpu_driver: str | None = None
     """ "cdi", "nvidia" (the container toolkit's older hook), or None when the engine knows of no GPU."""
     runtime: str | None = None
     """An OCI runtime other than the engine's default, for example "runsc"."""
     few_users: bool = False
-    """The engine's containers have 65,536 users: it remaps them, or runs without root."""
+    """Whether the engine's containers have only 65,536 users, because it remaps them or runs without root."""
     first_user: int = 0
-    """The host's number of the containers' user 0, where the engine mounts volumes outside their user namespace."""
+    """The host's number of the containers' user 0, if the engine mounts volumes outside their user namespace."""
 
 
 def detect(

@@ -1,7 +1,7 @@
 """The real engine: Docker (20.10 and newer) or anything that speaks its API.
 
-One container per job, from request to verified death. Nothing survives `run`: container, holder and volume are
-removed on every path, and what a crash of this process leaves behind carries labels for `sandbox.reaper`.
+One container per job, from request to verified death. `run` removes container, holder and volume whatever happens. What a crash of this
+process leaves behind has labels for `sandbox.reaper`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from sandbox.watchdog.endpoint import NoEndpoint, endpoint_of
 ENGINE_ERRORS = (DockerException, requests.exceptions.RequestException, OSError, collect.BrokenStream)
 _REQUEST_TIMEOUT_S = 60
 _LABEL_GRACE_S = 300.0
-"""Time beyond the wall clock to kill, collect and remove, before a reaper of another process steps in."""
+"""Seconds after the wall clock for killing, collecting and removing, before a reaper in another process may remove the container."""
 _COLLECT_S = 60.0
 _COLLECT_BYTES_PER_S = 20e6
 _RECORD_LOOKS, _RECORD_PAUSE_S = 40, 0.05
@@ -68,12 +68,12 @@ class DockerEngine:
     ) -> None:
         self.client = client
         self.endpoint: Endpoint | None = None
-        """Where the engine was found, and why there; None where a client was handed over."""
+        """Where the engine was found, and why there; None if a client was passed in."""
         self.dialect = dialect or Dialect()
         self.python = python
         self._owner = owner or this_process()
         self._not_removed: deque[tuple[Callable[[Any, str], bool], str]] = deque()
-        """What could not be removed because the engine was away; tried again before the next job."""
+        """What could not be removed because the engine was away. Removing it is tried again before the next job."""
         self._watchdog: Clock | None = None
         self._reaper = reaper.Reaper(client, self._owner.uid, self.dialect.local)
         self._monotonic, self._now, self._sleep = monotonic, now, sleep
@@ -111,7 +111,7 @@ class DockerEngine:
         self._remove_what_is_left()
         asked_at, few = self._monotonic(), self.dialect.few_users
         try:
-            self._clock().ensure()  # first, so that whatever is made has somebody who removes it
+            self._clock().ensure()  # first, so that somebody removes what is created
             with (
                 job_user.claimed(job_user.NARROW if few else job_user.WIDE, remapped=few) as uid,
                 self._volume(job, uid) as volume,
@@ -176,7 +176,7 @@ class DockerEngine:
 
     @contextmanager
     def _monitoring(self, job: Job, holder: str) -> Iterator[Callable[[], str]]:
-        """Asks the job's monitor, with what its file has got since it was asked last."""
+        """A function that passes what was added to the file since its last call to the job's monitor and returns the reason to stop."""
         monitor = job.monitor
         if monitor is None:
             yield lambda: ""
@@ -195,7 +195,7 @@ class DockerEngine:
             file.close()
 
     def _record(self, container: str) -> Record:
-        """The watchdog's, which learns of a death a moment before or after us."""
+        """The watchdog's record, which may learn of a death a moment later than the runner."""
         record = None
         for _ in range(_RECORD_LOOKS):
             record = self._clock().record(container)
@@ -220,7 +220,7 @@ class DockerEngine:
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):
             if death.killed:
                 raise
-            # an engine that shuts down kills its containers, says so, and is gone
+            # an engine that shuts down kills its containers, reports it, and is gone
             return _failed(Ending.LOST, "the engine went away as the container died", seconds)
         peak = job.limits.memory_bytes if how is Ending.OUT_OF_MEMORY else death.memory_peak_bytes
         return Outcome(
@@ -235,8 +235,7 @@ class DockerEngine:
         )
 
     def _collect(self, job: Job, holder: str) -> tuple[str, dict[str, CollectedFile], dict[str, Refusal]]:
-        """The log as harmless text, and the outputs. Only now, with every process of the candidate dead, is anything
-        it wrote looked at."""
+        """The log as harmless text, and the outputs. Called only after every process of the candidate is dead."""
         log = Output(launcher.NAME, launcher.file_bytes(job.limits.log_bytes))
         patience = _COLLECT_S + job.limits.out_bytes / _COLLECT_BYTES_PER_S
         stream = output_of(
@@ -254,7 +253,7 @@ class DockerEngine:
 
     @contextmanager
     def _volume(self, job: Job, uid: int) -> Iterator[str]:
-        """The name of /out; the log's follows from it."""
+        """The name of the volume for /out; that of the log's volume follows from it."""
         made = f"ar-{secrets.token_hex(8)}"
         wanted = volumes(made, job.limits, uid=uid, dialect=self.dialect)
         try:
@@ -270,8 +269,8 @@ class DockerEngine:
     def _container(
         self, job: Job, volume: str, uid: int, role: Role
     ) -> Iterator[tuple[str, dict[str, Any], str]]:
-        """Id, configuration and the engine's warnings. Removed by name, which is known even when an interrupt
-        keeps the answer from us."""
+        """Id, configuration and the engine's warnings. The container is removed by name, which is known even if an interrupt loses the
+        answer."""
         marks = self._labels(job, role)
         made = holder_config if role is Role.HOLDER else container_config
         config = made(job, volume=volume, uid=uid, labels=marks, dialect=self.dialect, python=self.python)
@@ -294,7 +293,7 @@ class DockerEngine:
             self._remove(*self._not_removed.popleft())
 
     def _differences(self, container: str, config: Mapping[str, Any], warnings: str) -> str:
-        """What keeps the container from being started, as one sentence; empty when nothing does."""
+        """Why the container must not be started, in one sentence; empty if it may."""
         report = self.client.inspect_container(container)
         if self.dialect.podman:
             own = podman.inspect(self.client, container)

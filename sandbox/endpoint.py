@@ -1,8 +1,8 @@
-"""Which container engine is meant: the rules of the docker command line, so that both speak to the same one.
+"""Finds the container engine by the rules of the docker command, so that both use the same one.
 
 $DOCKER_HOST first, then $DOCKER_CONTEXT, then `currentContext` of the user's config.json, then the default socket
-(`resolveContextName` in docker/cli, cli/command/cli.go). One rule is ours: where this user may not open the default socket
-and an engine of the user's own (rootless) has one in $XDG_RUNTIME_DIR, that one is used. Only names are read from
+(`resolveContextName` in docker/cli, cli/command/cli.go). One rule is ours: if this user may not open the default socket and
+has a rootless engine with a socket in $XDG_RUNTIME_DIR, that one is used. Only names are read from
 config.json, never credentials.
 """
 
@@ -21,7 +21,7 @@ from sandbox.engine import EngineUnavailable
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 _DEFAULT = "default"
 _MAX_BYTES = 1 << 20
-"""Of a file with names and addresses. What is larger is none."""
+"""Of a file with names and addresses. A larger file is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`url` is a unix:// or tcp:// address; `why` says, for people, what named it."""
+    """`url` is a unix:// or tcp:// address; `why` is a text for people: what named it."""
 
     url: str
     why: str
@@ -43,8 +43,8 @@ class Endpoint:
 
 
 def find(environ: Mapping[str, str] | None = None, *, default: Path = DEFAULT_SOCKET) -> Endpoint:
-    """The engine this user's docker command would use. Raises EngineUnavailable for a context that is not there or
-    cannot be read, and for an address of a kind that cannot work."""
+    """The engine that this user's docker command would use. Raises EngineUnavailable for a context that is missing or cannot be read,
+    and for a kind of address that cannot work."""
     environ = os.environ if environ is None else environ
     if host := environ.get("DOCKER_HOST"):
         return _usable(Endpoint(host, "$DOCKER_HOST names it", _tls_of_environment(environ)))
@@ -61,7 +61,7 @@ def find(environ: Mapping[str, str] | None = None, *, default: Path = DEFAULT_SO
 
 
 def config_folder(environ: Mapping[str, str]) -> Path:
-    """Where the docker command keeps a user's configuration; need not be there."""
+    """The folder of the docker command's configuration; it need not exist."""
     if chosen := environ.get("DOCKER_CONFIG"):
         return Path(chosen)
     return Path(environ.get("HOME") or os.path.expanduser("~")) / ".docker"  # noqa: PTH111  Path.home() may raise
@@ -87,7 +87,7 @@ def _context(folder: Path, name: str, why: str) -> Endpoint:
 
 
 def _tls_of_environment(environ: Mapping[str, str]) -> Tls | None:
-    """As the docker command does: $DOCKER_TLS_VERIFY turns it on, $DOCKER_CERT_PATH alone uses it without checking."""
+    """As in the docker command: $DOCKER_TLS_VERIFY turns TLS on, $DOCKER_CERT_PATH alone uses TLS without verification."""
     verify, path = environ.get("DOCKER_TLS_VERIFY"), environ.get("DOCKER_CERT_PATH")
     if not verify and not path:
         return None
@@ -113,7 +113,7 @@ def _usable(endpoint: Endpoint) -> Endpoint:
 
 
 def _rootless(environ: Mapping[str, str]) -> Path | None:
-    """The socket of a rootless engine of this very user (https://docs.docker.com/engine/security/rootless/)."""
+    """The socket of this user's rootless engine (https://docs.docker.com/engine/security/rootless/)."""
     runtime = environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.getuid()}"
     socket = Path(runtime) / "docker.sock"
     try:
@@ -123,7 +123,7 @@ def _rootless(environ: Mapping[str, str]) -> Path | None:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """A JSON object, empty where there is none: the docker command, too, goes on without a file it cannot read."""
+    """A JSON object, empty if it cannot be read: the docker command, too, continues without it."""
     try:
         if not path.is_file() or path.stat().st_size > _MAX_BYTES:
             return {}

@@ -1,7 +1,7 @@
 """Tests whether the engine enforces its limits, with small containers that try to exceed them.
 
-Limits can be ignored without an error (rootless podman on cgroup v1), so before an unattended run they are tested by
-their effect. The programs are ours, but their output is parsed as untrusted input.
+Limits can be ignored without an error (rootless podman on cgroup v1), so their effect is tested before an unattended run. The programs
+are ours, but their output is parsed as untrusted input.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def queue():
 attempt("message_queues", queue)
 open("/out/report.json", "w").write(json.dumps(found))
 """
-# four times its limit and no more: where nothing holds, the machine is not to suffer for being asked
+# four times the limit and no more, so that the machine does not suffer if nothing is enforced
 MEMORY_BOMB = "hoard = [bytearray(b'x' * (8 << 20)) for _ in range(64)]"
 STUBBORN = (
     "import signal, time\n"
@@ -127,7 +127,7 @@ _SYSCALLS = "import os\nPTRACE, UNSHARE, SYNC, INOTIFY = (117, 97, 81, 26) if os
 
 @dataclass(frozen=True, slots=True)
 class LimitCheck:
-    """One limit: its name, whether it was enforced, and what was seen."""
+    """One limit: its name, whether it was enforced, and what was observed."""
 
     name: str
     held: bool
@@ -135,7 +135,7 @@ class LimitCheck:
 
 
 def check_limits(engine: Engine, image: str, python: str, lease: Lease) -> list[LimitCheck]:
-    """Test every limit (a few seconds). `image` is a content id, `python` the interpreter inside it."""
+    """Test every limit (takes a few seconds). `image` is a content id, `python` the interpreter inside it."""
     probe = _run(engine, image, python, lease, _SYSCALLS + PROBE, _LIMITS)
     found = _report(probe)
     if not found:
@@ -162,7 +162,7 @@ def check_limits(engine: Engine, image: str, python: str, lease: Lease) -> list[
     }
     results = [LimitCheck(name, held, str(found.get(name))[:80]) for name, held in expected.items()]
     bomb, _ = _run(engine, image, python, lease, MEMORY_BOMB, _LIMITS)
-    # not every engine says what the kernel killed it for; it ends by itself where there is no limit
+    # not every engine reports why the kernel killed it; without a limit it ends by itself
     held = bomb.ending is Ending.OUT_OF_MEMORY or (bomb.ending is Ending.EXITED and bomb.exit_code == _KILLED)
     results.append(LimitCheck("memory", held, f"{bomb.ending}, code {bomb.exit_code}"))
     brief = Limits(wall_clock_s=1.0, memory_bytes=128 * MIB, pids=PIDS, out_bytes=MIB)

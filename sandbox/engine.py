@@ -1,4 +1,4 @@
-"""The interface: everything the rest of the project may ask of a container engine."""
+"""The interface of a container engine: everything that the rest of the project may ask of it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.outcome import Outcome
 from sandbox.spec import Job
 
 LABEL = "dev.autoresearch"
-"""Prefix of every label. Whatever does not carry `dev.autoresearch.owner` is not ours and is never touched."""
+"""Prefix of all labels. What has no label `dev.autoresearch.owner` is not ours and is never touched."""
 
 
 class SandboxError(Exception):
@@ -24,7 +24,7 @@ class EngineUnavailable(SandboxError):
 
 
 class ImageMissing(SandboxError):
-    """The named image is not there."""
+    """The named image does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Image:
     tags: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     bytes: int = field(default=0, compare=False)
-    """Its own and those of the images below it; 0 where the engine does not say."""
+    """Including the images it is based on; 0 if the engine does not report it."""
 
 
 @dataclass(frozen=True, slots=True)
 class BuildContext:
-    """A build, hermetic by construction: only these bytes and files are sent, and no network is given.
+    """A hermetic build: only these bytes and files are sent, and there is no network.
 
     `files` maps a path inside the context to bytes or to a host file or folder. `dockerfile` is the text
     of the Dockerfile, `target` its stage.
@@ -73,8 +73,8 @@ class Engine(Protocol):
     the one for tests; both must pass tests/conformance."""
 
     def run(self, job: Job) -> Outcome:
-        """Run one container to its verified death and collect its outputs. Never raises for what the
-        container or the engine did: that is an `Ending`. Raises ValueError for a job that is malformed."""
+        """Run one container to its verified death and collect its outputs. What the container or the engine does is an `Ending`,
+        never an exception. Raises ValueError for a malformed job."""
         ...
 
     def build(self, context: BuildContext, progress: Callable[[str], None] | None = None) -> Image:
@@ -98,8 +98,8 @@ class Engine(Protocol):
         ...
 
     def image_archive(self, image_id: str) -> AbstractContextManager[IO[bytes]]:
-        """A tar stream of every file that a container of this image would find, to be read as data. No container of it
-        runs. Raises ImageMissing or SandboxError."""
+        """A tar stream of every file that a container of this image would see, to be read as data. No container runs. Raises
+        ImageMissing or SandboxError."""
         ...
 
     def remove_image(self, image_id: str) -> None:
@@ -107,7 +107,7 @@ class Engine(Protocol):
         ...
 
     def storage(self) -> Path | None:
-        """The folder where an engine on this machine holds images and containers; None where that cannot be known. Raises
+        """The folder where an engine on this machine stores images and containers; None if that cannot be known. Raises
         SandboxError."""
         ...
 

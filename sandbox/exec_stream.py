@@ -1,7 +1,7 @@
 """Run a trusted program inside a running container and read what it prints, with a time limit.
 
-docker-py's own stream has no timeout, and it drops output that arrives together with the HTTP header (the header is
-read through a buffer that is then abandoned). So the program waits for its input before it prints anything, and the frames are taken apart here.
+docker-py's own stream has no timeout, and it drops output that arrives together with the HTTP header (it reads the header through a
+buffer that it then abandons). So the program waits for its input before it prints anything, and the frames are parsed here.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _KEPT_STDERR = 2000
 
 
 class Attached:
-    """`command`, run as the container's own user, and its three streams. Every deadline is in seconds of `monotonic`. Raises the
-    engine's own errors, BrokenStream when the program ends early or with complaints, TimeoutError when time is up.
+    """`command`, run as the container's own user, and its three streams. Deadlines are in seconds of `monotonic`. Raises the engine's
+    own errors, BrokenStream if the program ends early (with the end of its stderr), TimeoutError after the deadline.
 
     The framing is the Engine API's: stream number, three zero bytes, length (big-endian uint32), payload.
     """
@@ -30,18 +30,18 @@ class Attached:
         self._monotonic = monotonic
         self._complaints = b""
         self._frame = (0, 0)
-        """Stream and bytes left of the present frame."""
+        """Stream number and remaining bytes of the present frame."""
         execution = client.exec_create(container, list(command), stdin=True)["Id"]
         self._attached = client.exec_start(execution, socket=True)
         self._connection = getattr(self._attached, "_sock", self._attached)
 
     def send(self, block: bytes, deadline: float) -> None:
-        """To its standard input."""
+        """Write to its standard input."""
         self._connection.settimeout(max(deadline - self._monotonic(), 0.1))
         self._connection.sendall(block)
 
     def block(self, deadline: float, *, at_most: int = 1 << 16) -> bytes:
-        """The next bytes of its standard output, never none."""
+        """The next bytes of its standard output, at least one."""
         while True:
             stream, length = self._frame
             if not length:

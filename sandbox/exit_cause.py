@@ -1,6 +1,5 @@
-"""Finds the cause of a container's end. Exit status 137 is ambiguous: the kernel's OOM killer, our own kill, another user's
-`docker kill` and the candidate itself all look the same. The host's clock is asked first, then the kernel, then the
-engine's record of events.
+"""Finds the cause of a container's end. Exit status 137 is ambiguous: it may come from the kernel's OOM killer, our own kill, another
+user's `docker kill` or the candidate itself. So the host's clock is asked first, then the kernel, then the engine's events.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ _SIGNALLED = 128
 def ending(
     client: Any, container: str, state: Mapping[str, Any], death: Death, deadline: float
 ) -> tuple[Ending, str]:
-    """The ending and a note for the operator. `state` is `State` of the engine's inspect answer, `deadline` in the
-    seconds of `death`."""
+    """The ending and a note for the operator. `state` is `State` of the engine's inspect answer; `deadline` is on the clock of `death`
+    (s)."""
     code = int(state["ExitCode"])
     late = death.late(deadline)
     if death.killed and death.stopped and not late:
@@ -40,7 +39,7 @@ def ending(
         return Ending.EXITED, "a process inside was killed for memory"
     if code > _SIGNALLED:
         happened = _events(client, container, state)
-        if "oom" in happened:  # the engine may learn of it only after the exit
+        if "oom" in happened:  # the engine may learn of it after the exit only
             return Ending.OUT_OF_MEMORY, ""
         if happened & {"kill", "stop", "restart"}:
             return Ending.LOST, "somebody else killed the container"
@@ -48,7 +47,7 @@ def ending(
 
 
 def _events(client: Any, container: str, state: Mapping[str, Any]) -> set[str]:
-    """What the engine recorded of the container between its start and shortly after its end."""
+    """The engine's events for the container from its start to shortly after its end."""
     since, until = _seconds(state.get("StartedAt")), _seconds(state.get("FinishedAt"))
     if since is None or until is None:
         return set()
@@ -61,7 +60,7 @@ def _events(client: Any, container: str, state: Mapping[str, Any]) -> set[str]:
 
 
 def _seconds(stamp: object) -> float | None:
-    """Unix seconds of the engine's RFC 3339 stamp (nanoseconds, which `fromisoformat` of 3.11 cuts)."""
+    """The engine's RFC 3339 time in Unix seconds (`fromisoformat` of Python 3.11 cuts its nanoseconds)."""
     try:
         return datetime.datetime.fromisoformat(str(stamp)).timestamp()
     except ValueError:

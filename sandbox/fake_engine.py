@@ -1,4 +1,4 @@
-"""An engine without containers, for tests. It ships, so that users can test with it, too.
+"""An engine without containers, for tests. It is part of the package, so that users can test with it, too.
 
     def behaviour(job: Job) -> Script:
         (job.destination / "params.safetensors").write_bytes(b"...")
@@ -8,9 +8,9 @@
     engine.run(job)                                   # as if a container had written that to /out
     engine.inject(Point.COLLECT, Ending.ENGINE_FAILED)  # the next collection fails
 
-What a behaviour leaves in `job.destination` is treated as a candidate's /out: the collector's rules decide what is
-kept, and everything else is removed. A job's monitor is shown its file line by line, as if the lines had been written evenly over
-the container's life. `tests/conformance` holds it to the same promises as the real engine.
+What a behaviour leaves in `job.destination` is treated as a candidate's /out: the collector's rules decide what remains, and
+everything else is removed. A job's monitor gets its file line by line, as if the lines had been written evenly over the container's
+life. `tests/conformance` tests it and the real engine alike.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _GRACE_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """How a pretended container ends. `seconds` defaults to the wall clock for a timeout, else to one second."""
+    """How a simulated container ends. `seconds` defaults to the wall clock for a timeout, else to 1."""
 
     ending: Ending = Ending.EXITED
     exit_code: int | None = 0
@@ -57,7 +57,7 @@ class Script:
 
 
 Behaviour = Callable[[Job], Script | Outcome]
-"""May write into `job.destination`. An `Outcome` is handed on as it is."""
+"""May write into `job.destination`. An `Outcome` is returned as it is."""
 
 
 class Point(StrEnum):
@@ -66,16 +66,16 @@ class Point(StrEnum):
     START = "start"
     """Nothing has run yet."""
     RUNNING = "running"
-    """The container lives."""
+    """The container runs."""
     COLLECT = "collect"
-    """It is dead, nothing has been collected."""
+    """It is dead; nothing has been collected."""
     BUILD = "build"
     IMAGE = "image"
     REAP = "reap"
 
 
 class Crash(BaseException):
-    """Injected at a point of `run`, it leaves the container and the volume behind, as kill -9 does."""
+    """Injected at a point of `run`, it leaves the container and the volume behind, as `kill -9` of the runner does."""
 
 
 @dataclass
@@ -85,7 +85,7 @@ class _Memory:
 
 
 class FakeEngine:
-    """See `sandbox.engine.Engine`. `jobs` and `builds` hold everything that was asked, in order."""
+    """See `sandbox.engine.Engine`. `jobs` and `builds` record all calls in order."""
 
     def __init__(
         self,
@@ -108,13 +108,13 @@ class FakeEngine:
         self._faults: dict[Point, deque[BaseException | Ending]] = defaultdict(deque)
 
     def inject(self, point: Point, fault: BaseException | Ending) -> None:
-        """Let the next call that passes `point` raise, or (points of `run` only) end with, `fault`."""
+        """The next call that reaches `point` raises `fault` or (points of `run` only) ends with it."""
         if isinstance(fault, Ending) and point not in {Point.START, Point.RUNNING, Point.COLLECT}:
             raise ValueError(f"only a container can end; inject an exception at {point}")
         self._faults[point].append(fault)
 
     def add_remnant(self, remnant: Remnant) -> None:
-        """Add a remnant, as another process would have left it."""
+        """Add a remnant, as if another process had left it."""
         self._memory.remnants[remnant.id] = remnant
 
     def run(self, job: Job) -> Outcome:
@@ -203,7 +203,7 @@ class FakeEngine:
 
     @contextmanager
     def image_archive(self, image_id: str) -> Iterator[IO[bytes]]:
-        """Of an image that was built here: the files of its context."""
+        """The files in the build context of an image that was built here."""
         self.image(image_id)
         with tempfile.TemporaryFile() as archive:
             archive.writelines(context_blocks(self._contexts.get(image_id, BuildContext("", {}))))
@@ -242,7 +242,7 @@ class FakeEngine:
         return reaped
 
     def _store_image(self, image: Image) -> Image:
-        """A tag belongs to the image that got it last."""
+        """Store an image. Other images lose the tags that it has."""
         for other in list(self._memory.images.values()):
             tags = tuple(tag for tag in other.tags if tag not in image.tags)
             self._memory.images[other.id] = replace(other, tags=tags)
@@ -281,7 +281,7 @@ def _seconds(job: Job, script: Script) -> float:
 
 
 def _monitored(job: Job, script: Script) -> Script:
-    """How it ends where the job's monitor has read along."""
+    """The script, ended early if the job's monitor says so after a line of its file."""
     path = job.destination / job.monitor.name if job.monitor else None
     if job.monitor is None or path is None or script.ending in NOBODYS_FAULT or _refusal(path, MOST_BYTES):
         return script

@@ -1,6 +1,6 @@
-"""What the NVIDIA driver says: which GPUs there are and who computes on them. Read only; nothing is ever set.
+"""Which GPUs there are and which processes use them, from the NVIDIA driver. Nothing is ever set.
 
-Asked on the host: inside a container the driver's process lists are empty (it does not know PID namespaces).
+Asked on the host: in a container the driver's process lists are empty, because it does not know PID namespaces.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from sandbox.engine import SandboxError
 
 
 class GpuProbe(Protocol):
-    """`uuids` in driver order ("GPU-…", or "MIG-…" where a GPU is split); `processes` are host process numbers
-    that compute on one of them."""
+    """`uuids` in the driver's order ("GPU-…", or "MIG-…" of a GPU that is split); `processes` are the host's numbers of the
+    processes that use one of them."""
 
     def uuids(self) -> Sequence[str]: ...
 
@@ -21,7 +21,7 @@ class GpuProbe(Protocol):
 
 
 class NvmlProbe:
-    """The real one, through NVML. Without a driver there are no GPUs; a driver that fails raises SandboxError."""
+    """The real GPUs, through NVML. Without a driver there are none; raises SandboxError if the driver fails."""
 
     def __init__(self) -> None:
         import pynvml
@@ -56,7 +56,7 @@ class NvmlProbe:
             raise SandboxError(f"the NVIDIA driver does not answer about {uuid} ({error})") from error
 
     def _parts(self, handle: Any) -> list[Any]:
-        """The GPU itself, or its MIG instances where it is split: then the whole cannot be leased."""
+        """The GPU itself, or its MIG instances if it is split: then the whole GPU cannot be leased."""
         try:
             split, _ = self._nvml.nvmlDeviceGetMigMode(handle)
         except self._nvml.NVMLError:  # a GPU that cannot be split
@@ -91,10 +91,10 @@ class FakeGpuProbe:
 
 
 def permitted(uuids: Sequence[str], environment: Mapping[str, str]) -> list[str]:
-    """Those of `uuids` that a scheduler (SLURM, or a user's own habit) has left to us through
-    CUDA_VISIBLE_DEVICES, which holds UUIDs, prefixes of them, or places in the driver's order.
+    """Those of `uuids` that CUDA_VISIBLE_DEVICES allows, as set by SLURM or by the user. It has UUIDs, prefixes of them, or positions in
+    the driver's order.
 
-    An engine's containers escape SLURM's device cgroup, so the variable must be honoured here."""
+    An engine's containers are outside of SLURM's device cgroup, so the variable must be obeyed here."""
     allowed = environment.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
         return list(uuids)

@@ -1,7 +1,7 @@
-"""A job as the Engine API's container configuration: every limit in one place.
+"""Translates a job into the Engine API's container configuration, with every limit in one place.
 
-Field names are those of the Docker Engine API (https://docs.docker.com/reference/api/engine/). The same mapping is
-what `sandbox.configuration_check` compares with the engine's own report before anything starts.
+Field names are those of the Docker Engine API (https://docs.docker.com/reference/api/engine/). `sandbox.configuration_check`
+compares this mapping with the engine's report before anything starts.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from sandbox.spec import MIB, Job, Lease, Limits, Mount, Role
 
 OUT = "/out"
 LONGEST_AFTER_S = 900
-"""A holder ends itself so long after its job's wall clock, should nobody be left to remove it."""
+"""Seconds after its job's wall clock at which a holder ends itself, in case nobody is left to remove it."""
 _OF_THE_USER = {"memlock": 8 * MIB, "msgqueue": 0, "nice": 0, "rtprio": 0, "sigpending": 1024}
-"""Limits of what the kernel counts per user (getrlimit(2)); training needs none of it."""
+"""Limits of what the kernel counts per user (getrlimit(2)). Training needs none of these."""
 _TMP = "rw,noexec,nosuid,nodev,mode=1777,size={size},nr_inodes={inodes}"
 
 
 def labels(job: Job, *, owner: str, deadline: float, role: Role | None = None) -> dict[str, str]:
-    """Whose it is, what for, and until when (unix seconds)."""
+    """Owner, purpose and deadline (Unix seconds) of a container or volume."""
     return {
         f"{LABEL}.owner": owner,
         f"{LABEL}.run": job.run,
@@ -36,8 +36,8 @@ def labels(job: Job, *, owner: str, deadline: float, role: Role | None = None) -
 
 
 def volumes(volume: str, limits: Limits, *, uid: int, dialect: Dialect) -> dict[str, dict[str, str]]:
-    """Names and driver options of the volumes that go with the name `volume`, /out and the log: tmpfs whose size and
-    inode count are hard, and which belong to the job's user `uid`."""
+    """Names and driver options of the volumes for /out (`volume`) and for the log: tmpfs with hard limits of size and inodes, owned by
+    the job's user `uid`."""
     owner, log_bytes = dialect.first_user + uid, launcher.volume_bytes(limits.log_bytes)
     return {
         volume: _tmpfs(limits.out_bytes, limits.out_inodes, owner, dialect),
@@ -66,7 +66,7 @@ def container_config(
         "WorkingDir": "/work",
         "HostConfig": {
             **_confinement(job.limits, dialect, seccomp.of(job.role)),
-            "Init": False,  # the launcher is process 1; the engine's own would hold the engine's pipes
+            "Init": False,  # the launcher is process 1; the engine's own init would have the engine's pipes open
             **_compute(job.lease, dialect),
             "Mounts": [*(_bind(mount) for mount in job.mounts), *_mounts(volume, read_only=False)],
         },
@@ -76,9 +76,8 @@ def container_config(
 def holder_config(
     job: Job, *, volume: str, uid: int, labels: Mapping[str, str], dialect: Dialect, python: str
 ) -> dict[str, Any]:
-    """The trusted container that keeps the tmpfs volumes mounted (they vanish with their last user) and that the
-    collector runs in. The same user, whose files nobody else may read, and the same confinement; tiny limits, /out
-    and /log read-only, no GPU."""
+    """The trusted container that has the tmpfs volumes mounted (they vanish with their last user) and in which the collector runs. It has
+    the same user, whose files nobody else may read, and the same confinement, with tiny limits, /out and /log read-only, no GPU."""
     limits = Limits(
         wall_clock_s=job.limits.wall_clock_s,
         memory_bytes=128 * MIB,
@@ -104,8 +103,8 @@ def holder_config(
 def _common(
     image: str, command: tuple[str, ...], uid: int, labels: Mapping[str, str], environment: Mapping[str, str]
 ) -> dict[str, Any]:
-    """`docker-py` would add ~/.docker/config.json's proxies, which may hold secrets, to an environment it makes;
-    this one is sent as it is."""
+    """The environment in the API's form. docker-py would add the proxies of ~/.docker/config.json, which may contain secrets, to an
+    environment that it makes; this one is sent as it is."""
     return {
         "Image": image,
         "Entrypoint": [command[0]],
@@ -141,7 +140,7 @@ def _bind(mount: Mount) -> dict[str, Any]:
         "Source": str(mount.source.resolve()),
         "Target": mount.target,
         "ReadOnly": True,
-        # what is mounted below the source would stay writable before Docker 25, so it is left out
+        # before Docker 25, mounts below the source would stay writable, so they are left out
         "BindOptions": {"Propagation": "rprivate", "NonRecursive": True},
     }
 
@@ -159,17 +158,17 @@ def _confinement(limits: Limits, dialect: Dialect, profile: str) -> dict[str, An
         "Memory": limits.memory_bytes,
         "MemorySwap": limits.memory_bytes,  # memory and swap together: no swap
         "OomKillDisable": False,
-        "OomScoreAdj": 500,  # if the host runs short, we go first
+        "OomScoreAdj": 500,  # if the host runs out of memory, this container is killed first
         "ShmSize": limits.shm_bytes,
         "Tmpfs": {"/tmp": _TMP.format(size=limits.tmp_bytes, inodes=limits.tmp_inodes)},
         "Ulimits": [
             {"Name": "core", "Soft": 0, "Hard": 0},
             {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
             {"Name": "fsize", "Soft": limits.out_bytes, "Hard": limits.out_bytes},
-            # none of these is left to the engine's defaults, which an administrator may have loosened
+            # all are set, because an administrator may have loosened the engine's defaults
             *({"Name": name, "Soft": most, "Hard": most} for name, most in _OF_THE_USER.items()),
         ],
-        "LogConfig": {"Type": "none", "Config": {}},  # an engine buffers what it reads, outside every limit
+        "LogConfig": {"Type": "none", "Config": {}},  # an engine buffers what it reads without a limit
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": False,
     }
@@ -182,7 +181,7 @@ def _compute(lease: Lease, dialect: Dialect) -> dict[str, Any]:
     config: dict[str, Any] = {
         "CpusetCpus": ",".join(str(cpu) for cpu in lease.cpus),
         "NanoCpus": len(lease.cpus) * 1_000_000_000,
-        "CpuShares": 512,  # half the default weight: other users go first
+        "CpuShares": 512,  # half the default weight: other users have priority
     }
     if lease.gpu_uuid is not None:
         config["DeviceRequests"] = [_gpu(lease.gpu_uuid, dialect.gpu_driver)]

@@ -1,4 +1,4 @@
-"""The files of an image, read on the host as data: nothing is extracted and nothing is run."""
+"""Reads the files of an image on the host as data: nothing is extracted, nothing runs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LONGEST_S = 1800.0
 
 @contextmanager
 def archive(client: Any, image: str, *, owner: str, now: float) -> Iterator[IO[bytes]]:
-    """A tar stream of everything that a container of `image` would find in its root.
+    """A tar stream of all files that a container of `image` would see in its root.
 
-    The engine exports the root of a container, so one is created and never started; it is removed in the end. What is
-    read is what the merged layers show: a file that a later layer removed is not there, one that a volume of the image
-    would start with is. Raises ImageMissing or SandboxError.
+    The engine exports the root of a container, so one is created, never started, and removed at the end. The stream shows the merged
+    layers: without files that a later layer removed, with files that a volume of the image would start with. Raises ImageMissing or
+    SandboxError.
     """
     name = f"ar-files-{secrets.token_hex(8)}"
     marks = {"owner": owner, "role": "files", "deadline": f"{now + _LONGEST_S:.0f}"}

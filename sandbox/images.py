@@ -1,4 +1,4 @@
-"""Images: built hermetically through the Engine API's own builder, addressed by content id."""
+"""Images: built without network by the Engine API's own builder, addressed by content id."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 def build(client: Any, context: BuildContext, progress: Callable[[str], None] | None) -> Image:
-    """Build with no network from exactly the files in `context`. Raises SandboxError with the last lines."""
+    """Build without network from exactly the files in `context`. Raises SandboxError with the last lines of the output."""
     lines: list[str] = []
     image_id = ""
     try:
@@ -53,11 +53,11 @@ def build(client: Any, context: BuildContext, progress: Callable[[str], None] | 
 
 
 def pull(client: Any, reference: str) -> Image:
-    """Fetch from the registry, with the user's credentials for it where there are any and they can be read, else without.
-    Raises SandboxError when none answers."""
+    """Fetch from the registry, with the user's credentials for it if they exist and can be read. Raises SandboxError if no registry
+    answers."""
     credentials, unread = user_credentials(reference)
     try:
-        # an empty mapping keeps docker-py from looking for credentials by itself
+        # an empty mapping prevents docker-py from looking for credentials itself
         client.pull(reference, auth_config=credentials or {})
     except (DockerException, requests.exceptions.RequestException) as error:
         why = "; ".join(filter(None, [one_line(str(error)), unread]))
@@ -66,7 +66,7 @@ def pull(client: Any, reference: str) -> Image:
 
 
 def import_root(client: Any, folder: Path, tag: str) -> Image:
-    """An image of a root file system, its owners and modes kept."""
+    """An image of a root file system, with its owners and modes."""
     repository, _, version = tag.partition(":")
     try:
         with tempfile.TemporaryFile() as archive:
@@ -108,7 +108,7 @@ def with_labels(client: Any, labels: Mapping[str, str]) -> Sequence[Image]:
 
 
 def _tags(found: Mapping[str, Any]) -> tuple[str, ...]:
-    """As they were given: podman writes the registry that it would ask before them."""
+    """The tags as they were given: podman prepends the registry that it would ask."""
     return tuple(str(tag).removeprefix("docker.io/") for tag in found.get("RepoTags") or ())
 
 
@@ -122,10 +122,10 @@ def remove(client: Any, image_id: str) -> None:
 
 
 def context_blocks(context: BuildContext) -> Iterator[bytes]:
-    """The context as a tar that depends on names and contents alone, so that layers can be cached. Streamed, so that
-    weights need no second copy among temporary files. Raises OSError."""
+    """The context as a tar that depends on names and contents only, so that layers can be cached. Streamed, so that weights need no
+    second copy in a temporary file. Raises OSError."""
     yield from _member("Dockerfile", context.dockerfile.encode())
-    # else the engine makes the folders between, and its own umask counts
+    # else the engine would create these folders with its own umask
     parents = {str(parent) for name in context.files for parent in PurePosixPath(name).parents}
     for folder in sorted(parents - {"."}):
         yield from _member(folder, None)
@@ -138,7 +138,7 @@ def context_blocks(context: BuildContext) -> Iterator[bytes]:
 
 
 def _tree(name: str, folder: Path) -> Iterator[bytes]:
-    """Regular files and folders only, and what Python compiled on the way left out."""
+    """Regular files and folders only, without Python's compiled files."""
     yield from _member(name, None)
     for path in sorted(folder.iterdir()):
         if path.name == "__pycache__" or path.is_symlink():
@@ -150,7 +150,7 @@ def _tree(name: str, folder: Path) -> Iterator[bytes]:
 
 
 def _member(name: str, content: bytes | Path | None) -> Iterator[bytes]:
-    """A file, or a folder (None), with no trace of who made it when and modes that are not theirs."""
+    """The tar entry of a file, or of a folder (None), with fixed owner, time and modes."""
     member = tarfile.TarInfo(name)
     member.type, member.mode = (tarfile.DIRTYPE, 0o755) if content is None else (tarfile.REGTYPE, 0o644)
     if isinstance(content, Path):

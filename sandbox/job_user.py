@@ -1,9 +1,9 @@
-"""A user of its own for every job, so that no two containers share what the kernel counts per user.
+"""A separate user for every job, so that no two containers share what the kernel counts per user.
 
-Inotify instances, pipe pages, epoll watches, pending signals and message queues are counted per user, whatever the
-container: with one "nonroot" user for all, a job could use up what other people's containers live on. The users come
-from ranges that nobody hands out to people or services (https://systemd.io/UIDS-GIDS/ lists who hands out what), and a
-job holds its user by an abstract socket of that name, which the kernel lets go of when this process dies.
+The kernel counts inotify instances, pipe pages, epoll watches, pending signals and message queues per user, across containers. With one
+"nonroot" user for all, a job could use up what other people's containers need. The users come from ranges that are assigned to no
+people or services (https://systemd.io/UIDS-GIDS/ lists the ranges). A job reserves its user by an abstract socket of that name, which the
+kernel releases when this process dies.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class NoUser(SandboxError):
 
 @contextmanager
 def claimed(numbers: range, *, remapped: bool, subordinate: Path = _SUBORDINATE) -> Iterator[int]:
-    """One of `numbers` that no other job of this machine has, a user and its group, until the end of the `with`.
+    """One of `numbers` (user and group) that no other job of this machine has, until the end of the `with`.
 
-    Unless they are `remapped` to others on the host, those that mean somebody here are left alone. Raises NoUser.
+    Unless the engine has `remapped` them, numbers of existing users of the host are not used. Raises NoUser.
     """
     taken = [] if remapped else _ranges(subordinate)
     start = secrets.randbelow(len(numbers))
@@ -60,7 +60,7 @@ def _known(number: int) -> bool:
 
 
 def _ranges(file: Path) -> list[range]:
-    """The users that subuid(5) gives to somebody's containers."""
+    """The users that subuid(5) assigns to somebody's containers."""
     try:
         lines = file.read_text(errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""Is a job well-formed? Asked by every engine before it does anything, so that all of them refuse the same."""
+"""Checks that a job is well-formed. Every engine calls this first, so that all refuse the same jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TAKEN = ("/out", "/log", "/tmp", "/proc", "/sys", "/dev", "/")
 
 
 def refuse_malformed(job: Job) -> None:
-    """Raises ValueError, in one sentence, for a job that no engine should try."""
+    """Raises ValueError with one sentence for a malformed job."""
     if not _IMAGE_ID.fullmatch(job.image):
         raise ValueError(f"address images by content id (sha256:…), not {job.image!r}: a tag can move")
     if not job.command or not all(job.command):

@@ -1,18 +1,17 @@
-"""What a job prints goes to one file of fixed size in the container's own memory, and never to the engine.
+"""Writes a job's output to one file of fixed size in the container's own memory, and never to the engine.
 
-An engine's log drivers buffer what a container prints in the engine's own memory, as root and outside every limit: the
-ring buffer of moby's non-blocking mode counts the bytes of lines, so that empty lines cost it nothing and the machine
-everything. So process 1 of a job's container is `PROGRAM`, run by the image's Python: it closes the pipes to the engine
-(nothing in the container has them then, /proc/1/fd included), starts the job's command as its only child with one pipe
-for both streams, and keeps the first and the last bytes in /log, a small tmpfs volume that the holder has mounted too.
-The file is up to date after each read, so a SIGKILL of everything loses at most what was in the pipe.
+An engine's log drivers buffer a container's output in the engine's own memory, as root and without a limit: the ring buffer of moby's
+non-blocking mode counts the bytes of lines, so that any number of empty lines counts as nothing. So process 1 of a job's container is
+`PROGRAM`, run by the image's Python. It closes the pipes to the engine (then nothing in the container has them, /proc/1/fd included),
+starts the job's command as its only child with one pipe for both streams, and writes the first and the last bytes to /log, a small tmpfs
+volume that the holder has mounted, too. The file is up to date after each read, so SIGKILL loses at most what was in the pipe.
 
-It ends, and with it everything in the container, where nobody has ended that GRACE_S after the wall clock: when runner and
+It ends GRACE_S after the wall clock, and with it everything in the container, if nobody has killed the container: when runner and
 watchdog were both killed. This is no deadline (the command may take over process 1), but ordinary scripts leave nothing behind.
 
-As process 1 it reaps orphans and ends with the command's own exit code, 128 + n for signal n. The command sees itself as
-it would without it: arguments, environment, folder, signal dispositions, a process group of its own. It has the job's
-user, so the job may spoil the file: that costs the job its own log and nothing else.
+As process 1 it reaps orphans and exits with the command's own exit code, 128 + n for signal n. Arguments, environment, folder, signal
+dispositions and process group of the command are as without the launcher. It has the job's user, so the job may spoil the file. That
+costs the job only its own log.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from sandbox.sanitise import sanitise
 
 FOLDER, NAME = "/log", "log"
 GRACE_S = 30.0
-"""How long after its wall clock a container ends itself where nobody ended it. What it wrote does not count then."""
+"""Seconds after its wall clock at which a container ends itself if nobody has killed it. Then its output does not count."""
 INODES = 8
 _SEEN_BYTES = 8
 _BLOCK = 65536
@@ -124,20 +123,20 @@ def volume_bytes(log_bytes: int) -> int:
 
 
 def file_bytes(log_bytes: int) -> int:
-    """The most that the file may have, for the collector's cap."""
+    """Largest size of the file in bytes, for the collector's limit."""
     return log_bytes + _SEEN_BYTES
 
 
 def text(raw: bytes, log_bytes: int) -> str:
-    """The file's content as harmless text of at most MAX_LOG_CHARS characters: all of it, or the beginning and the
-    end with a line between them that says so. `raw` is what the container left there, whatever that is."""
+    """The file's content as harmless text of at most MAX_LOG_CHARS characters: all of it, or the beginning, a line that says that
+    something is missing, and the end. `raw` comes from the container and can be anything."""
     head, tail = _shares(log_bytes)
     seen, kept = int.from_bytes(raw[:_SEEN_BYTES], "little"), raw[_SEEN_BYTES:]
     if seen <= head + tail:
         return _ends(sanitise(kept[:seen], max_chars=log_bytes))
     at = (seen - head) % tail
     ring = kept[head:]
-    # a kill between the data and the count leaves newer bytes where the oldest were
+    # a kill between data and count leaves newer bytes in place of the oldest
     end = (ring[at:] + ring[:at])[min(_BLOCK, tail // 2) :]
     between = f"\n[… the beginning and the end of {seen:,} bytes …]\n"
     beginning = sanitise(kept[:head], max_chars=head)[:_HEAD_CHARS]
@@ -152,5 +151,5 @@ def _ends(whole: str) -> str:
 
 
 def _shares(log_bytes: int) -> tuple[int, int]:
-    """Bytes of the first and of the last part."""
+    """Number of bytes in the first and in the last part."""
     return log_bytes // 4, log_bytes - log_bytes // 4

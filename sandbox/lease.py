@@ -1,7 +1,7 @@
-"""Leases: who may use which CPUs or which GPU of a shared machine, settled by the kernel.
+"""Leases of CPUs and GPUs of a shared machine, enforced among our processes by kernel locks.
 
-One advisory lock (flock) per host CPU or GPU UUID in a folder that all users share. The kernel releases it when its
-holder dies, however it dies. We wait or give up; no foreign process is ever touched and no setting changed.
+One advisory lock (flock) per host CPU or GPU UUID, in a folder that all users share. The kernel releases it when its holder dies. A
+process that gets no lease waits or gives up; it touches no process of others and changes no setting.
 """
 
 from __future__ import annotations
@@ -29,25 +29,24 @@ class LeaseUnavailable(SandboxError):
 
 
 class Leases(Protocol):
-    """What hands out compute. The same whether that is CPUs or a GPU."""
+    """Leases compute: CPUs, or a GPU with CPUs."""
 
     def acquire(self) -> AbstractContextManager[Lease]:
         """Wait for compute and hold it inside the `with`. Raises LeaseUnavailable."""
         ...
 
     def with_contention(self, lease: Lease) -> Lease:
-        """The lease, marked `contended` when somebody else is seen on it. To be asked inside the `with`, after
-        the own container is dead: whoever computes there then is a stranger."""
+        """The lease, marked `contended` if another process is seen on it. Call it inside the `with`, after the own container is dead:
+        a process found there then is somebody else's."""
         ...
 
     def quarantine(self, lease: Lease, why: str) -> None:
-        """Never hand this compute out again until a person has removed the note: a container on it survived
-        SIGKILL."""
+        """Never lease this compute again until a person has removed the note: a container on it survived SIGKILL."""
         ...
 
 
 def default_folder() -> Path:
-    """Shared by all users where possible, so that their leases see each other; else private to this user."""
+    """The folder of the locks: shared by all users if possible, so that their leases see each other, else this user's own."""
     try:
         _SHARED.mkdir(mode=0o1777, parents=True, exist_ok=True)
         if _SHARED.stat().st_uid == os.getuid():
@@ -109,8 +108,8 @@ class CpuLeases:
             self._sleep(_POLL_S)
 
     def _take(self, held: ExitStack) -> list[int]:
-        """As many CPUs as are wanted, or fewer; all or nothing is the caller's business. One taker at a time, so
-        that two do not each hold half of what both need."""
+        """Lock as many CPUs as are wanted, or fewer; the caller releases them if they are too few. Only one process does this at a
+        time, so that two do not each hold half of what both need."""
         with ExitStack() as taking:
             if (door := _try_lock(self._folder / "cpu.door")) is None:
                 return []
@@ -133,7 +132,7 @@ class CpuLeases:
 
 
 class GpuLeases:
-    """One whole GPU out of `uuids`, together with CPUs. Waits for a GPU that another process uses."""
+    """One whole GPU out of `uuids`, with CPUs. Waits while other processes use the GPUs."""
 
     def __init__(
         self,
@@ -197,7 +196,7 @@ class GpuLeases:
 
 
 def quarantined(folder: Path | None = None) -> list[Path]:
-    """The notes of what must not be used; a person removes them after having looked."""
+    """The notes of compute that must not be used. A person removes them."""
     return sorted((folder or default_folder()).glob("*.quarantined"))
 
 
@@ -206,7 +205,7 @@ def _quarantine(lock: Path, why: str) -> None:
 
 
 def _try_lock(path: Path) -> int | None:
-    """An open descriptor that holds the lock, or None when somebody else does or it is quarantined.
+    """An open descriptor that holds the lock; None if another process holds it or it is quarantined.
 
     Opened for reading and without O_CREAT first: `fs.protected_regular` forbids O_CREAT on another user's file in
     a sticky folder, and flock needs no right to write.
@@ -219,8 +218,8 @@ def _try_lock(path: Path) -> int | None:
             lock = os.open(path, flags)
         except FileNotFoundError:
             lock = os.open(path, flags | os.O_CREAT, 0o666)
-            with suppress(PermissionError):  # another user was quicker
-                os.fchmod(lock, 0o666)  # a narrow umask must not lock other users out
+            with suppress(PermissionError):  # another user has created it meanwhile
+                os.fchmod(lock, 0o666)  # whatever the umask, other users need access
     except OSError as error:
         raise SandboxError(
             f"the lock {path} cannot be opened ({error.strerror}); remove it if it is stale"

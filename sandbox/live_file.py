@@ -1,10 +1,9 @@
-"""Reads a file in /out while the candidate runs: what was added to it since the last look, and never more than a bounded part.
+"""Reads a file in /out while the candidate runs: what was added since the last read, at most a fixed number of bytes.
 
-`PROGRAM` runs inside the trusted holder container, which has /out mounted read-only. It waits for a line on its input, reads on
-where it stopped, and answers with four bytes of length and the bytes. The candidate may replace, cut or grow the file at any moment:
-links are not followed, what is no regular file with one name is not read, nothing waits for a writer, and a read has a bound.
-Whatever goes wrong, nothing more is known of the file and the container goes on: the file is the candidate's, and it decides
-nothing but whether its own training goes on.
+`PROGRAM` runs in the trusted holder container, which has /out mounted read-only. It waits for a line on its input, continues reading
+where it stopped, and answers with the length (four bytes) and the bytes. The candidate may replace, truncate or extend the file at any
+time: links are not followed, only a regular file with one name is read, no read waits for a writer, and every read has a limit. After
+any error the file is not read again and the container goes on: the file is the candidate's, and can only end its own training.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from sandbox.collect import BrokenStream
 from sandbox.exec_stream import Attached
 
 BLOCK_BYTES = 1 << 16
-"""The most of one look."""
+"""Limit of one read."""
 MOST_BYTES = 4 << 20
-"""The most of one file."""
+"""Limit of one file."""
 _PATIENCE_S = 2.0
 
 PROGRAM = r"""
@@ -82,8 +81,8 @@ class LiveFile:
         self._given_up = False
 
     def more(self) -> bytes:
-        """What was added since the last call, at most BLOCK_BYTES; nothing where nothing is known. Takes two seconds at most
-        once the engine has started the reader."""
+        """What was added since the last call, at most BLOCK_BYTES; empty if there is nothing or the file cannot be read. Takes at
+        most two seconds once the engine has started the reader."""
         if self._given_up:
             return b""
         try:
@@ -101,7 +100,7 @@ class LiveFile:
             return b""
 
     def close(self) -> None:
-        """End the reader: its input ends."""
+        """End the reader by closing its input."""
         if self._reader is not None:
             with suppress(OSError):
                 self._reader.close()

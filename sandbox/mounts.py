@@ -1,8 +1,8 @@
-"""What is mounted into containers: made with modes of its own, and looked at before it is.
+"""Creates what is mounted into containers with the right modes, and checks it before the mount.
 
-A container's user is nobody on the host, so an input must be readable by others. What comes of the caller's umask is not:
-077 when data were prepared looked like a script that crashes, 027 in a run like a model that is invalid. What may not be
-seen by other people on the machine lies in a folder that is closed to them; the engine mounts by path and needs no right there.
+A container's user does not exist on the host, so its inputs must be readable by others, independent of the caller's umask. (A
+umask of 077 while data were prepared once looked like a crashing script, 027 in a run like an invalid model.) What other users of
+the machine must not see is in a folder that is closed to them: the engine mounts by path and needs no access there.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pathlib import Path
 from sandbox.spec import Mount
 
 _MAX_ENTRIES = 10_000
-"""Of one mount. Ours have some dozens; a folder of a million files is not looked through before every training."""
+"""Largest number of files checked per mount. Ours have some dozens; a folder of a million files would delay every training."""
 
 
 def make_folder(path: Path) -> None:
-    """A new folder that a container may enter and list, whatever the umask."""
+    """Create a folder that a container may enter and list, whatever the umask."""
     path.mkdir()
     path.chmod(0o755)
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """A file that a container may read, whatever the umask."""
+    """Write a file that a container may read, whatever the umask."""
     path.write_bytes(content)
     path.chmod(0o644)
 
 
 def unreadable(mounts: Iterable[Mount]) -> str:
-    """Why a container cannot read what is mounted into it, in one sentence; empty when it can."""
+    """Why a container cannot read a mount, in one sentence; empty if it can."""
     for mount in mounts:
         try:
             str(mount.source.resolve()).encode()
@@ -40,7 +40,7 @@ def unreadable(mounts: Iterable[Mount]) -> str:
         for count, path in enumerate(_entries(mount.source)):
             if count >= _MAX_ENTRIES:
                 break
-            if path.is_symlink() and path != mount.source:  # where it leads is looked up inside the container
+            if path.is_symlink() and path != mount.source:  # a link is resolved inside the container
                 continue
             try:
                 mode = path.stat().st_mode

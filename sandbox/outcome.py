@@ -1,4 +1,4 @@
-"""What came of a container: how it ended, whose fault that was, and what was collected from it."""
+"""The result of a container: how it ended, whose fault that was, and what was collected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.cpu_use import CpuUse
 
 MAX_LOG_CHARS = 16_000
-"""The most of a container's log that leaves the sandbox: its beginning and its end."""
+"""Largest part of a container's log that leaves the sandbox: its beginning and its end."""
 
 
 class Ending(StrEnum):
@@ -22,18 +22,17 @@ class Ending(StrEnum):
     STOPPED_EARLY = "stopped_early"
     """Killed by the host before its deadline, because of what `Job.monitor` saw; `Outcome.detail` says why."""
     OUT_OF_MEMORY = "out_of_memory"
-    """The kernel's OOM killer struck inside the container."""
+    """The kernel's OOM killer killed a process in the container."""
     LOST = "lost"
     """Somebody else removed or killed it, or the engine restarted under it."""
     REFUSED = "refused"
-    """The engine would not run exactly what was asked, so nothing was started."""
+    """The engine would not have run exactly what was requested, so nothing was started."""
     ENGINE_FAILED = "engine_failed"
     """The engine did not answer, answered with an error, or its disk is full."""
     LATE = "late"
-    """It lived on after its deadline, because the engine was away or nobody was there to kill it: what it wrote does not
-    count."""
+    """It lived longer than its deadline, because the engine was away or nobody killed it. What it wrote does not count."""
     UNKILLABLE = "unkillable"
-    """It survived SIGKILL: its GPU or CPU set must not be used again before a person has looked."""
+    """It survived SIGKILL: its GPU or CPUs must not be used again before a person has checked."""
 
 
 NOBODYS_FAULT = frozenset({Ending.LOST, Ending.REFUSED, Ending.ENGINE_FAILED, Ending.LATE, Ending.UNKILLABLE})
@@ -59,7 +58,7 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CollectedFile:
-    """A copy that the host owns. `sha256` (hex) was computed from the very bytes that were copied."""
+    """A copy that the host owns. `sha256` (hex) was computed from the bytes as they were copied."""
 
     path: Path
     bytes: int
@@ -84,11 +83,11 @@ class Outcome:
     memory_peak_bytes: int | None = None
     detail: str = ""
     cpu: CpuUse | None = None
-    """Who computed on its CPUs while it lived; None where the host cannot see that."""
+    """CPU time used on its CPUs while it lived; None if the host cannot see that."""
 
     @property
     def fault(self) -> Fault:
-        """Whose fault the ending was. The candidate chooses its exit code, so 0 means only that it reported no error."""
+        """Whose fault the ending was. The candidate chooses its exit code: 0 means only that it reported no error."""
         if self.ending in NOBODYS_FAULT:
             return Fault.INFRASTRUCTURE
         if self.ending is Ending.EXITED and self.exit_code == 0:

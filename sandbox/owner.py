@@ -1,4 +1,4 @@
-"""Who a container belongs to: a process, distinguishable from a later one with the same number."""
+"""The owner of a container: a process, distinguished from a later one with the same number."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Owner:
         return f"{self.uid}:{self.boot_id}:{self.pid}:{self.start_time}"
 
     def dead(self, *, engine_is_local: bool) -> bool:
-        """Whether the process is gone for certain. Another boot id means that this machine was restarted, or,
-        with an engine elsewhere, that the owner is on another machine: then only the deadline decides."""
+        """Whether the process is certainly gone. Another boot id means that this machine was restarted or, with an engine on another
+        machine, that the owner is not on this one; then only the deadline decides."""
         if self.boot_id != _boot_id():
             return engine_is_local
         return _start_time(self.pid) != self.start_time
@@ -34,7 +34,7 @@ def this_process() -> Owner:
 
 
 def parse_owner(label: str) -> Owner | None:
-    """The owner a label names, or None for a label that is not one."""
+    """The owner that a label names; None if the label is malformed."""
     parts = label.split(":")
     if len(parts) != 4 or not all(
         part.isascii() and part.isdigit() for part in (parts[0], parts[2], parts[3])
@@ -48,10 +48,10 @@ def _boot_id() -> str:
 
 
 def _start_time(pid: int) -> int | None:
-    """None when there is no such process, or nothing of it but a zombie that nobody has waited for."""
+    """Start time of a process in clock ticks since boot; None if there is none or only a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    fields = stat.rpartition(")")[2].split()  # the command name may hold spaces and parentheses
+    fields = stat.rpartition(")")[2].split()  # the command name may contain spaces and parentheses
     return None if fields[0] in {"Z", "X"} else int(fields[19])

@@ -1,9 +1,9 @@
 """podman's Docker-compatible socket: translates our requests for podman, and podman's report back into Docker's form.
 
-It accepts most of Docker's configuration. The rest is translated to the options of podman 4 (`podman create`,
-`podman volume create`), and its report is compared field by field: `in_dockers_form` replaces only the exact
-report that was expected, so that `sandbox.configuration_check` refuses every other one. Two things it does not have: a limit of
-the inodes of /tmp (each counts as memory all the same), and private cgroup names on cgroup v1.
+podman accepts most of Docker's configuration. The rest is translated to the options of podman 4 (`podman create`, `podman volume
+create`). Its report is compared field by field: `in_dockers_form` translates only the report that was expected, so that
+`sandbox.configuration_check` refuses every other one. podman lacks two things: a limit of inodes in /tmp (each still counts as
+memory), and private cgroup names on cgroup v1.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import Any
 from sandbox import seccomp
 
 _OUT = "rw,noexec,nosuid,nodev"
-# With a read-only root it makes both writable and of any size, unless an option forbids it.
+# With a read-only root podman makes both writable and of any size, unless an option forbids it.
 _CLOSED = "ro,noexec,nosuid,nodev,size=4096,mode=0555"
 _NPROC = {"Name": "nproc", "Soft": 4096, "Hard": 4096}
-"""It sets this limit in any case, by default to more than a container of its own may have. PidsLimit is the real one."""
+"""podman always sets this limit, by default above what a container may have. PidsLimit is the effective one."""
 _ADDED_VARIABLES = ("TERM=xterm", "container=podman", "HOSTNAME=sandbox")
 
 
 def tmpfs_size(size: int) -> str:
-    """The mount option that bounds a tmpfs volume to `size` bytes: in pages of this machine, because podman takes
-    `size` for a quota of the disk under its volumes and makes no volume where there is none."""
+    """The mount option that limits a tmpfs volume to `size` bytes. It is in pages of this machine: podman would read `size` as a quota of
+    the disk under its volumes, and creates no volume if there is no quota."""
     return f"nr_blocks={max(size // os.sysconf('SC_PAGE_SIZE'), 1)}"
 
 
@@ -40,7 +40,7 @@ def asked(config: Mapping[str, Any], *, cgroup_v1: bool) -> dict[str, Any]:
             "CgroupnsMode": _cgroup_names(cgroup_v1),
             "Tmpfs": {place: f"{options},notmpcopyup" for place, options in _tmpfs(host).items()},
             "Ulimits": [*host["Ulimits"], _NPROC],
-            # a mount has no word for noexec, a bind has
+            # mounts have no option noexec, binds have
             "Mounts": [mount for mount in host["Mounts"] if mount["Type"] != "volume"],
             "Binds": [f"{mount['Source']}:{mount['Target']}:{_mode(mount)}" for mount in volumes],
         },
@@ -48,7 +48,7 @@ def asked(config: Mapping[str, Any], *, cgroup_v1: bool) -> dict[str, Any]:
 
 
 def inspect(client: Any, container: str) -> dict[str, Any]:
-    """podman's own report, which says more than the one for Docker's clients. Raises the client's errors."""
+    """podman's own report, which has more than the one for Docker's clients. Raises the client's errors."""
     answer = client.get(f"{client.base_url}/v4.0.0/libpod/containers/{container}/json")
     answer.raise_for_status()
     return dict(answer.json())
@@ -57,12 +57,12 @@ def inspect(client: Any, container: str) -> dict[str, Any]:
 def in_dockers_form(
     config: Mapping[str, Any], answer: Mapping[str, Any], own: Mapping[str, Any], *, cgroup_v1: bool
 ) -> dict[str, Any]:
-    """The report on what `asked(config)` became, for the comparison with `config` itself. `answer` is what podman
-    tells Docker's clients, `own` is `inspect`."""
+    """The report on a container of `asked(config)` in Docker's form, for the comparison with `config`. `answer` is podman's report for
+    Docker's clients, `own` that of `inspect`."""
     want, host, says = config["HostConfig"], answer["HostConfig"], own["HostConfig"]
     log = says.get("LogConfig") or {}
     as_asked = {
-        # shareable with whom the administrator lets in; the candidate's is its own in both cases
+        # an administrator may allow sharing it; the candidate's own is private in both cases
         "IpcMode": says.get("IpcMode") in {"private", "shareable"},
         "CgroupnsMode": says.get("CgroupMode") == _cgroup_names(cgroup_v1),
         "CapDrop": not own.get("EffectiveCaps") and not own.get("BoundingCaps"),

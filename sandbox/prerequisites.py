@@ -1,7 +1,7 @@
-"""What the engine and this machine must bring, and what they should: the sandbox's half of `autoresearch doctor`.
+"""Checks what the engine and this machine must or should provide: the sandbox's half of `autoresearch doctor`.
 
-Version minimums are those at which known container escapes are fixed. Distributions backport fixes without changing
-the number, so an old number is a warning; a limit that has no effect is a failure.
+The minimum versions are those in which known container escapes are fixed. Distributions backport fixes without changing the number, so
+an old number is a warning. A limit without effect is a failure.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the doctor's report; `sentence` says what was seen and, unless it is well, what to do."""
+    """One line of the doctor's report. `sentence` says what was found and, if that is not good, what to do."""
 
     name: str
     level: Level
@@ -55,9 +55,9 @@ def check(
     *,
     toolkit_version: Callable[[], str | None] | None = None,
 ) -> list[Finding]:
-    """Everything that can be asked in a second, and, given an image's content id, the tests of the limits (some seconds).
+    """All checks that take at most a second and, if an image's content id is given, the tests of the limits (some seconds).
 
-    `toolkit_version` says which NVIDIA container toolkit is installed here (None: none that can be asked).
+    `toolkit_version` returns the version of the NVIDIA container toolkit on this machine; None if there is none that can be asked.
     """
     try:
         version, info = engine.client.version(), engine.client.info()
@@ -85,7 +85,7 @@ def check(
 
 
 def enforcement(engine: DockerEngine, image: str) -> list[Finding]:
-    """Limits by their effect. `image` is a content id. A promise that does not hold is a failure."""
+    """Tests the effect of the limits. `image` is a content id. A limit without effect is a failure."""
     try:
         engine.image(image)
         tried = check_limits(engine, image, engine.python, Lease(cpus=(min(os.sched_getaffinity(0)),)))
@@ -155,8 +155,8 @@ def _api(version: Mapping[str, Any]) -> Finding:
 
 
 def _engine_holes(number: str) -> list[str]:
-    """Known escapes that upstream's number does not have the fixes of: CVE-2024-23652 (BuildKit: 24.0.9, 25.0.2) and
-    CVE-2024-41110 (requests that plugins were to refuse: 23.0.15, 25.0.6, 26.1.5, 27.1.1), by moby's advisories."""
+    """Known escapes that are not fixed in this upstream version, by moby's advisories: CVE-2024-23652 (BuildKit; fixed in 24.0.9, 25.0.2)
+    and CVE-2024-41110 (requests that plugins should refuse; fixed in 23.0.15, 25.0.6, 26.1.5, 27.1.1)."""
     version = _numbers(number)
     found = []
     if version < (24, 0, 9) or (25,) <= version < (25, 0, 2):
@@ -187,7 +187,7 @@ def _runc(version: Mapping[str, Any]) -> Finding:
 
 
 def runc_is_patched(number: str) -> bool:
-    """Whether upstream's number has the fixes of November 2025."""
+    """Whether this upstream version has the fixes of November 2025."""
     version = _numbers(number)
     if version[:2] == (1, 2):
         return version >= (1, 2, 8)
@@ -262,8 +262,8 @@ def _gpu(engine: DockerEngine, toolkit_version: Callable[[], str | None]) -> lis
 
 
 def _toolkit(number: str) -> Finding:
-    """A container escape each: CVE-2024-0132 (fixed in 1.16.2), -0135 to -0137 (1.17.1), CVE-2025-23359 (1.17.4),
-    CVE-2025-23266 and -23267 (1.17.8), by NVIDIA's security bulletins."""
+    """Container escapes, by NVIDIA's security bulletins: CVE-2024-0132 (fixed in 1.16.2), -0135 to -0137 (1.17.1), CVE-2025-23359
+    (1.17.4), CVE-2025-23266 and -23267 (1.17.8)."""
     fixes = {
         (1, 16, 2): "CVE-2024-0132",
         (1, 17, 1): "CVE-2024-0135",

@@ -1,7 +1,7 @@
 """Removes our containers and volumes that are no longer needed, and nothing else.
 
-Ours is what carries `dev.autoresearch.owner` with our user id. It goes when its deadline has passed, when its owner
-process is dead, or when the whole run is to be removed. It needs no runner: any process of the same user can do it.
+Ours are those whose label `dev.autoresearch.owner` has our user id. They are removed when their deadline has passed, when their owner
+process is dead, or when the whole run is to be removed. No runner is needed: any process of the same user can do it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _PAUSES_S = (0.05, 0.2, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class Reaper:
-    """Works for user `uid`. With an engine that is not `local`, an owner on another machine counts as alive."""
+    """Removes for user `uid`. If the engine is not `local`, an owner on another machine counts as alive."""
 
     client: Any
     uid: int
     local: bool = True
 
     def remnants(self, run: str | None = None) -> list[Remnant]:
-        """Every labelled container and volume of the user, containers first (a volume in use cannot go)."""
+        """Every labelled container and volume of the user, containers first (a volume in use cannot be removed)."""
         found = [
             _remnant("container", item["Id"], (item.get("Names") or [""])[0], item.get("Labels") or {})
             for item in self.client.containers(all=True, filters=_FILTER)
@@ -65,13 +65,12 @@ class Reaper:
 
 
 def remove_container(client: Any, container: str) -> bool:
-    """Kill and remove; whether it is gone. What was gone already is no error, and neither is an engine that is
-    down: then it is for later."""
+    """Kill and remove. Whether it is gone. One that was gone already is no error; if the engine is down, it remains for later."""
     return _retried(lambda: client.remove_container(container, force=True, v=False))
 
 
 def remove_volume(client: Any, volume: str) -> bool:
-    """The same. The engine may need a moment after the last user of a volume is gone (409 until then)."""
+    """The same for a volume. The engine may need a moment after the last user is gone (409 until then)."""
     return _retried(lambda: client.remove_volume(volume, force=True))
 
 

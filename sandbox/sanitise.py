@@ -1,7 +1,7 @@
-"""Text that a candidate wrote, made harmless for a terminal, a page or a model.
+"""Makes a candidate's text harmless for a terminal, a page or a model.
 
-What is removed: ANSI/OSC/DCS sequences, C0 and C1 controls but newline and tab, carriage returns, bidirectional
-and zero-width controls (Trojan Source, CVE-2021-42574), invalid UTF-8. Raw candidate bytes are never printed.
+Removed are ANSI/OSC/DCS sequences, C0 and C1 controls except newline and tab, carriage returns, bidirectional and zero-width controls
+(Trojan Source, CVE-2021-42574) and invalid UTF-8. Raw bytes of a candidate are never printed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CONTROLS = re.compile(
 )
 MAX_LINE = 2000
 _TIMES, _AT_LEAST = 8, 65_536
-"""So much of a text is looked at: eight characters for each that is kept, at least 64 Ki."""
+"""Characters of a text that are read: eight for each that may remain, at least 64 Ki."""
 
 
 def sanitise(raw: bytes | str, *, max_chars: int = 16_000) -> str:
@@ -43,7 +43,7 @@ def sanitise(raw: bytes | str, *, max_chars: int = 16_000) -> str:
 
 
 def one_line(raw: bytes | str, *, max_chars: int = 200) -> str:
-    """`sanitise`, with all white space folded to single spaces and the beginning kept."""
+    """`sanitise` for one line: white space becomes single spaces, and the beginning is kept instead of the end."""
     if isinstance(raw, str) and len(raw) <= MAX_LINE and raw.isascii() and raw.isprintable():
         return " ".join(raw.split())[:max_chars]  # as below, in half the time
     return " ".join(sanitise(raw[:_AT_LEAST]).split())[:max_chars]

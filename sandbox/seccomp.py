@@ -6,9 +6,9 @@ io_uring, userfaultfd, perf_event_open or bpf, no keyrings, no mount family, no 
 no inotify, no file locks and no sockets but AF_UNIX: what IP sockets buffer and what locks take is memory that no
 container's limit counts. Docker 20.10's default lets io_uring and AF_VSOCK through.
 
-seccomp.json is for every container; seccomp_judge.json is for those that run a stranger's program on hidden text, and
-leaves out what lets two of them talk through files that both may read: questions about the page cache and reads that do
-not wait for the disk. The files work by themselves, too: `docker run --security-opt seccomp=FILE`.
+seccomp.json is for all containers but the judge's. seccomp_judge.json is for those that run a candidate's program on hidden text.
+It lacks calls by which two of them could communicate through files that both may read: queries of the page cache and reads that
+do not wait for the disk. Both files can be used alone: `docker run --security-opt seccomp=FILE`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def of(role: Role) -> str:
 
 @functools.cache
 def profile(file: Path = FILE) -> str:
-    """The profile as the JSON text that Docker's API wants (a path would be the client's business)."""
+    """The profile as JSON text, as Docker's API requires (only the command line accepts a path)."""
     rules = json.loads(file.read_text())
     for rule in rules["syscalls"]:
         rule.pop("comment", None)
@@ -39,5 +39,5 @@ def profile(file: Path = FILE) -> str:
 
 
 def file_of(text: str) -> Path:
-    """The file that `profile` made `text` of."""
+    """The file from which `profile` made `text`."""
     return next(file for file in (FILE, JUDGE_FILE) if profile(file) == text)

@@ -1,4 +1,4 @@
-"""What is asked of a container: every limit, mount and output, in one frozen value.
+"""The specification of a container: every limit, mount and output, in one frozen value.
 
 Nothing here talks to an engine. `Job` is the sandbox's only input and
 `sandbox.outcome.Outcome` its only output.
@@ -17,7 +17,7 @@ GIB = 1024 * MIB
 
 
 class Role(StrEnum):
-    """Why a container runs. It becomes a label, so that `sandbox ls` says what is what."""
+    """Why a container runs. It becomes a label, shown by `sandbox ls`."""
 
     TRAIN = "train"
     JUDGE_BLIND = "judge-blind"
@@ -42,7 +42,8 @@ class Limits:
     out_inodes: int = 64
     open_files: int = 4096
     log_bytes: int = 256 * KIB
-    """How much of what it prints is kept: the first quarter, and the end. It counts as memory of the container."""
+    """Size of the log: the first quarter of it for the beginning of the output, the rest for the end. It counts as memory of the
+    container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +77,11 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Monitor:
-    """A file in /out that is read every few seconds while the container runs, and who may end the container because of it.
+    """A file in /out that is read every few seconds while the container runs, and a function that may end the container.
 
-    `see` gets the bytes that were added since the last look. The sentence that it returns ends the container; an empty one lets
-    it run. The candidate writes the file, so these bytes can be anything, and they may never come: `see` must not raise for
-    them, and nothing may be concluded from them that would be to the candidate's advantage.
+    `see` gets the bytes that were added since the last read. If it returns a sentence, the container ends; if it returns an empty text,
+    the container continues. The candidate writes the file, so the bytes can be anything or missing. `see` must not raise for them, and
+    nothing may be concluded from them to the candidate's advantage.
     """
 
     name: str

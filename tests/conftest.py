@@ -80,17 +80,32 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     assert left == []
 
 
-ALONE = {"conformance", "e2e", "faults", "judge", "packaging", "sandbox", "trainer"}
-"""Folders whose tests take all cores or measure time: one test after the other."""
+IN_PAIRS = (
+    "cli",
+    "conformance/test_engines.py",
+    "sandbox/test_building.py",
+    "sandbox/test_configuration_check.py",
+    "sandbox/test_confinement.py",
+    "sandbox/test_host_config.py",
+    "sandbox/test_launcher.py",
+    "sandbox/test_mounts.py",
+    "sandbox/test_prerequisites.py",
+)
+"""Tests with the engine of which two may run at once: they neither measure time closely nor look at what is not their own."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests that may run side by side are marked so. What takes minutes is left out unless it is asked for."""
+    """Tests that need no engine are marked `parallel`, those with an engine that may run in pairs `pair`. What takes minutes is
+    left out unless it is asked for."""
     for item in items:
-        folder = item.path.relative_to(TESTS).parts[0]
-        if folder not in ALONE and item.get_closest_marker("engine") is None:
+        name = item.path.relative_to(TESTS).as_posix()
+        if "engine" not in getattr(item, "fixturenames", ()) and item.get_closest_marker("engine") is None:
             item.add_marker("parallel")
+        elif name.startswith(IN_PAIRS):
+            item.add_marker("pair")
+        if item.get_closest_marker("xdist_group") is None:  # a file's tests share its fixtures
+            item.add_marker(pytest.mark.xdist_group(name))
     if "slow" in config.getoption("markexpr"):
         return
     for item in items:

@@ -1,8 +1,7 @@
-"""What the judge would refuse later, said in the first minute: one sentence with the name, the size and the limit.
+"""Checks of the weights: reports what the judge would refuse later in one sentence with the name, the size and the limit.
 
-Help and no defence: the judge reads the artifact itself and believes nothing that was checked here. Its limits are
-repeated below (it is in another image); a test holds the two against each other. The weights are checked here, the exported
-program in preflight_program.py.
+This helps the script's author and is no defence: the judge checks the artifact itself. It is in another image, so its limits are
+repeated below; a test compares the two. program_check.py checks the exported program.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy as np
 MIB, GIB = 1 << 20, 1 << 30
 MODEL_BYTES, PARAMS_BYTES = 8 * MIB, 2 * GIB
 HEADER_BYTES, TENSORS, RANK = 1 << 20, 10_000, 8
-"""Of params.safetensors: its list of names, how many there are, how many axes one may have."""
+"""Limits of params.safetensors: bytes of its header, number of tensors, axes of a tensor."""
 WEIGHTS = frozenset("float32 float16 bfloat16 int32 int16 int8 uint32 uint16 uint8 bool".split())
 
 
@@ -28,7 +27,8 @@ class WouldBeRefused(ValueError):
 
 
 def check_leaves(names: Sequence[str], leaves: Sequence[Any], out: Path | None = None) -> None:
-    """Kind, dtype, rank, names and size of every leaf. Raises WouldBeRefused with the first that cannot be handed over."""
+    """Check kind, dtype, rank, name and size of each leaf. `out` is the folder of the artifact: if it is a mount, two copies of the
+    weights must fit into it. Raises WouldBeRefused for the first problem."""
     for name, leaf in zip(names, leaves, strict=True):
         _check_leaf(name, leaf)
     total = sum(nbytes(leaf) for leaf in leaves)
@@ -92,7 +92,7 @@ def _check_leaf(name: str, leaf: Any) -> None:
 
 
 def check_values(names: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
-    """Raises WouldBeRefused for NaN and infinity. Weights saved before stay what they were."""
+    """Raises WouldBeRefused for NaN and infinity. Weights that were saved before stay."""
     for name, array in zip(names, arrays, strict=True):
         if array.dtype.kind in "iub" or not array.size:
             continue
@@ -106,7 +106,7 @@ def check_values(names: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
 
 
 def check_same(exported: Mapping[str, str], saved: Mapping[str, str]) -> None:
-    """`exported` and `saved` describe the arrays by name. Raises WouldBeRefused where they differ."""
+    """Compare two results of `described`. Raises WouldBeRefused for the first difference."""
     if only := sorted(set(exported) - set(saved)):
         raise WouldBeRefused(
             f"params[{only[0]!r}] was exported and is not saved ({len(only)} such): save the params that were exported"
@@ -124,11 +124,12 @@ def check_same(exported: Mapping[str, str], saved: Mapping[str, str]) -> None:
 
 
 def described(names: Sequence[str], leaves: Sequence[Any]) -> dict[str, str]:
-    """Dtype and shape by name, as `check_same` compares and shows them."""
+    """Dtype and shape of each array, by name."""
     return {name: shown(leaf) for name, leaf in zip(names, leaves, strict=True)}
 
 
 def shown(leaf: Any) -> str:
+    """Dtype and shape, for example "float32[8, 64]"."""
     return f"{leaf.dtype}{list(leaf.shape)}"
 
 

@@ -1,7 +1,7 @@
-"""Seconds of CPU that the container has had so far, all of its processes and threads together.
+"""CPU seconds used by the container so far: all of its processes and threads together.
 
-The container's own cgroup tells it (v1: cpuacct.usage in ns; v2: usage_usec in cpu.stat), without a live child process being left
-out. Where that file is missing or cannot be the container's, the process's own clock and that of its ended children count.
+The source is the container's cgroup (v1: cpuacct.usage, ns; v2: usage_usec in cpu.stat, us), which includes live child processes.
+If that file is missing or is not the container's, the CPU time of this process and of its ended children is used.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _SLACK_S = 1.0
 
 
 def source(age: float, root: Path = CGROUP) -> Callable[[], float]:
-    """What to ask for the seconds of CPU. `age` is how long the container has existed, in seconds: no CPU gives more than
-    that, so a file that says more counts the whole machine."""
+    """A function that returns the CPU seconds used. `age` is the age of the container (s): a file that shows more than `age` times
+    the number of CPUs counts the whole machine and is not used."""
     most = (age + _SLACK_S) * len(os.sched_getaffinity(0))
     for name, unit in _FILES:
         try:
@@ -31,11 +31,11 @@ def source(age: float, root: Path = CGROUP) -> Callable[[], float]:
 
 
 def of_process() -> float:
-    """Of this process with all its threads, and of its children that have ended."""
+    """CPU seconds of this process with all its threads, and of its ended children."""
     children = os.times()
     return time.clock_gettime(time.CLOCK_PROCESS_CPUTIME_ID) + children[2] + children[3]
 
 
 def _reader(file: int, unit: float) -> Callable[[], float]:
-    """cpu.stat's first line is "usage_usec N" (cgroup-v2.rst); cpuacct.usage holds the number alone."""
+    """The first line of cpu.stat is "usage_usec N" (cgroup-v2.rst); cpuacct.usage holds the number only."""
     return lambda: int(os.pread(file, 64, 0).splitlines()[0].split()[-1]) * unit

@@ -1,18 +1,18 @@
-"""The fixed library of a training script: data, clock, seed, and the artifact it hands over.
+"""The fixed library of a training script: data, clock, seed and the functions that write the artifact.
 
     from trainer_jax import harness
-    harness.seed, harness.vocab_size, harness.seq_len, harness.bos_id    # ints, chosen by the host
-    harness.train_tokens                                                # of all training documents together
-    harness.clock.progress() -> float in [0, 1]                         # share of the usable budget gone
-    harness.clock.seconds_left() -> float                               # keep time by no other clock: a replay has this one
+    harness.seed, harness.vocab_size, harness.seq_len, harness.bos_id    # ints, set by the host
+    harness.train_tokens                                                # number of tokens of all training documents
+    harness.clock.progress() -> float in [0, 1]                         # used share of the usable wall clock
+    harness.clock.seconds_left() -> float                               # use no other clock: only this one can be replayed
     harness.batches(batch_size, seq_len=None) -> iterator of int32[B, T+1]
     harness.export_model(forward, params)            # forward(params, int32[B, T]) -> floating[B, T, V]
-    harness.save_params(params)                      # atomic; call as often as you like
-    harness.log(step=, loss=, tokens=)               # telemetry: mean nats per token; it may end a training, never score it
-    harness.stage(name)                              # telemetry only: what is done by now, once a name
+    harness.save_params(params)                      # atomic; may be called often
+    harness.log(step=, loss=, tokens=)               # telemetry: mean nats per token; may end a training, is never its score
+    harness.stage(name)                              # telemetry only: time of a stage, once per name
 
-Nothing here is trusted by the judge, and none of it is a score. What the environment may say is in
-docs/contracts.md; outside a container AUTORESEARCH_DATA and AUTORESEARCH_OUT name the two folders.
+The judge trusts nothing here. The environment variables are in docs/contracts.md; outside a container AUTORESEARCH_DATA and
+AUTORESEARCH_OUT are the paths of the two folders.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ OUT = Path(os.environ.get("AUTORESEARCH_OUT", "/out"))
 
 
 def _keep_memory() -> None:
-    """XLA on a CPU allocates its scratch memory anew for every step, and glibc would return such large blocks to the
-    kernel each time: the page faults take up to half of a step. Told so, it keeps them (mallopt(3))."""
+    """Make glibc keep freed memory (mallopt(3)). XLA on a CPU allocates its scratch memory anew in each step. If glibc returned
+    it to the kernel each time, page faults would take up to half of a step."""
     arena_max, mmap_max, trim_threshold, top_pad = -8, -4, -1, -2
     with contextlib.suppress(AttributeError, OSError):  # another C library
         mallopt = ctypes.CDLL(None).mallopt
@@ -54,8 +54,8 @@ def _keep_memory() -> None:
 
 
 def _one_device_a_core() -> None:
-    """On a CPU `jax.devices()` has one device for every leased core: rows split among them train faster than matrix
-    products that are each cut in pieces. What is not told so runs on the first, with all cores."""
+    """On a CPU, give `jax.devices()` one device per leased core: splitting the rows among devices trains faster than splitting
+    each matrix product among cores. What is not split runs on the first device, with all cores."""
     with contextlib.suppress(RuntimeError):  # JAX has started already
         jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
 
@@ -64,7 +64,7 @@ _keep_memory()
 _one_device_a_core()
 seed = int(os.environ.get("AUTORESEARCH_SEED", "0"))
 eval_batch = int(os.environ.get("AUTORESEARCH_EVAL_BATCH", "16"))
-checking = os.environ.get("AUTORESEARCH_COMPILE_CHECK") == "1"  # two steps, to see whether it runs at all
+checking = os.environ.get("AUTORESEARCH_COMPILE_CHECK") == "1"  # a compile check: two steps only
 clock = WallClock(
     float(os.environ.get("AUTORESEARCH_WALL_CLOCK", "300")),
     tape=OUT / "clock.f64",
@@ -80,7 +80,7 @@ def _meta() -> Mapping[str, int]:
 
 
 def __getattr__(name: str) -> int:
-    """What comes with the data is read when it is asked for, so importing the harness needs none."""
+    """Properties of the data, read at the first use, so that importing the harness needs no data."""
     if name in {"vocab_size", "seq_len", "bos_id"}:
         return _meta()[name]
     if name == "train_tokens":
@@ -89,10 +89,10 @@ def __getattr__(name: str) -> int:
 
 
 def batches(batch_size: int, seq_len: int | None = None, *, prefetch: int = 8) -> Iterator[np.ndarray]:
-    """Endless int32[batch_size, seq_len + 1], shuffled by `harness.seed`, prefetched on a thread.
+    """Endless batches int32[batch_size, seq_len + 1], shuffled with `harness.seed`; a thread prepares `prefetch` of them.
 
-    Every row starts with BOS; documents longer than `seq_len` are cut, and every piece begins with BOS; what is left
-    of a row is filled with BOS. Mask targets equal to `harness.bos_id`: the judge does not count them either.
+    Each row starts with BOS. Documents longer than `seq_len` are cut, and each piece begins with BOS. The end of a row is filled
+    with BOS. Mask targets equal to `harness.bos_id`: the judge does not score them.
     """
     meta = _meta()
     tokens = np.memmap(DATA / "tokens.bin", dtype="<u2", mode="r")
@@ -102,7 +102,7 @@ def batches(batch_size: int, seq_len: int | None = None, *, prefetch: int = 8) -
 
 
 def _two_steps(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-    """With the second batch the time is over: a step has been compiled, and may take its own output."""
+    """End the clock at the second batch. One step shows that it compiles, the second that it accepts its own output."""
     for number, row in enumerate(rows, 1):
         if number == 2:
             clock.end()
@@ -110,13 +110,13 @@ def _two_steps(rows: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def export_model(forward: Callable[..., Any], params: Any) -> None:
-    """Write model.stablehlo: `forward` at the judge's shape, with the weights as named arguments.
+    """Write model.stablehlo: `forward` at the judge's batch size and length, with the weights as named arguments.
 
-    `params` is any pytree of arrays; it depends on shapes alone, so call this before training. Use plain XLA ops. Raises
-    ValueError with one sentence for what the judge would refuse: custom calls (cuDNN, Pallas, LAPACK), callbacks, random
-    numbers, more than one device (jax.set_mesh), constants beyond 1 MiB (arrays made outside forward: compute them inside
-    or put them into params), 200,000 operations, an array beyond 4 GiB, a program beyond 8 MiB, logits that are not one
-    floating[B, T, V]; in params, what is no array, a random key, a 64-bit or complex dtype, together more than 2 GiB.
+    `params` is any pytree of arrays. Only their shapes and dtypes matter, so call this before training. Raises ValueError with
+    one sentence for what the judge would refuse. In the program: custom calls (cuDNN, Pallas, LAPACK), callbacks, random numbers,
+    more than one device (jax.set_mesh), more than 1 MiB of constants (arrays made outside forward: compute them inside or put
+    them into params), more than 200,000 operations, an array above 4 GiB, a program above 8 MiB, logits that are not one
+    floating[B, T, V]. In params: anything but arrays, random keys, 64-bit or complex dtypes, more than 2 GiB in total.
     """
     names, leaves, treedef = _named(params)
     artifact_check.check_leaves(names, leaves, OUT)
@@ -144,10 +144,10 @@ def export_model(forward: Callable[..., Any], params: Any) -> None:
 
 
 def save_params(params: Any) -> None:
-    """Write params.safetensors under a temporary name and rename it: the newest complete weights count.
+    """Write params.safetensors under a temporary name, then rename it: the newest complete weights are judged.
 
-    Raises ValueError with one sentence for what the judge would refuse: names, shapes or dtypes that are not those of
-    `export_model`, NaN or infinity, arrays that were donated. What was saved before stays.
+    Raises ValueError with one sentence for what the judge would refuse: names, shapes or dtypes other than in `export_model`, NaN
+    or infinity, arrays that were donated. The weights saved before then stay.
     """
     from safetensors.numpy import save
 
@@ -170,14 +170,15 @@ def save_params(params: Any) -> None:
 
 
 _handed_over: dict[str, dict[str, str]] = {}
-"""What the newest program and the newest weights hold, by name: they must be the same."""
+"""Dtype and shape of each array by name, of the newest program ("export") and the newest weights ("save"). They must be equal."""
 
 
 def log(*, step: int, loss: float, tokens: int) -> None:
-    """One line of telemetry.jsonl. `loss` is the mean cross-entropy of a token in nats, best of all steps since the last line.
+    """Append a line to telemetry.jsonl. `loss` is the mean cross-entropy per token (nats), preferably over all steps since the last
+    line. `tokens` is the number of tokens trained on so far.
 
-    A run compares it with the best script's at the same progress, and may end a training that is far behind (docs/runner.md). It
-    never scores one. A script that minimises something else logs the cross-entropy all the same, or nothing.
+    The runner compares the loss with that of the best script at the same progress and may end a training that is far behind
+    (docs/runner.md). It is never a score. A script with another training loss logs the cross-entropy, or nothing.
     """
     _telemetry(
         {
@@ -191,6 +192,7 @@ def log(*, step: int, loss: float, tokens: int) -> None:
 
 
 def _named(params: Any) -> tuple[list[str], list[Any], Any]:
+    """Names ("a/b/0"), leaves and structure of a pytree. Raises ValueError if a leaf has no name of its own."""
     paths, treedef = jax.tree_util.tree_flatten_with_path(params)
     names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
     if len(set(names)) != len(names) or "" in names:
@@ -209,7 +211,7 @@ _stages: set[str] = set()
 
 
 def stage(name: str) -> None:
-    """Telemetry: how many seconds after the container's start something was done for the first time."""
+    """Telemetry: the time of a stage, in seconds since the container's start. Only the first call per name counts."""
     if name not in _stages:
         _stages.add(name)
         _telemetry({"stage": name, "seconds": clock.measured()})

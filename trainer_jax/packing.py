@@ -1,4 +1,4 @@
-"""Documents packed into training rows, as the judge packs its own: no token lost, every row starts with BOS."""
+"""Packs documents into training rows by the judge's rules: no token is lost, each row starts with BOS."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_CHUNK = 4096  # pieces packed together: large enough to fill rows well, small enough to be ready at once
+_CHUNK = 4096  # pieces packed together: enough to fill the rows well, few enough to take no time at the start
 
 
 class Rows:
-    """`tokens` is uint16[N], every document BOS and then its tokens; rows hold `seq_len` + 1 tokens."""
+    """`tokens` is uint16[N]: each document is BOS, then its tokens. A row has `seq_len` + 1 tokens. Raises ValueError for data
+    without a document."""
 
     def __init__(self, tokens: np.ndarray, bos_id: int, seq_len: int, seed: int) -> None:
         self._tokens, self._bos, self._width = tokens, bos_id, seq_len + 1
@@ -23,7 +24,7 @@ class Rows:
             raise ValueError("the training data holds no document")
 
     def epoch(self) -> Iterator[np.ndarray]:
-        """Every piece once, as int32[T+1] rows in random order."""
+        """Rows int32[T+1] in random order, which hold each piece once."""
         order = self._rng.permutation(len(self.starts))
         for first in range(0, len(order), _CHUNK):
             chunk = order[first : first + _CHUNK]
@@ -37,10 +38,11 @@ class Rows:
         for piece in members:
             start, length = self.starts[piece], self.lengths[piece]
             row[at : at + length] = self._tokens[start : start + length]
-            at += length + 1  # one BOS between pieces, there already
+            at += length + 1  # one BOS between pieces: the row was filled with BOS
         return row
 
     def batches(self, batch_size: int, prefetch: int) -> Iterator[np.ndarray]:
+        """Endless batches int32[batch_size, T+1], epoch after epoch. A thread prepares up to `prefetch` of them."""
         ready: queue.Queue[np.ndarray] = queue.Queue(maxsize=prefetch)
 
         def fill() -> None:
@@ -58,7 +60,7 @@ class Rows:
 
 
 def pieces(tokens: np.ndarray, bos_id: int, seq_len: int) -> tuple[np.ndarray, np.ndarray]:
-    """Start and length (int64[P] each) of every piece of at most `seq_len` tokens, BOS not counted."""
+    """Start and length (int64[P] each) of the pieces: documents cut to at most `seq_len` tokens, without BOS."""
     bos = np.flatnonzero(tokens == bos_id)
     begin, end = bos + 1, np.append(bos[1:], len(tokens))
     count = -(-(end - begin) // seq_len)
@@ -69,7 +71,7 @@ def pieces(tokens: np.ndarray, bos_id: int, seq_len: int) -> tuple[np.ndarray, n
 
 
 def best_fit(lengths: np.ndarray, width: int) -> list[list[int]]:
-    """Best-fit decreasing: which pieces share a row of `width` tokens, each piece costing its length + 1."""
+    """Best-fit decreasing: the indices of the pieces in each row of `width` tokens. A piece takes its length + 1 (BOS)."""
     rows: list[list[int]] = []
     room: list[tuple[int, int]] = []  # (tokens free, row), sorted
     for piece in np.argsort(-lengths, kind="stable"):

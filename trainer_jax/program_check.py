@@ -1,6 +1,7 @@
-"""What the judge would refuse in an exported program, said by the script's own line or the array's own name.
+"""Checks of the exported program: reports what the judge would refuse, with the line of the script or the name of the array.
 
-Help and no defence, as preflight.py. The allow-list is the judge's (judge/inside/op_allowlist.py says why), repeated.
+As in artifact_check.py, this helps the script's author and is no defence. The allow-list repeats that of
+judge/inside/op_allowlist.py, which gives the reasons.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from jaxlib.mlir import ir
 from trainer_jax.artifact_check import GIB, MIB, MODEL_BYTES, WouldBeRefused, nbytes, shown, size
 
 CONSTANT_BYTES = 1 * MIB
-"""Of all constants together that are not one value repeated."""
+"""Of all constants together, except those that repeat a single value."""
 TENSOR_BYTES = 4 * GIB
 OPS, DEPTH = 200_000, 64
 LOGITS = frozenset("float32 bfloat16 float16".split())
@@ -50,7 +51,8 @@ _ONE_DEVICE = (
 
 
 def check_logits(out: Any, shape: tuple[int, int, int]) -> None:
-    """`out` is what forward returns, arrays or their shapes. Raises WouldBeRefused where it is no floating[B, T, V]."""
+    """`out` is what forward returns: arrays or their shapes; `shape` is (B, T, V). Raises WouldBeRefused unless it is one
+    floating[B, T, V]."""
     leaves = jax.tree_util.tree_leaves(out)
     wanted = f"one floating array {list(shape)} ([B, T, V])"
     if len(leaves) != 1 or jax.tree_util.tree_structure(out) != jax.tree_util.tree_structure(0):
@@ -61,7 +63,7 @@ def check_logits(out: Any, shape: tuple[int, int, int]) -> None:
 
 
 def not_exportable(error: NotImplementedError) -> Exception:
-    """`error`, which jax.export raised, as a sentence where it is about a callback."""
+    """The error to raise instead of `error`, which jax.export raised: a WouldBeRefused if it is about a callback."""
     if "callback" not in str(error):
         return error
     return WouldBeRefused(
@@ -70,7 +72,8 @@ def not_exportable(error: NotImplementedError) -> Exception:
 
 
 def check_program(exported: Any, forward: Callable[..., Any]) -> None:
-    """Devices, effects and every op of an exported program. Raises WouldBeRefused with the first that is not allowed."""
+    """Check devices, effects and each op of an exported program. Raises WouldBeRefused for the first that is not allowed.
+    `forward` is the function that was exported, searched for the names of large constants."""
     if exported.nr_devices != 1:
         raise WouldBeRefused(
             f"forward is exported for {exported.nr_devices} devices (jax.set_mesh, shard_map or a sharding), and {_ONE_DEVICE}"
@@ -124,13 +127,13 @@ def _check_module(module: Any, forward: Callable[..., Any]) -> None:
 
 
 def _is_splat(op: Any) -> bool:
-    if "complex" in str(op.results[0].type):  # MLIR's Python cannot read such a value, but print it
+    if "complex" in str(op.results[0].type):  # MLIR's Python can print such a value, but not read it
         return "__elided__" not in op.get_asm(large_elements_limit=1, use_local_scope=True)
     return getattr(op.attributes["value"], "is_splat", False)
 
 
 def _walk(module: Any) -> Iterator[tuple[Any, int, str]]:
-    """Every op, how deep it is, and the function it is in."""
+    """Each op with its depth and the function that it is in."""
     pending = [(module.operation, 0, "")]
     while pending:
         op, depth, function = pending.pop()
@@ -188,7 +191,7 @@ def _attribute_names(op: Any) -> Iterator[str]:
 def _written_out(
     sizes: Mapping[str, int], calls: Mapping[str, Counter[str]], name: str, known: dict[str, tuple[int, int]]
 ) -> tuple[int, int]:
-    """Operations of a function with all it calls, and how deep the calls go; JAX writes no function that calls itself."""
+    """Operations of function `name` with all calls inlined, and the depth of its calls. JAX writes no recursive functions."""
     if name not in known:
         inner = {callee: _written_out(sizes, calls, callee, known) for callee in calls.get(name, ())}
         total = sizes[name] + sum(calls[name][callee] * ops for callee, (ops, _) in inner.items())
@@ -197,22 +200,22 @@ def _written_out(
 
 
 def _tensor(kind: Any) -> tuple[int, str]:
-    """Bytes and a name of a tensor's type; (0, "") of any other type, which only an op that is not allowed makes."""
+    """Bytes and name of a tensor type; (0, "") for other types, which only ops that are not allowed return."""
     if not isinstance(kind, ir.RankedTensorType):
         return 0, ""
     element = str(kind.element_type)
     return math.prod(kind.shape) * BYTES.get(element, 1), f"{element}{list(kind.shape)}"
 
 
-# ---- words --------------------------------------------------------------------------------------------------
+# ---- names and lines for the messages ---------------------------------------------------------------------------
 def _where(op: Any) -> str:
-    """The line of the script that made an op, "" where it is not known."""
+    """The line of the script that an op comes from, for example " at train.py:120"; "" if it is not known."""
     frames = [(path, line) for path, line in _FRAMES.findall(str(op.location)) if "site-packages" not in path]
     return f" at {Path(frames[0][0]).name}:{frames[0][1]}" if frames else ""
 
 
 def _largest_constant(forward: Callable[..., Any], kind: str | None) -> str:
-    """The name that the script has for the array of this `kind`, or for its largest one; else the shape."""
+    """The script's name for the array of this `kind` (MLIR type), or for its largest array if `kind` is None; else the type."""
     found = list(_captured(forward, set()))
     if kind is not None:
         found = [(name, value) for name, value in found if _mlir(value) == kind]
@@ -223,7 +226,8 @@ def _largest_constant(forward: Callable[..., Any], kind: str | None) -> str:
 
 
 def _captured(function: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    """Arrays that a function, or one that it calls, takes from outside: by the names of globals and closures."""
+    """Names and arrays that a function, or one that it calls, takes from globals and closures. `seen` holds the ids of code objects
+    already visited."""
     function = getattr(function, "__wrapped__", function)
     code = getattr(function, "__code__", None)
     if code is None or id(code) in seen or len(seen) > 500:
@@ -243,7 +247,7 @@ def _captured(function: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
 
 
 def _names(code: Any) -> Iterator[str]:
-    """Global names that a code object and the functions defined in it use."""
+    """Global names used by a code object and by the functions defined in it."""
     yield from code.co_names
     for constant in code.co_consts:
         if hasattr(constant, "co_names"):
@@ -258,6 +262,7 @@ def _cell(cell: Any) -> Any:
 
 
 def _mlir(array: Any) -> str:
+    """The type of an array in MLIR's spelling, for example "f32[8, 64]"."""
     name = {"bool": "i1", "bfloat16": "bf16"}.get(str(array.dtype), str(array.dtype))
     short = name.replace("uint", "ui").replace("int", "i").replace("float", "f")
     return f"{short}{list(array.shape)}"

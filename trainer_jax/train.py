@@ -1,16 +1,17 @@
-"""A small GPT trained against the clock: the one file that is rewritten through the night.
+"""A small GPT trained for a fixed wall clock. This is the one file that proposers edit.
 
-The model: RMSNorm without parameters, rotary positions (RoPE), QK-norm, squared-ReLU MLP, gated value embeddings on
-alternating layers, short causal convolutions, sliding windows, a residual and an x0 scalar per layer, a soft cap on
-the logits. The optimizer: NorMuon for the matrices, Adam at rates of their own for the rest. The schedule is driven by
-the clock, not by steps. Most choices follow karpathy/autoresearch (2026), nanochat and modded-nanogpt.
+Model: RMSNorm without parameters, rotary positions (RoPE), QK-norm, squared-ReLU MLP, gated value embeddings on
+alternating layers, short causal convolutions, sliding windows, a residual scalar and an x0 scalar per layer, a soft cap
+on the logits. Optimizer: NorMuon for the matrices, Adam with separate learning rates for the other parameters. The
+schedule follows the clock, not the number of steps. Most choices follow karpathy/autoresearch (2026), nanochat and
+modded-nanogpt.
 
-Plain pytrees, not modules: the parameters are one dict of arrays with the layers stacked in front, so Muon sees all
-matrices of a shape as one batch, the forward pass reads like its equation, and there is no framework to start.
+The parameters are one dict of arrays, with all layers of a kind stacked on the first axis: Muon updates all matrices of
+a shape as one batch, the forward pass reads like its equation, and no module framework has to be imported.
 
 Shapes are in the names: B rows, T positions, D model width, H heads, K head width, E = H K, F MLP width, L layers,
-G inputs of a gate, J reach of a convolution, V vocabulary; C queries of a chunk and S the keys it sees. A constant
-with a `# tune:` comment is one that a tuner may change, within that range.
+G inputs of a gate, J reach of a convolution, V vocabulary; C queries of a chunk and S the keys it sees. A tuner may
+change the constants that have a `# tune:` comment, within the range given there.
 """
 
 import functools
@@ -57,7 +58,7 @@ MOMENTUM_WARMUP = 0.3  # tune: float 0 0.6
 WARMUP = 0.0  # tune: float 0 0.1
 WARMDOWN = 0.5  # tune: float 0.2 0.95
 FINAL_LR = 0.0  # tune: float 0 0.1
-# ---- how it is computed --------------------------------------------------------------------------------------
+# ---- computation ---------------------------------------------------------------------------------------------
 MICRO_BATCHES = 1
 CHUNK = 64
 COMPUTE_DTYPE = jnp.float32
@@ -92,7 +93,7 @@ V, T = harness.vocab_size, harness.seq_len
 
 # ---- model -------------------------------------------------------------------------------------------------
 def init_params(key):
-    """Matrices uniform with variance 1/D; those that write to the stream zero, so every layer starts as nothing."""
+    """Matrices are uniform with variance 1/D; those that write to the residual stream are zero, so layers add nothing at first."""
     keys = iter(jax.random.split(key, 5))
     D, E, F = WIDTH, HEADS * HEAD_WIDTH, MLP_RATIO * WIDTH
 
@@ -121,7 +122,7 @@ def rms_norm(x):
 
 
 def rotary(length):
-    """cos and sin, each float32[T, 1, K], the sines signed (Su et al. 2021, arXiv 2104.09864)."""
+    """cos and sin, each float32[T, 1, K], the second half of the sines negated (Su et al. 2021, arXiv 2104.09864)."""
     frequency = ROPE_BASE ** (-jnp.arange(0, HEAD_WIDTH, 2, dtype=jnp.float32) / HEAD_WIDTH)
     angle = jnp.arange(length, dtype=jnp.float32)[:, None] * frequency
     cos, sin = jnp.cos(angle)[:, None, :], jnp.sin(angle)[:, None, :]
@@ -129,12 +130,12 @@ def rotary(length):
 
 
 def rotate(x_BxTxHxK, cos, sin):
-    """Turn entry i of every head against entry K - 1 - i, by an angle that grows with the position."""
+    """Rotate entries i and K - 1 - i of each head as a pair, by an angle proportional to the position."""
     return (x_BxTxHxK * cos + x_BxTxHxK[..., ::-1] * sin).astype(x_BxTxHxK.dtype)
 
 
 def window(layer, length):
-    """How many positions a query sees, itself included; the last layer always sees all before it."""
+    """Number of positions a query sees, itself included. The last layer always sees all earlier positions."""
     short = WINDOWS[layer % len(WINDOWS)] == "S" and layer != DEPTH - 1
     return min(SHORT_WINDOW, length) if short else length
 
@@ -142,8 +143,8 @@ def window(layer, length):
 def attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, span):
     """Causal softmax attention over the last `span` positions, [B, T, H, K].
 
-    Queries are taken in chunks against only the keys that their window reaches: nearly no masked score is computed.
-    No maximum is taken off before the exponential: QK-norm bounds every score by sqrt(K).
+    Each chunk of queries is compared with the keys in its window only, so that few masked scores are computed. No maximum
+    is subtracted before the exponential: QK-norm bounds each score by sqrt(K).
     """
     length = q_BxTxHxK.shape[1]
     q_BxTxHxK = q_BxTxHxK * HEAD_WIDTH**-0.5
@@ -161,17 +162,18 @@ def attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, span):
 
 
 def attention_cudnn(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, span):
-    """The same by cuDNN's fused kernel: for training only, the judge takes no custom calls."""
+    """The same with cuDNN's fused kernel. For training only: the judge refuses custom calls."""
     kernel = {"is_causal": True, "local_window_size": (span - 1, 0), "implementation": "cudnn"}
     return jax.nn.dot_product_attention(q_BxTxHxK, k_BxTxHxK, v_BxTxHxK, **kernel)
 
 
 def attention_layer(x_BxTxD, p, layer, tokens_BxT, cos, sin, attend):
+    """Output of the attention of one layer, [B, T, D]; `attend` is one of the two functions above."""
     B, length, _ = x_BxTxD.shape
     qkv_Dx3E = jnp.concatenate(list(p["qkv_Lx3xDxE"][layer]), axis=1)
     q, k, v = jnp.unstack(matmul(x_BxTxD, qkv_Dx3E).reshape(B, length, 3, HEADS, HEAD_WIDTH), axis=2)
     q, k = rms_norm(rotate(q, cos, sin)), rms_norm(rotate(k, cos, sin))  # Henry et al. 2020, arXiv 2010.04245
-    if layer in VALUE_LAYERS:  # of the token itself, past all mixing (Zhou et al. 2024, arXiv 2410.17897)
+    if layer in VALUE_LAYERS:  # values looked up by the token (Zhou et al. 2024, arXiv 2410.17897)
         gate_LxGxH = p["value_gate_LxGxH"][VALUE_LAYERS.index(layer)]
         gate_BxTxH = 2 * jax.nn.sigmoid(x_BxTxD[..., :VALUE_GATE_WIDTH] @ gate_LxGxH)
         value_BxTxE = p["value_embed_VxE"][str(layer)][tokens_BxT]
@@ -182,7 +184,7 @@ def attention_layer(x_BxTxD, p, layer, tokens_BxT, cos, sin, attend):
 
 @jax.custom_vjp
 def matmul(x_BxTxD, w_DxF):
-    """x w. Its gradient by w is told to transpose x first: XLA's CPU matmul is twice as fast on that."""
+    """x w. For the gradient with respect to w, x is transposed first: XLA's CPU matmul is then twice as fast."""
     return x_BxTxD @ w_DxF
 
 
@@ -202,14 +204,14 @@ def mlp(x_BxTxD, p, layer):
 
 
 def short_conv(x_BxTxD, w_JxD):
-    """Add a mix of the J positions before: what a token follows is known before attention has learned to look (canon
-    layers, Allen-Zhu 2025, arXiv 2512.17351)."""
+    """Add a weighted sum of the J previous positions, so that they can be used before attention has learned to find them
+    (canon layers, Allen-Zhu 2025, arXiv 2512.17351)."""
     before = (jnp.pad(x_BxTxD[:, :-j], ((0, 0), (j, 0), (0, 0))) for j in range(1, len(w_JxD) + 1))
     return x_BxTxD + sum(w_D * back for w_D, back in zip(w_JxD, before, strict=True))
 
 
 def stream(params, tokens_BxT, attend=attention):
-    """The residual stream after the last layer, normed: [B, T, D]. Position t sees tokens 0 .. t only."""
+    """The residual stream after the last layer, normalised: [B, T, D]. Position t sees tokens 0 .. t only."""
     p = jax.tree.map(lambda w: w.astype(COMPUTE_DTYPE), params)
     cos, sin = rotary(tokens_BxT.shape[1])
     x = x0 = rms_norm(p["embed_VxD"][tokens_BxT])
@@ -223,12 +225,12 @@ def stream(params, tokens_BxT, attend=attention):
 
 
 def soft_cap(logits):
-    """Smoothly bounded by SOFT_CAP (Gemma 2, arXiv 2408.00118)."""
+    """Bound the logits smoothly by SOFT_CAP (Gemma 2, arXiv 2408.00118)."""
     return SOFT_CAP * jnp.tanh(logits / SOFT_CAP)
 
 
 def forward(params, tokens_BxT):
-    """Logits float32[B, T, V]: what is exported and judged."""
+    """Logits float32[B, T, V]. This function is exported and judged."""
     x_BxTxD = stream(params, tokens_BxT)
     unembed_DxV = params["unembed_DxV"].astype(COMPUTE_DTYPE)
     return soft_cap(jnp.einsum("btd,dv->btv", x_BxTxD, unembed_DxV, preferred_element_type=jnp.float32))
@@ -236,18 +238,18 @@ def forward(params, tokens_BxT):
 
 # ---- loss --------------------------------------------------------------------------------------------------
 def head(x_BxTxD, unembed_DxV, y_BxT):
-    """Summed cross-entropy (nats) of the targets that are not BOS, with its gradients by x and by unembed.
+    """Summed cross-entropy (nats) of the targets that are not BOS, and its gradients with respect to x and unembed.
 
-    The logits are the largest array of a small model. Made row by row, with the gradient taken while they are at hand,
-    they are never written to memory (Wijmans et al. 2024, "Cut your losses", arXiv 2411.09009). The judge
-    counts nothing where the target is BOS, so neither does this.
+    The logits are the largest array of a small model. Here they are computed row by row, each row with its gradient, so
+    that they are never all in memory (Wijmans et al. 2024, "Cut your losses", arXiv 2411.09009). Targets that are BOS
+    are left out, as in the judge's score.
     """
     unembed = unembed_DxV.astype(x_BxTxD.dtype)
 
     def one_row(by_unembed, row):
         x_TxD, y_T = row
         capped_TxV = soft_cap(jnp.dot(x_TxD, unembed, preferred_element_type=jnp.float32))
-        exp_TxV = jnp.exp(capped_TxV)  # the cap keeps it far from overflow
+        exp_TxV = jnp.exp(capped_TxV)  # SOFT_CAP prevents overflow
         total_Tx1 = exp_TxV.sum(axis=-1, keepdims=True)
         hit_TxV = y_T[:, None] == jnp.arange(unembed.shape[-1])
         counted_T = y_T != harness.bos_id
@@ -264,6 +266,7 @@ def head(x_BxTxD, unembed_DxV, y_BxT):
 
 @jax.custom_vjp
 def summed_nats(x_BxTxD, unembed_DxV, y_BxT):
+    """The loss of `head`; its gradients are those that `head` has computed."""
     return head(x_BxTxD, unembed_DxV, y_BxT)[0]
 
 
@@ -271,13 +274,14 @@ summed_nats.defvjp(head, lambda saved, g: (g.astype(saved[0].dtype) * saved[0], 
 
 
 def loss_fn(params, rows_BxT1):
-    """Cross-entropy summed over the counted tokens, nats."""
+    """Cross-entropy (nats) summed over the targets that are not BOS. Rows are int32[B, T+1]."""
     attend = attention_cudnn if TRAIN_ATTENTION == "cudnn" else attention
     return summed_nats(stream(params, rows_BxT1[:, :-1], attend), params["unembed_DxV"], rows_BxT1[:, 1:])
 
 
 def loss_and_grads(params, rows_BxT1):
-    """Mean per counted token over MICRO_BATCHES parts of the batch, one after the other, and over all devices."""
+    """Mean loss (nats per counted target) and its gradients. Each device sums over MICRO_BATCHES parts of its rows, one after
+    the other; the mean is over all devices."""
 
     def add(total, part):
         return jax.tree.map(jnp.add, total, jax.value_and_grad(loss_fn)(params, part)), None
@@ -291,7 +295,7 @@ def loss_and_grads(params, rows_BxT1):
 
 
 # ---- optimizer ---------------------------------------------------------------------------------------------
-POLAR_EXPRESS = (  # Amsel et al. 2025, arXiv 2505.16932: the best five quintics, one after the other
+POLAR_EXPRESS = (  # Amsel et al. 2025, arXiv 2505.16932: the five optimal quintic polynomials, in order
     (8.156554524902461, -22.48329292557795, 15.878769915207462),
     (4.042929935166739, -2.808917465908714, 0.5000178451051316),
     (3.8916678022926607, -2.772484153217685, 0.5060648178503393),
@@ -301,7 +305,7 @@ POLAR_EXPRESS = (  # Amsel et al. 2025, arXiv 2505.16932: the best five quintics
 
 
 def orthogonalise(g):
-    """U V^T of the singular value decomposition U S V^T of every matrix in [..., m, n], approximately."""
+    """Approximates U V^T of the singular value decomposition U S V^T of each matrix in [..., m, n]."""
     x = jnp.swapaxes(g, -1, -2) if g.shape[-2] > g.shape[-1] else g  # the Gram matrix of the short side
     x = (x / (1.02 * jnp.linalg.norm(x, axis=(-2, -1), keepdims=True) + 1e-6)).astype(COMPUTE_DTYPE)
     for a, b, c in POLAR_EXPRESS:
@@ -311,8 +315,8 @@ def orthogonalise(g):
 
 
 def normuon(learning_rate, decay):
-    """Muon (Jordan et al. 2024) with a second moment per output (NorMuon, Li et al. 2025, arXiv 2510.05491) and
-    cautious weight decay, only where it agrees with the update (Chen et al. 2025, arXiv 2510.12402)."""
+    """Muon (Jordan et al. 2024) with a second moment per output (NorMuon, Li et al. 2025, arXiv 2510.05491) and cautious
+    weight decay, applied only where it has the sign of the update (Chen et al. 2025, arXiv 2510.12402)."""
 
     def init(params):
         second = jax.tree.map(lambda w: jnp.zeros((*w.shape[:-2], 1, w.shape[-1])), params)
@@ -331,7 +335,7 @@ def normuon(learning_rate, decay):
 
         def step(u, s, w):
             scaled = u * jax.lax.rsqrt(s + 1e-10)
-            scaled = scaled * norm(u) / (norm(scaled) + 1e-10)  # as long as before, shared out anew
+            scaled = scaled * norm(u) / (norm(scaled) + 1e-10)  # the norm stays as before
             fan = max(1.0, w.shape[-1] / w.shape[-2]) ** 0.5
             return -learning_rate * (fan * scaled + decay * w * (u * w > 0))
 
@@ -342,7 +346,7 @@ def normuon(learning_rate, decay):
 
 
 def make_optimizer():
-    """A group for each kind of parameter; a parameter without a label is a matrix."""
+    """One group per kind of parameter; parameters without a label are matrices."""
     labels = {
         "embed_VxD": "embed",
         "unembed_DxV": "unembed",
@@ -364,19 +368,19 @@ def make_optimizer():
 
 
 def ramp(progress, share):
-    """0 to 1 over the first `share` of the clock."""
+    """Rises from 0 to 1 over the first `share` of the clock; 1 if `share` is 0."""
     return jnp.minimum(progress / share, 1.0) if share else jnp.float32(1.0)
 
 
 def learning_rate_scale(progress):
-    """Trapezoid: up over WARMUP, flat, linearly down to FINAL_LR over WARMDOWN."""
+    """Trapezoid: rises over WARMUP, stays at 1, falls linearly to FINAL_LR over WARMDOWN."""
     down = FINAL_LR + (1.0 - FINAL_LR) * jnp.minimum((1.0 - progress) / WARMDOWN, 1.0)
     return ramp(progress, WARMUP) * down
 
 
 # ---- training ----------------------------------------------------------------------------------------------
 def make_step(optimizer):
-    """(train_step, init, where a batch belongs): every device has all the weights and its share of the rows."""
+    """(train_step, init, sharding of a batch). Data parallel: each device has all weights and an equal share of the rows."""
     mesh = jax.make_mesh((DEVICES,), ("devices",), devices=jax.devices()[:DEVICES])
     copied, shared_out = NamedSharding(mesh, P()), NamedSharding(mesh, P("devices"))
 
@@ -406,7 +410,7 @@ def main():
         harness.stage("trace")
         return lowered.compile()
 
-    with ThreadPoolExecutor(1) as thread:  # compiling takes longest: the rest gets ready beside it
+    with ThreadPoolExecutor(1) as thread:  # compiling takes longest, so all else is prepared meanwhile
         compiling = thread.submit(compile_step)
         batches = harness.batches(BATCH)
         params, state = init(key)
@@ -416,7 +420,7 @@ def main():
     harness.stage("compile")
 
     def progress_after(step):
-        """By the clock; a text so short that it would be learned by heart ends earlier."""
+        """The clock's progress, or the share of MAX_EPOCHS if that is greater: a short text would be learned by heart."""
         return max(harness.clock.progress(), step * BATCH * T / (MAX_EPOCHS * harness.train_tokens))
 
     step, next_save, next_log, losses = 0, 0.0, 0.0, []
@@ -434,7 +438,7 @@ def main():
             print(f"step {step} loss {mean:.4f} progress {progress:.2f}", flush=True)
             next_log, losses = progress + LOG_EVERY, []
         if len(losses) > 1:
-            losses[-2].block_until_ready()  # at most one step ahead of the device, or the clock means nothing
+            losses[-2].block_until_ready()  # the clock cannot see queued steps: at most one is unfinished
     harness.save_params(params)
     harness.stage("last_save")
     if losses:

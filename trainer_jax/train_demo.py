@@ -1,13 +1,13 @@
-"""A toy for demonstrations and tests, and not a model to be proud of: it starts from poor learning rates ON PURPOSE.
+"""A toy for demonstrations and tests. Its learning rates are poor ON PURPOSE.
 
-All three rates are about a tenth of what suits it, so that a search of a few minutes has honest improvements to find. What it
-shows is the machinery (sandbox, judge, decisions, reproduction), not what the machinery finds in a script that somebody has
-tuned; that is train.py beside it. `autoresearch init --demo` copies it into a workspace as train.py.
+All three are about a tenth of what suits the model, so that a search of a few minutes has improvements to find. It shows how
+sandbox, judge, decisions and reproduction work, not what a search finds in a tuned script; for that see train.py.
+`autoresearch init --demo` copies it into a workspace as train.py.
 
-The model: a neural n-gram (Bengio et al. 2003, "A neural probabilistic language model", JMLR 3), which sees the last CONTEXT
-tokens and nothing before, trained with Adam (Kingma & Ba 2014, arXiv 1412.6980). It has no attention and few operations because
-compiling is what takes longest in a training of seconds. It ends after STEPS steps, long before its wall clock on a machine with a
-core to spare, so that other work on the machine does not decide how far it comes.
+The model is a neural n-gram (Bengio et al. 2003, "A neural probabilistic language model", JMLR 3), which sees only the last
+CONTEXT tokens, trained with Adam (Kingma & Ba 2014, arXiv 1412.6980). It has no attention and few operations, because compilation
+takes most of a training of seconds. It ends after STEPS steps, long before its wall clock on a machine with an idle core, so that
+other work on the machine does not change its score.
 
 Shapes are in the names: B rows, T positions, J tokens of context, D width of an embedding, F hidden width, V vocabulary. A
 constant with a `# tune:` comment is one that a tuner may change, within that range.
@@ -35,7 +35,7 @@ RATES = {"embed_VxD": EMBED_LR, "hidden_JDxF": HIDDEN_LR, "output_FxV": OUTPUT_L
 
 
 def init_params(seed):
-    """In NumPy: what is not compiled need not be waited for. The output begins at zero, a uniform guess."""
+    """In NumPy, which needs no compilation. The output layer is zero: the first prediction is uniform."""
     normal = np.random.default_rng(seed).standard_normal
     fan_in = CONTEXT * WIDTH
     return {
@@ -46,7 +46,7 @@ def init_params(seed):
 
 
 def forward(params, tokens_BxT):
-    """Logits float32[B, T, V]: what is exported and judged. Position t sees tokens t - CONTEXT + 1 .. t."""
+    """Logits float32[B, T, V], exported and judged. Position t sees tokens t - CONTEXT + 1 .. t."""
     x_BxTxD = jnp.pad(params["embed_VxD"][tokens_BxT], ((0, 0), (CONTEXT - 1, 0), (0, 0)))
     length = tokens_BxT.shape[1]
     context_BxTxJD = jnp.concatenate([x_BxTxD[:, j : j + length] for j in range(CONTEXT)], axis=-1)
@@ -54,7 +54,7 @@ def forward(params, tokens_BxT):
 
 
 def loss_fn(params, rows_BxT1):
-    """Mean cross-entropy (nats) of the targets that are not BOS, as the judge counts."""
+    """Mean cross-entropy (nats) of the targets that are not BOS: those that the judge scores."""
     y_BxT = rows_BxT1[:, 1:]
     logits_BxTxV = forward(params, rows_BxT1[:, :-1])
     hit_BxTxV = y_BxT[..., None] == jnp.arange(V)
@@ -67,7 +67,7 @@ def loss_fn(params, rows_BxT1):
 
 @jax.jit
 def train_step(params, first, second, rows_BxT1, step, scale):
-    """One step of Adam; `first` and `second` are its moments, `scale` the schedule's share of every rate."""
+    """One step of Adam; `first` and `second` are its moments, `scale` multiplies each learning rate."""
     loss, grads = jax.value_and_grad(loss_fn)(params, rows_BxT1)
     first = {name: ADAM_B1 * first[name] + (1 - ADAM_B1) * g for name, g in grads.items()}
     second = {name: ADAM_B2 * second[name] + (1 - ADAM_B2) * g * g for name, g in grads.items()}

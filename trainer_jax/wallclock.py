@@ -1,15 +1,15 @@
-"""The only clock a script needs, and one that can be played back.
+"""The clock of a training script. It is recorded and can be replayed.
 
-The host's clock decides when the container is killed; this one only tells the script how much is left, so that
-weights are written in time. It writes down every answer and where an artifact was written; played back
-(AUTORESEARCH_CLOCK_REPLAY), the same script on the same kind of device takes the same steps and must produce the same weights.
+The host kills the container by its own clock. This clock tells the script how much time is left, so that it writes its weights in
+time. It records each answer, and when an artifact was written. Replayed (AUTORESEARCH_CLOCK_REPLAY), the same script takes the same
+steps, and on the same kind of device it must produce the same weights.
 
-On leased CPUs the host also gives a CPU budget: seconds of CPU for all processes of the container together. A second of this
-clock is then a second of wall time or its share of the CPU budget, whichever is used up first. So a machine whose CPUs are
-busy makes a training longer, up to the kill, before it makes it smaller.
+On leased CPUs the host also sets a CPU budget: CPU seconds of all processes of the container together. The elapsed time is then the
+wall time or the used share of the CPU budget times the limit, whichever is greater. On a busy machine a training thus first takes
+longer, up to the kill, before it does less work.
 
-The tape is a file of float64: an answer is never negative, a mark always is. A recorded run may have been killed long after
-its newest weights, so a replay ends itself at the recorded run's last mark: what it would do later was never handed over.
+The recording ("tape") is a file of float64: answers are >= 0, marks are negative. A recorded run may have been killed long after
+it wrote its newest weights. A replay therefore ends at the last mark: nothing later was part of the recorded artifact.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ import numpy as np
 from trainer_jax import cpu_time
 
 SAVING, SAVED, EXPORTED = -1.0, -2.0, -3.0
-"""Marks on the tape: weights are about to become the newest, they are, a program was written."""
+"""Marks on the tape: weights are about to replace the older ones, they have replaced them, a program was written."""
 
 
 class WallClock:
-    """`limit` is seconds from the container's start to the kill. A margin before it is kept for the last write:
-    1 s or 1 % of the limit, and twice the time that the slowest `save_params` took so far. `cpu_budget` is seconds of CPU
-    that count as much as `limit`; 0 for none. `age` (seconds since the container's start) and `cpu_seconds` are the kernel's if
-    not given."""
+    """`limit` is the time from the container's start to the kill (s). The usable time is shorter by a margin for the last save:
+    1 s or 1 % of the limit, whichever is greater, plus twice the duration of the slowest `save_params` so far. `cpu_budget` (CPU
+    seconds) is worth as much as `limit`; 0 means none. `age` (seconds since the container's start) and `cpu_seconds` (CPU seconds
+    used) default to the kernel's."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class WallClock:
     ) -> None:
         self._limit, self._cpu_budget = limit, cpu_budget
         self.measured = age or _age(limit)
-        """Seconds since the container started, neither recorded nor played back: for telemetry only."""
+        """Seconds since the container's start, neither recorded nor replayed: for telemetry only."""
         self._cpu_seconds = cpu_seconds or cpu_time.source(self.measured())
         self._slowest_save = 0.0
         self._over = False
@@ -57,30 +57,31 @@ class WallClock:
         self._due = {mark: recorded.count(mark) for mark in (SAVING, EXPORTED) if mark in recorded}
 
     def measured_progress(self) -> float:
-        """Share of the usable budget gone, neither recorded nor played back: for telemetry only."""
+        """Used share of the usable time, neither recorded nor replayed: for telemetry only."""
         return min(self._spent() / self._usable(), 1.0)
 
     def elapsed(self) -> float:
-        """Seconds of the budget gone: since the container started, or more where the CPU budget is used up faster."""
+        """Seconds used: those since the container's start, or more if the CPU budget is used up faster."""
         return self._answer(self._spent(), after_the_tape=self._limit)
 
     def progress(self) -> float:
-        """Share of the usable budget gone, in [0, 1]. Stop and save when it is 1."""
+        """Used share of the usable time, in [0, 1]. Stop and save at 1."""
         return self._answer(self.measured_progress(), after_the_tape=1.0)
 
     def seconds_left(self) -> float:
-        """Seconds of usable budget left, never negative."""
+        """Seconds of usable time left, never negative."""
         return self._answer(max(self._usable() - self._spent(), 0.0), after_the_tape=0.0)
 
     def end(self) -> None:
-        """From now on no time is left: for a compile check."""
+        """Report from now on that no time is left: ends a compile check."""
         self._over = True
 
     def note_save(self, seconds: float) -> None:
+        """Tell the clock how long a save took, for the margin."""
         self._slowest_save = max(self._slowest_save, seconds)
 
     def mark(self, mark: float) -> None:
-        """Write down that an artifact was written. A replay that has written as many as the recorded run ends here."""
+        """Record that an artifact was written. A replay that has written as many as the recorded run ends the process here."""
         self._write(mark)
         if mark == SAVING or not self._due:
             return
@@ -89,7 +90,7 @@ class WallClock:
         if all(left <= 0 for left in self._due.values()):
             sys.stdout.flush()
             sys.stderr.flush()
-            os._exit(0)  # whatever threads the script has left
+            os._exit(0)  # waits for no thread of the script
 
     def _spent(self) -> float:
         wall = max(self.measured(), 0.0)
@@ -113,17 +114,17 @@ class WallClock:
         if self._tape is None:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._tape = os.open(self._tape_path, flags, 0o644)
-        os.write(self._tape, np.float64(value).tobytes())  # unbuffered: a kill must not lose the end
+        os.write(self._tape, np.float64(value).tobytes())  # unbuffered: a kill loses nothing
 
 
 def _age(limit: float) -> Callable[[], float]:
-    """Seconds since this process, the container's, began (proc(5), stat field 22)."""
+    """A function that returns the seconds since this process, the container's first, began (proc(5), stat field 22)."""
     now = started = time.clock_gettime(time.CLOCK_BOOTTIME)
     try:
         fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
         started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
     except (OSError, ValueError, IndexError):
         pass
-    if not 0.0 <= now - started < limit:  # some kernels' emulations report zero
+    if not 0.0 <= now - started < limit:  # some emulations of a kernel report zero
         started = now
     return lambda: time.clock_gettime(time.CLOCK_BOOTTIME) - started

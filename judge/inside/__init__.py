@@ -1,1 +1,1 @@
-"""The container half of the judge: numpy, jax and the standard library, no host package, no candidate Python."""
+"""The container half of the judge. It uses numpy, jax and the standard library, no host package and no Python of the candidate."""

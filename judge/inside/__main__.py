@@ -1,6 +1,6 @@
-"""`python -m judge.inside /judge/request.json`: answer one question about one artifact, then end.
+"""`python -m judge.inside /judge/request.json`: answer one question about one artifact, then exit.
 
-AUTORESEARCH_JUDGE, AUTORESEARCH_ART and AUTORESEARCH_OUT stand for /judge, /art and /out where there is no container.
+Outside a container, AUTORESEARCH_JUDGE, AUTORESEARCH_ART and AUTORESEARCH_OUT replace the folders /judge, /art and /out.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from judge.inside.serve import serve
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold the hidden text
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would contain the hidden text
     judge, artifact, out = (
         Path(os.environ.get(f"AUTORESEARCH_{name}", default))
         for name, default in (("JUDGE", "/judge"), ("ART", "/art"), ("OUT", "/out"))
     )
     serve(Path(sys.argv[1]), judge / "rows.bin", artifact, out)
     sys.stderr.flush()
-    os._exit(0)  # the answer is out; a program that broke the runtime may not hold up its shutdown
+    os._exit(0)  # the answer is written; a program that broke the runtime must not delay the exit
 
 
 if __name__ == "__main__":

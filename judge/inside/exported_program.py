@@ -1,8 +1,8 @@
-"""Read an exported program and check what it claims to be, before anything is compiled.
+"""Reads an exported program and checks it before anything is compiled.
 
-`jax.export.deserialize` checks none of this: its documentation says that the blob must be trusted, and the checks of
-the exporter were made by the candidate. The frame of the export (avals, trees, devices) and the module inside it
-are separate parts of the file and may contradict each other, so they are also held against each other.
+`jax.export.deserialize` checks none of this: its documentation says that the blob must be trusted. The exporter's own checks ran
+in the candidate's container. The file has two parts: the frame (avals, trees, devices) and the module. They may contradict each
+other, so their signatures are compared.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from judge.inside.rewrite import withdraw_promises
 
 LOGITS = {"float32", "bfloat16", "float16"}
 READ_CPU_S = 30.0
-"""MLIR's reader never ends on one damaged file in a thousand, and nothing but a signal ends it: SIGPROF kills the process,
-which is `crashed`, long before the container's wall clock would. The largest program allowed takes a few seconds."""
+"""CPU seconds for reading a program. MLIR's reader never ends on some damaged files, and only a signal ends it. SIGPROF kills the
+process (reason `crashed`) long before the container's wall clock. The largest program allowed takes a few seconds."""
 
 
 def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -> export.Exported:
-    """The program, if it is one that may run on exactly these weights and the B, T and V of the data. Raises Refused."""
+    """The program in `path`, checked against the names, shapes and dtypes of `weights` and the B, T, V and limits in `question`
+    (request.json). Promises to the compiler are withdrawn. Raises Refused, MemoryError."""
     limits = question["limits"]
     if not path.is_file() or path.stat().st_size == 0:
         raise Refused("model_malformed", "empty")
@@ -38,7 +39,7 @@ def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -
     signal.setitimer(signal.ITIMER_PROF, READ_CPU_S)
     try:
         program = export.deserialize(bytearray(path.read_bytes()))
-        # The context and the reader of Exported.call: what is walked is what runs, but for what is taken back.
+        # The same context and reader as in Exported.call: the module that is checked is the one that runs, without its promises.
         with mlir.make_ir_context():
             module = program.mlir_module(serialized=False)
             _check_frame(program)
@@ -50,7 +51,7 @@ def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -
                 program = replace(program, mlir_module_serialized=blob)
     except (Refused, MemoryError):
         raise
-    except Exception as error:  # any at all: these readers were not written for hostile input
+    except Exception as error:  # of any type: these readers were not written for hostile input
         raise Refused("model_malformed", f"{type(error).__name__}: {error}") from error
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
@@ -61,7 +62,7 @@ def load(path: Path, weights: dict[str, np.ndarray], question: dict[str, Any]) -
 
 
 def _check_frame(program: export.Exported) -> None:
-    """One device of our kind, no effects, no derivatives, no symbolic shapes."""
+    """One device of this platform, no effects, no derivatives, no symbolic shapes. Raises Refused."""
     if program.nr_devices != 1 or program.ordered_effects or program.unordered_effects or program.has_vjp():
         raise Refused("forbidden_op", "devices, effects or derivatives")
     if program.uses_global_constants or program.platforms != (export.default_export_platform(),):
@@ -76,7 +77,8 @@ def _check_frame(program: export.Exported) -> None:
 def _check_signature(
     program: export.Exported, weights: dict[str, np.ndarray], question: dict[str, Any]
 ) -> None:
-    """f(params, int32[B, T]) -> floating[B, T, V], with `params` a flat dict of exactly the weights in the file."""
+    """f(params, int32[B, T]) -> floating[B, T, V], where `params` is a flat dict of exactly the weights in the file. Raises
+    Refused."""
     shape = (question["batch"], question["seq_len"])
     leaf = jax.tree_util.tree_structure(0)
     arguments = program.in_tree.children()
@@ -94,7 +96,7 @@ def _check_signature(
         raise Refused("signature", f"tokens are {tokens}")
     if logits.shape != (*shape, question["vocab_size"]) or logits.dtype.name not in LOGITS:
         raise Refused("signature", f"logits are {logits}")
-    # jax sorts the keys of a dict, so the weights come in the order of their names
+    # jax sorts the keys of a dict, so the weights are in the order of their names
     names = sorted(weights)
     if program.in_tree != jax.tree_util.tree_structure(((dict.fromkeys(names, 0), 0), {})):
         raise Refused("params_mismatch", "names")
@@ -104,7 +106,7 @@ def _check_signature(
 
 
 def _tensor(aval: Any) -> tuple[tuple[int, ...], str]:
-    """Shape and MLIR element type, as `walk.tensor` gives them."""
+    """Shape and MLIR element type, as in `op_allowlist.tensor`."""
     names = {"bool": "i1", "bfloat16": "bf16"}
     name = aval.dtype.name
     return aval.shape, names.get(name, name.replace("uint", "ui").replace("int", "i").replace("float", "f"))

@@ -1,4 +1,4 @@
-"""Run the program on the judge's rows. It returns logits and nothing else; the normalisation is ours, over exactly V."""
+"""Runs the program on the judge's rows. The program returns logits only; the judge normalises them, over exactly V tokens."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from judge.inside.refusal import Refused
 
 
 def _without_lapack() -> None:
-    """`Exported.call` would load LAPACK through SciPy, which takes 0.8 s of CPU time. No allowed program can call it
-    (judge/inside/op_allowlist.py), so its kernels need not be there either."""
-    with contextlib.suppress(
-        ImportError
-    ):  # a private module: another JAX may have it elsewhere, which costs time and no more
+    """Do not load LAPACK: `Exported.call` would do so through SciPy, which takes 0.8 s of CPU time. No allowed program can call it
+    (judge/inside/op_allowlist.py)."""
+    # a private module: where another JAX has moved it, only the time is lost
+    with contextlib.suppress(ImportError):
         from jax._src.lax import linalg
 
         linalg.initialize_lapack = lambda: None
@@ -31,7 +30,8 @@ _without_lapack()
 def blind(
     program: export.Exported, weights: dict[str, np.ndarray], inputs: np.ndarray, cuts: np.ndarray, batch: int
 ) -> Iterator[np.ndarray]:
-    """Blocks of float32[B, V]: the logits of `inputs` (int32[M, T]) at `cuts` (int32[M]). Raises Refused."""
+    """Blocks float32[B, V]: the logits of `inputs` (int32[M, T]) at the positions `cuts` (int32[M]). M is a multiple of `batch`.
+    Raises Refused with not_finite or signature."""
     run = _Program(program, weights)
 
     @jax.jit
@@ -47,15 +47,14 @@ def blind(
 def full(
     program: export.Exported, weights: dict[str, np.ndarray], rows: np.ndarray, batch: int
 ) -> Iterator[np.ndarray]:
-    """Blocks of float32[B, T]: the cross-entropy (nats) of every next token of `rows` (int32[N, T+1]). The first batch
-    is asked again at the end. Raises Refused."""
+    """Blocks float32[B, T]: the cross-entropy (nats) of each next token of `rows` (int32[N, T+1]). N is a multiple of `batch`. The
+    first batch is run again at the end. Raises Refused with not_deterministic, not_finite or signature."""
     run = _Program(program, weights)
 
     @jax.jit
     def cross_entropy(logits: Any, y: Any) -> tuple[Any, Any]:
         wide = logits.astype(jnp.float32)
-        # The largest is taken off before anything is summed: log-sum-exp of large logits rounds the sum away, and
-        # every token would be free at logits of 1e9.
+        # The maximum is subtracted first: log-sum-exp of logits of 1e9 rounds the sum away, and each token would cost nothing.
         wide = wide - jnp.max(wide, axis=-1, keepdims=True)
         picked = jnp.take_along_axis(wide, y[..., None], axis=-1)[..., 0]
         nats = jnp.log(jnp.sum(jnp.exp(wide), axis=-1)) - picked
@@ -75,8 +74,8 @@ def full(
 
 
 class _Program:
-    """The program compiled alone: with the judge's own ops around it XLA might fuse and round otherwise, and the two
-    containers would differ; and the targets are in another executable than the candidate's ops."""
+    """The program, compiled without the judge's own ops. Compiled together, XLA might fuse and round differently in the two kinds
+    of containers. The targets are also never in the same executable as the candidate's ops."""
 
     def __init__(self, program: export.Exported, weights: dict[str, np.ndarray]) -> None:
         self._shape = program.out_avals[0]

@@ -1,9 +1,11 @@
-"""Walk every op of a module before it is compiled: only data-flow, and not too much of it.
+"""Checks each op of a module before it is compiled: only data flow is allowed, within limits.
 
-The op names are StableHLO's (https://openxla.org/stablehlo/spec). Left out: everything that talks to the outside or to
-another device (infeed, outfeed, send, recv, collectives, partition_id, replica_id, tokens), random numbers, dynamic
-shapes, and every custom call: a custom call is whatever code the runtime has registered under a name. Programs
-that jax.export writes for models in plain jax.numpy hold none of these (LAPACK and approximate top-k are custom calls).
+The op names are StableHLO's (https://openxla.org/stablehlo/spec). Not on the list: ops that communicate with the host or with
+another device (infeed, outfeed, send, recv, collectives, partition_id, replica_id, tokens), random numbers, dynamic shapes, and
+custom calls, which run any code that the runtime has registered under a name. jax.export writes none of these for models in plain
+jax.numpy (LAPACK and approximate top-k are custom calls).
+
+A scalar region is the body of a reduce or scatter (`op_attributes.OWN_REGIONS`): it may contain scalars only.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ ALLOWED_OPS = frozenset(
     {f"stablehlo.{name}" for name in STABLEHLO} | {"builtin.module", "func.func", "func.return", "func.call"}
 )
 ALLOWED_ATTRIBUTES = {
-    # Attributes of a dialect other than the op's own are how a module talks to the compiler: shardings, host
-    # offload, aliasing. jax.export writes these.
+    # Attributes of another dialect than the op's give instructions to the compiler: sharding, host offload, aliasing. jax.export
+    # writes these. None allows any value.
     "jax.uses_shape_polymorphism": "false",
     "mhlo.num_partitions": "1 : i32",
     "mhlo.num_replicas": "1 : i32",
     "jax.result_info": None,
 }
-WIDTHS = {
+WIDTHS = {  # bytes
     "i1": 1, "i8": 1, "i16": 2, "i32": 4, "i64": 8,
     "ui8": 1, "ui16": 2, "ui32": 4, "ui64": 8,
     "f8E4M3FN": 1, "f8E5M2": 1, "f16": 2, "bf16": 2, "f32": 4, "f64": 8,
@@ -47,14 +49,14 @@ Tensor = tuple[tuple[int, ...], str]
 
 
 def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tensor]]:
-    """The argument and result types of `main`. Raises Refused with forbidden_op, program_too_large or
-    model_malformed; whatever else it raises means a malformed module too."""
+    """The argument and result types of `main`. `limits` are `judge.limits.ProgramLimits`. Raises Refused with forbidden_op,
+    program_too_large or model_malformed; any other exception means a malformed module, too."""
     sizes: dict[str, int] = {}
     calls: dict[str, Counter[str]] = {}
     count = constants = 0
-    elementwise: set[str] = set()  # functions that regions of single numbers call
-    wide: set[str] = set()  # functions that hold more than single numbers
-    # (op, depth, the function it is in, whether a region of single numbers): a stack, because nesting is the candidate's
+    elementwise: set[str] = set()  # functions called in scalar regions
+    wide: set[str] = set()  # functions that contain more than scalars
+    # (op, depth, its function, whether in a scalar region); no recursion, because the candidate chooses the depth
     pending: list[tuple[Any, int, str, bool]] = [(module.operation, 0, "", False)]
     while pending:
         op, depth, function, in_elements = pending.pop()
@@ -68,7 +70,7 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
             function = ir.StringAttr(op.attributes["sym_name"]).value
             if depth != 1 or function in sizes:
                 raise Refused("model_malformed", "functions")
-            if len(op.regions[0].blocks) != 1:  # XLA reads the first one without asking
+            if len(op.regions[0].blocks) != 1:  # XLA reads the first block unchecked
                 raise Refused("model_malformed", "a function without a body")
             sizes[function], calls[function] = 0, Counter()
         elif function:
@@ -87,7 +89,7 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
         ]
         for value in values:
             shape, element = tensor(value.type)
-            # a length of 0 as 1: XLA counts what is empty, too
+            # a length of 0 counts as 1, as in XLA
             size = math.prod(max(length, 1) for length in shape) * WIDTHS[element]
             if size > limits["tensor_bytes"]:
                 raise Refused("program_too_large", "tensor")
@@ -111,7 +113,7 @@ def check(module: Any, limits: dict[str, int]) -> tuple[list[Tensor], list[Tenso
 
 
 def tensor(kind: ir.Type) -> Tensor:
-    """Static shape and element type; anything else (tokens, tuples, dynamic or quantized tensors) is refused."""
+    """Shape and element type. Raises Refused for anything else (tokens, tuples, dynamic or quantized tensors)."""
     if not isinstance(kind, ir.RankedTensorType):
         raise Refused("forbidden_op", str(kind))
     element = str(kind.element_type)
@@ -123,7 +125,7 @@ def tensor(kind: ir.Type) -> Tensor:
 def _check_op(op: Any) -> None:
     if op.name not in ALLOWED_OPS:
         raise Refused("forbidden_op", op.name)
-    if op.name == "stablehlo.composite":  # chlo's own (erf, top_k) are how jax.export writes those ops
+    if op.name == "stablehlo.composite":  # jax.export writes erf and top_k as composites of chlo
         name = ir.StringAttr(op.attributes["name"]).value
         if not name.startswith("chlo."):
             raise Refused("forbidden_op", f"composite {name}")
@@ -131,7 +133,7 @@ def _check_op(op: Any) -> None:
     for name in op.attributes:
         if "." in name:
             _check_foreign(name, op.attributes[name])
-        if name in {"arg_attrs", "res_attrs"}:  # of a function: a dictionary for every argument or result
+        if name in {"arg_attrs", "res_attrs"}:  # of a function: a dictionary per argument or result
             for part in map(ir.DictAttr, ir.ArrayAttr(op.attributes[name])):
                 for entry in part:
                     if "." in entry.name:
@@ -139,7 +141,7 @@ def _check_op(op: Any) -> None:
 
 
 def _check_foreign(name: str, value: ir.Attribute) -> None:
-    """An attribute of another dialect than its op's."""
+    """Raises Refused for an attribute of another dialect than its op's, unless it is listed."""
     if name not in ALLOWED_ATTRIBUTES or ALLOWED_ATTRIBUTES[name] not in {None, str(value)}:
         raise Refused("forbidden_op", name)
 
@@ -150,7 +152,8 @@ def _callees(op: Any) -> list[str]:
 
 
 def _check_calls(sizes: dict[str, int], calls: dict[str, Counter[str]], limits: dict[str, int]) -> None:
-    """XLA writes every call out, so calls of calls can double at every level; and a call of itself never ends."""
+    """Ops and depth with all calls inlined, as XLA does: nested calls can double the number of ops at each level. Raises Refused
+    beyond the limits and for recursion."""
     ops: dict[str, int] = {}
     height: dict[str, int] = {}
     entered: set[str] = set()
@@ -172,7 +175,7 @@ def _check_calls(sizes: dict[str, int], calls: dict[str, Counter[str]], limits: 
 
 
 def _check_elementwise(elementwise: set[str], wide: set[str], calls: dict[str, Counter[str]]) -> None:
-    """What is called in a region of single numbers may hold single numbers only, as the region itself."""
+    """A function called in a scalar region, directly or not, may contain scalars only. Raises Refused."""
     pending, seen = list(elementwise), set(elementwise)
     while pending:
         name = pending.pop()
@@ -183,7 +186,7 @@ def _check_elementwise(elementwise: set[str], wide: set[str], calls: dict[str, C
 
 
 def _is_splat(op: Any) -> bool:
-    if "complex" in str(op.results[0].type):  # MLIR's Python cannot read such a value, but print it
+    if "complex" in str(op.results[0].type):  # MLIR's Python can print such a value, but not read it
         return "__elided__" not in op.get_asm(large_elements_limit=1, use_local_scope=True)
     value = op.attributes["value"]
     return isinstance(value, ir.DenseElementsAttr) and value.is_splat

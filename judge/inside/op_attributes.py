@@ -1,6 +1,6 @@
-"""What an op of the allow-list may say: its attributes, its regions, and the numbers that the backends do not check.
+"""Checks the attributes and regions of an allowed op, and the numbers in them that the backends do not check.
 
-The list of docs/judge-ops.md holds what was tried of each op on the CPU backend, and why these rules are here.
+docs/judge-ops.md lists what was tried with each op on the CPU backend, and the reason for each rule here.
 """
 
 from __future__ import annotations
@@ -45,22 +45,22 @@ ATTRIBUTES = {
         "stablehlo.triangular_solve": "left_side lower transpose_a unit_diagonal",
     }.items()
 }
-"""The op's own; every other op has none but `result_accuracy`."""
+"""Attributes of the op's own dialect. Ops that are not listed may have `result_accuracy` only."""
 OWN_REGIONS = frozenset(
     {"stablehlo.reduce", "stablehlo.reduce_window", "stablehlo.scatter", "stablehlo.select_and_scatter"}
 )
-"""Ops whose region is run once an element, in an order that is the backend's."""
+"""Ops whose region runs once per element, in an order that the backend chooses."""
 _LARGEST = 2**31 - 1
 
 
 def check(op: Any) -> None:
-    """Raises Refused with forbidden_op or program_too_large for what a backend would trust blindly."""
+    """Raises Refused with forbidden_op or program_too_large for what a backend would use unchecked."""
     allowed = ATTRIBUTES.get(op.name, frozenset({"result_accuracy"}))
     for name in op.attributes:
         if "." not in name and name not in allowed:
             raise Refused("forbidden_op", f"{op.name} with an attribute {name}")
         if name != "value" and any(abs(number) > _LARGEST for number in _integers(op.attributes[name])):
-            # (limit - start + stride - 1) / stride and the like wrap around in 64 bits, where MLIR and XLA then differ
+            # expressions such as (limit - start + stride - 1) / stride overflow 64 bits, differently in MLIR and XLA
             raise Refused("program_too_large", f"{op.name} with a number beyond 31 bits")
     if op.name == "stablehlo.sort" and not sort_comparators.is_total_order(op):
         raise Refused("forbidden_op", "a sort by another comparison than jax.numpy's")
@@ -71,13 +71,13 @@ def check(op: Any) -> None:
 
 
 def scalar(op: Any) -> bool:
-    """Whether the op makes nothing but single numbers, of single numbers, and holds no ops."""
+    """Whether all operands and results of the op are scalars and it has no regions."""
     return not op.regions and all(not value.type.shape for value in (*op.results, *op.operands))
 
 
 def _check_fft(op: Any) -> None:
-    """MLIR compares the lengths with the shapes for real transforms only. The CPU backend believes a shorter length, and
-    what it then does not write is whatever was in that memory."""
+    """MLIR compares the lengths with the shapes for real transforms only. The CPU backend accepts a shorter length and leaves the
+    rest of the result uninitialised. Raises Refused."""
     whole = op.results[0] if "IRFFT" in str(op.attributes["fft_type"]) else op.operands[0]
     lengths = list(_integers(op.attributes["fft_length"]))
     if not lengths or lengths != list(whole.type.shape)[-len(lengths) :] or min(lengths) < 1:
@@ -85,14 +85,15 @@ def _check_fft(op: Any) -> None:
 
 
 def _check_bitcast(op: Any) -> None:
-    """A truth value has one bit for MLIR and eight for XLA, so the two disagree about the shape of the result; complex
-    numbers XLA does not cast at all."""
+    """A boolean has one bit in MLIR and eight in XLA, so that the two expect different result shapes. XLA does not cast complex
+    numbers. Raises Refused."""
     given, made = (str(value.type.element_type) for value in (op.operands[0], op.results[0]))
     if given != made and any(kind == "i1" or kind.startswith("complex") for kind in (given, made)):
         raise Refused("forbidden_op", f"bitcast of {given} to {made}")
 
 
 def _integers(value: ir.Attribute) -> Iterator[int]:
+    """The integers in an attribute; none if it is of another type."""
     if isinstance(value, ir.IntegerAttr):
         yield value.value
     elif isinstance(value, ir.DenseI64ArrayAttr | ir.DenseIntElementsAttr):

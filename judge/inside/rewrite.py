@@ -1,9 +1,9 @@
-"""Take back the promises of a program that was walked: what XLA would believe, it computes instead.
+"""Withdraws the promises of a checked program: claims about its data that XLA would believe unchecked.
 
-sort                    is stable, so that equal keys come in one order on every device
-gather, scatter         make no promise that their indices are sorted or unique: with a false one, a GPU's updates race
-composite               is a call of its decomposition. Under a name that it knows XLA would put an op of its own in the
-                        decomposition's place, with whatever attributes the composite has
+sort             becomes stable, so that equal keys have the same order on all devices
+gather, scatter  no longer claim that indices are sorted or unique; with a false claim, updates on a GPU race
+composite        becomes a call of its decomposition. XLA would replace a composite whose name it knows by its own op, with the
+                 composite's attributes
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PROMISES = {
 
 
 def withdraw_promises(module: Any) -> bool:
-    """Whether anything in `module` had to be changed. The module's context must be the present one."""
+    """Change `module` in place. Returns whether anything had to be changed. The module's MLIR context must be the current one."""
     changed = False
     pending = [module.operation]
     composites = []

@@ -1,7 +1,6 @@
-"""A safetensors reader that trusts nothing (format: https://github.com/huggingface/safetensors).
+"""A strict safetensors reader for hostile files (format: https://github.com/huggingface/safetensors).
 
-An own one, because the library's limits are wide (100 MB of header) and because it leaves duplicate names and NaN to
-its callers.
+The library is not used because its limits are wide (100 MB of header) and it does not refuse duplicate names and NaN.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ import numpy as np
 
 from judge.inside.refusal import Refused
 
-MAX_HEADER = 1 << 20
+MAX_HEADER = 1 << 20  # bytes
 MAX_TENSORS = 10_000
 MAX_RANK = 8
-MAX_SIZE = 1 << 40
-DTYPES = {  # not the 64-bit ones: jax keeps to 32 bits, and would change them on the way in
+MAX_SIZE = 1 << 40  # elements
+DTYPES = {  # no 64-bit types: jax would convert them to 32 bits
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
     "BF16": np.dtype(ml_dtypes.bfloat16),
@@ -35,7 +34,7 @@ DTYPES = {  # not the 64-bit ones: jax keeps to 32 bits, and would change them o
 
 
 def load(path: Path, max_bytes: int) -> dict[str, np.ndarray]:
-    """The weights by name. Raises Refused with params_malformed or not_finite."""
+    """The weights by name. `max_bytes` is the largest file size. Raises Refused with params_malformed or not_finite."""
     if not path.is_file():
         raise Refused("params_malformed", "no file")
     size = path.stat().st_size
@@ -81,7 +80,8 @@ def _header(raw: bytes) -> dict[str, Any]:
 
 
 def _span(entry: Any, name: str) -> tuple[int, int, str]:
-    """Begin and end of a tensor whose entry is well-formed and whose bytes are as many as its shape asks for."""
+    """Begin, end (byte offsets) and name of a tensor. Raises Refused unless its entry is well-formed and the offsets fit its
+    shape."""
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise Refused("params_malformed", "entry")
     shape, offsets = entry["shape"], entry["data_offsets"]
@@ -89,7 +89,7 @@ def _span(entry: Any, name: str) -> tuple[int, int, str]:
         raise Refused("params_malformed", "dtype")
     if not _naturals(shape) or len(shape) > MAX_RANK or not _naturals(offsets) or len(offsets) != 2:
         raise Refused("params_malformed", "shape or offsets")
-    if math.prod(max(item, 1) for item in shape) > MAX_SIZE:  # also of what is empty: numpy counts so
+    if math.prod(max(item, 1) for item in shape) > MAX_SIZE:  # of empty tensors, too: numpy checks them so
         raise Refused("params_malformed", "shape")
     begin, end = offsets
     if end - begin != math.prod(shape) * DTYPES[entry["dtype"]].itemsize:
@@ -102,6 +102,7 @@ def _naturals(value: Any) -> bool:
 
 
 def _array(raw: np.ndarray, entry: dict[str, Any]) -> np.ndarray:
+    """The tensor in the bytes `raw`. Raises Refused for NaN, infinity, and booleans other than 0 and 1."""
     dtype = DTYPES[entry["dtype"]]
     if dtype.kind == "b" and len(raw) and raw.max() > 1:
         raise Refused("params_malformed", "a truth value beyond 1")

@@ -1,7 +1,7 @@
-"""Answer one question about one artifact: an array if it can be had, and one closed word if not.
+"""Answers one question about one artifact: with an array, or with a closed reason (`judge.verdict.Reason`).
 
-The array is complete before result.json exists, and both appear under their names at once, so a container that is
-killed in between has said nothing.
+Both files are written under temporary names and renamed, the array before result.json, so that a container killed early has given
+no answer.
 """
 
 from __future__ import annotations
@@ -17,10 +17,9 @@ from judge.inside.refusal import Refused
 
 
 def serve(request: Path, rows: Path, artifact: Path, out: Path) -> str | None:
-    """Read `request` (request.json) and `rows` (rows.bin), judge the folder `artifact`, write into `out`.
+    """Read `request` (request.json) and `rows` (rows.bin), run the program in the folder `artifact`, write into `out`.
 
-    Returns the closed reason that was written, None for an answer. What went wrong in detail goes to stderr, for the
-    operator alone.
+    Returns the reason that was written, or None if there is an answer. Details go to stderr, for the operator only.
     """
     question = json.loads(request.read_text())
     reason: str | None = None

@@ -1,9 +1,9 @@
-"""Whether a sort compares as jax.numpy does: a strict weak order, whatever the values are.
+"""Checks that a sort compares as jax.numpy does: a strict weak order for all values.
 
-XLA's CPU sort hands the comparison to std::sort or std::stable_sort, which read and write outside of their buffer when it
-contradicts itself (20 equal values under `true`: a segmentation fault). So the region must be one that jax itself writes
-(jax/_src/lax/lax.py `_sort_lt_comparator`; the decomposition of chlo.top_k): keys from first to last, each compared in the
-total order of its type; a float may be made canonical first (one zero, one NaN).
+XLA's CPU sort passes the comparator to std::sort or std::stable_sort. With a comparator that contradicts itself these read and
+write outside of their buffer (20 equal values and the comparator `true`: a segmentation fault). So the region must be one that
+jax itself writes (jax/_src/lax/lax.py `_sort_lt_comparator`; the decomposition of chlo.top_k): keys from first to last, each
+compared in the total order of its type; a float may be made canonical first (one zero, one NaN).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from jaxlib.mlir import ir
 
-_NAN = {
+_NAN = {  # the bits of the canonical NaN
     "f8E4M3FN": "0x7F",
     "f8E5M2": "0x7E",
     "f16": "0x7E00",
@@ -26,8 +26,7 @@ _MAX_OPS_PER_KEY = 32
 
 
 class _Numbered:
-    """Expressions by number: equal expressions have one, so that two of them are compared in one step however much they
-    share."""
+    """Numbers expressions: equal ones get the same number, so that comparing two takes one step, however large they are."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], int] = {}
@@ -37,7 +36,7 @@ class _Numbered:
 
 
 def is_total_order(sort: Any) -> bool:
-    """Whether the comparator of a `stablehlo.sort` is one of jax's own, over any number of its leading operands."""
+    """Whether the comparator of a `stablehlo.sort` is one that jax writes, with any number of its first operands as keys."""
     number = _Numbered()
     block = sort.regions[0].blocks[0]
     arguments = list(block.arguments)
@@ -55,7 +54,7 @@ def is_total_order(sort: Any) -> bool:
 
 
 def _given(block: Any, arguments: list[Any], number: _Numbered) -> int | None:
-    """What the region returns, as an expression; None when it holds anything that jax's comparators do not."""
+    """The number of the expression that the region returns; None if it contains anything that jax's comparators do not."""
     known = {argument: number("argument", n) for n, argument in enumerate(arguments)}
     for count, item in enumerate(block):
         op = item.operation
@@ -70,7 +69,7 @@ def _given(block: Any, arguments: list[Any], number: _Numbered) -> int | None:
             return None
         names = sorted(op.attributes)
         if op.name == "stablehlo.compare" and str(op.operands[0].type.element_type) not in _NAN:
-            # of whole numbers the backends order by the type alone, and either order is total
+            # for integers the backends ignore compare_type: the order is total either way
             names = [name for name in names if name != "compare_type"]
         texts = (str(op.attributes[name]) for name in names)
         known[op.results[0]] = number(op.name, *texts, *operands)
@@ -78,7 +77,7 @@ def _given(block: Any, arguments: list[Any], number: _Numbered) -> int | None:
 
 
 def _constant(value: Any, number: _Numbered) -> int | None:
-    """A constant from outside the region."""
+    """The number of a constant from outside the region; None if `value` is no constant."""
     owner = value.owner
     if isinstance(owner, ir.Block) or owner.name != "stablehlo.constant":
         return None
@@ -88,7 +87,7 @@ def _constant(value: Any, number: _Numbered) -> int | None:
 def _expected(
     pairs: list[tuple[int, int, str]], direction: str, canonical: bool, number: _Numbered
 ) -> int | None:
-    """jax's comparator by these (left, right, element type)."""
+    """The number of jax's comparator for these keys (left, right, element type), the first key first. `direction` is LT or GT."""
 
     def compare(how: str, order: str, *operands: int) -> int:
         words = [f"#stablehlo<comparison_type {order}>"] if order else []

@@ -1,6 +1,6 @@
 """The parser's worker process: receives requests from its stdin (a socket), forks for each, and sends back what the fork said.
 
-    python -I -S -B child.py
+    python -I -S -B worker.py
 
 The server parses nothing, so no text can hurt it, and nothing of one text is left for the next: each is read in a fork of
 a process that has never seen one. The fork has no other descriptors, no environment, the user "nobody" if it was root, and

@@ -112,7 +112,7 @@ def comparable_runs(ledger: Ledger, run: str) -> list[list[Experiment]]:
 
 
 def _conditions(settings: Mapping[str, Any]) -> tuple[object, ...] | None:
-    """What a loss and a score depend on beside the script; None where it was not written down."""
+    """What a loss and a score depend on in addition to the script; None if it was not recorded."""
     config, measured = settings.get("config"), settings.get("measured_with")
     if not config or not measured:
         return None

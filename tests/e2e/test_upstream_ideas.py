@@ -6,6 +6,7 @@ whole set takes about twenty minutes: `pytest -m slow tests/e2e`.
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,16 +25,23 @@ pytestmark = [pytest.mark.engine, pytest.mark.usefixtures("images")]
 
 
 def simulated(
-    engine: Engine, folder: Path, ideas: Path, dataset: Path, seconds: int, wall_clock: str = "25s"
+    engine: Engine,
+    folder: Path,
+    ideas: Path,
+    dataset: Path,
+    seconds: int,
+    wall_clock: str = "25s",
+    **constants: str,
 ) -> list[Experiment]:
-    """What became of `ideas` after `autoresearch run`, the baseline left out."""
+    """What became of `ideas` after `autoresearch run`, the baseline left out. `constants` are train.py's."""
     command = [sys.executable, "-m", "runner.cli"]
     subprocess.run([*command, "init", "w"], cwd=folder, check=True, capture_output=True, timeout=60)
     script = folder / "w" / "train.py"
-    assert (
-        "\nMAX_EPOCHS = 4.0 " in script.read_text()
-    )  # a small share of the text: a verdict is wanted, no gain
-    script.write_text(script.read_text().replace("\nMAX_EPOCHS = 4.0 ", "\nMAX_EPOCHS = 0.15 "))
+    source = script.read_text()
+    for name, value in {"MAX_EPOCHS": "0.05", **constants}.items():  # a verdict is wanted, no gain
+        source, found = re.subn(rf"(?m)^{name} = [\d.]+ ", f"{name} = {value} ", source)
+        assert found == 1, name
+    script.write_text(source)
     with (folder / "w" / "autoresearch.toml").open("a") as file:
         file.write("baseline_repeats = 2\nretests = 0\n")
     count = len(list(ideas.iterdir()))
@@ -65,7 +73,7 @@ def test_a_sample_of_upstreams_ideas_gets_verdicts(engine: Engine, dataset: Path
     sample.mkdir()
     for name in SAMPLE:
         shutil.copy(IDEAS / f"{name}.edit.md", sample)
-    found = simulated(engine, tmp_path, sample, dataset, 800, "30s")
+    found = simulated(engine, tmp_path, sample, dataset, 800, "30s", DEPTH="2")
     assert [(e.title, e.status, e.reason) for e in found if not has_a_verdict(e)] == []
 
 

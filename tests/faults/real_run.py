@@ -42,12 +42,12 @@ harness.export_model(lambda p, t: jnp.broadcast_to(p["logits"], (*t.shape, harne
 time.sleep(1.5)
 harness.save_params(params)
 """
-HEEDING = "0.05 * np.random.default_rng(harness.seed).standard_normal(harness.vocab_size)"
-"""What makes a script's score depend on its seed."""
-NOISY_BASELINE = BASELINE.replace("import time", "import time\nimport numpy as np").replace(
-    "jnp.zeros((harness.vocab_size,), jnp.float32)", f"jnp.asarray({HEEDING}, jnp.float32)"
+NOISY_BETTER = BETTER.replace(
+    "np.log(counts)",
+    "np.log(counts) + 0.05 * np.random.default_rng(harness.seed).standard_normal(harness.vocab_size)",
 )
-NOISY_BETTER = BETTER.replace("np.log(counts)", f"np.log(counts) + {HEEDING}")
+"""Its score depends on its seed."""
+NOISY_BASELINE = NOISY_BETTER.replace("bincount(tokens,", "bincount(tokens[:2000],")
 Event = dict[str, Any]
 SILENCE_S = 120.0
 """A runner that tells nothing for so long hangs: no step of these runs takes half of it. What a run takes as a whole has no

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 import pytest
+from processes import gone, watchdog_of
 from real_run import LEASE_S, Runner, Search
 
 from runner.search.loop import ASKED
@@ -51,6 +52,7 @@ def test_watch_says_when_the_runner_died_and_when_there_is_none(search: Search, 
     )
     assert watch.stdout is not None
     watch.stdout.readline()
+    watchdog = watchdog_of(runner.process.pid)
     runner.signal(signal.SIGKILL)
     runner.process.wait()
     assert "resume" in watch.communicate(timeout=30)[1]
@@ -58,7 +60,7 @@ def test_watch_says_when_the_runner_died_and_when_there_is_none(search: Search, 
     nobody = verb(search, "watch", "--json")
     assert nobody.returncode == 8
     assert json.loads(nobody.stdout)["error"]["kind"] == "not_running"
-    search.resume()
+    assert gone(watchdog, within=10)
 
 
 def test_stop_ends_a_run_as_ctrl_c_does_and_resume_goes_on(search: Search, in_training: Start) -> None:

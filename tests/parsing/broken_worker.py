@@ -1,6 +1,6 @@
 """The parser's worker with one reading that misbehaves: what would a text do that took the parser over?
 
-python -I -S -B broken_child.py    the name of the reading is the text that is read
+python -I -S -B broken_worker.py    the name of the reading is the text that is read
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""A process that runs one job on the real engine and says what came of it: `lone_runner.py SETTINGS`, a JSON object.
+"""A process that runs one job on the real engine and says what came of it: `single_job.py SETTINGS`, a JSON object.
 
 With `busy_s` its interpreter is held that long by native code as soon as the job has begun.
 """

@@ -30,7 +30,7 @@ SAVES = (  # whatever the clock says, it saves again, and would be seen to
 
 
 class LoneRunner:
-    """A process with one job. See lone_runner.py."""
+    """A process with one job. See single_job.py."""
 
     def __init__(self, engine: DockerEngine, image: str, folder: Path, **settings: Any) -> None:
         self.engine, self.run = engine, f"lone-{secrets.token_hex(4)}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -66,21 +66,44 @@ def train(dataset: Path, out: Path, *, script: Path = TRAIN, **environment: str)
     return subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=120).stdout
 
 
-def test_the_same_tape_gives_the_same_weights_byte_for_byte(dataset: Path, tmp_path: Path) -> None:
-    """One layer, so that compiling it three times does not take minutes."""
-    first, second, script = tmp_path / "first", tmp_path / "second", tmp_path / "train.py"
-    shipped = TRAIN.read_text()
-    assert "\nDEPTH = 4 " in shipped
-    script.write_text(shipped.replace("\nDEPTH = 4 ", "\nDEPTH = 1 "))
-    said = train(dataset, first, script=script, AUTORESEARCH_WALL_CLOCK="25")
-    assert re.search(r"done: [1-9]\d* steps", said)
-    tape = str(first / "clock.f64")
-    train(dataset, second, script=script, AUTORESEARCH_CLOCK_REPLAY=tape, AUTORESEARCH_WALL_CLOCK="25")
-    assert (first / "params.safetensors").read_bytes() == (second / "params.safetensors").read_bytes()
-    assert read(second / "clock.f64") == read(first / "clock.f64")
-    third = tmp_path / "third"
-    train(dataset, third, script=script, AUTORESEARCH_CLOCK_REPLAY=tape, AUTORESEARCH_SEED="1")
-    assert (first / "params.safetensors").read_bytes() != (third / "params.safetensors").read_bytes()
+EPOCHS = 0.02
+"""Of the text, after which the short training ends: some tens of steps."""
+
+
+@dataclass(frozen=True)
+class Training:
+    script: Path
+    out: Path
+    said: str
+
+
+@pytest.fixture(scope="module")
+def short(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """train.py with one layer, so that it compiles quickly, and few epochs. Its first steps follow the clock, the others the epochs."""
+    folder = tmp_path_factory.mktemp("short")
+    source = TRAIN.read_text()
+    for shipped, ours in (
+        ("\nDEPTH = 4 ", "\nDEPTH = 1 "),
+        ("\nMAX_EPOCHS = 4.0 ", f"\nMAX_EPOCHS = {EPOCHS} "),
+    ):
+        assert shipped in source
+        source = source.replace(shipped, ours)
+    (folder / "train.py").write_text(source)
+    said = train(dataset, folder / "out", script=folder / "train.py", AUTORESEARCH_WALL_CLOCK="120")
+    return Training(folder / "train.py", folder / "out", said)
+
+
+def test_the_same_tape_gives_the_same_weights_byte_for_byte(
+    short: Training, dataset: Path, tmp_path: Path
+) -> None:
+    weights = (short.out / "params.safetensors").read_bytes()
+    tape = str(short.out / "clock.f64")
+    clock = {"AUTORESEARCH_CLOCK_REPLAY": tape, "AUTORESEARCH_WALL_CLOCK": "120"}
+    train(dataset, tmp_path / "again", script=short.script, **clock)
+    assert (tmp_path / "again" / "params.safetensors").read_bytes() == weights
+    assert read(tmp_path / "again" / "clock.f64") == read(short.out / "clock.f64")
+    train(dataset, tmp_path / "other", script=short.script, **clock, AUTORESEARCH_SEED="1")
+    assert (tmp_path / "other" / "params.safetensors").read_bytes() != weights
 
 
 SAVES_EVERY_THIRD = """
@@ -124,22 +147,10 @@ def test_the_tapes_marks_mean_the_same_on_both_sides() -> None:
     assert [getattr(clock_replay, name) for name in names] == [getattr(wallclock, name) for name in names]
 
 
-def test_a_short_text_ends_before_it_is_learned_by_heart(dataset: Path, tmp_path: Path) -> None:
-    script = tmp_path / "train.py"
-    source, count = re.subn(r"^MAX_EPOCHS = 4.0", "MAX_EPOCHS = 0.02", TRAIN.read_text(), flags=re.MULTILINE)
-    assert count == 1
-    script.write_text(source)
-    np.zeros(1000).tofile(tmp_path / "no_time_passes.f64")
+def test_a_short_text_ends_before_it_is_learned_by_heart(short: Training, dataset: Path) -> None:
+    """Of its two minutes it takes seconds."""
     tokens = json.loads((dataset / "train" / "meta.json").read_text())["tokens"]
-
-    said = train(
-        dataset,
-        tmp_path / "out",
-        script=script,
-        AUTORESEARCH_CLOCK_REPLAY=str(tmp_path / "no_time_passes.f64"),
-    )
-
-    assert f"done: {math.ceil(0.02 * tokens / (8 * 64))} steps" in said
+    assert f"done: {math.ceil(EPOCHS * tokens / (8 * 64))} steps" in short.said
 
 
 def test_a_compile_check_takes_two_steps_exports_and_saves(dataset: Path, tmp_path: Path) -> None:
