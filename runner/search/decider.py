@@ -55,6 +55,7 @@ class Decider:
 
     def __init__(self, seed: int, retests: int, earlier: Sequence[Sequence[tuple[int, float]]] = ()) -> None:
         self._seed, self._retests, self._earlier = seed, retests, earlier
+        self._unused = 0
         self._noise_of: tuple[tuple[list[Runs], float], VarianceComponents] | None = None
         self._known: tuple[VarianceComponents, Belief, list[Concluded | tuple[int, float]]] | None = None
         self._prior: tuple[tuple[float, int], GainPrior] | None = None
@@ -65,7 +66,7 @@ class Decider:
 
         incumbent, noise = best(index.kept), self._noise(index)
         belief, prior = self._belief(noise, recent(index)), self._gain_prior(noise, index)
-        unused = first_unused(self._seed, index.seeds)
+        self._unused = unused = first_unused(self._seed, index.seeds, after=self._unused)
         runs_left = self._retests - (len(experiment.counted) - 1) if may_run else 0
         return choose(
             belief,
