@@ -95,14 +95,17 @@ class Belief:
         """Covariance of the best script's runs under these seeds with the state, float64[runs, state]; a candidate's runs' generalised
         least squares weights (not normalised), the weights' sum."""
         positions = [self._position(seed) for seed in seeds]
-        shared = np.asarray(self._covariance[0] + self._covariance[positions])
-        weights = np.linalg.solve(self._total(shared, seeds), np.ones(len(seeds)))
+        shared: NDArray[np.float64] = self._covariance[0] + self._covariance[positions]
+        weights = np.asarray(
+            np.linalg.solve(self._total(shared, seeds), np.ones(len(seeds))), dtype=np.float64
+        )
         return shared, weights, float(weights.sum())
 
     def _total(self, shared: NDArray[np.float64], seeds: Sequence[int]) -> NDArray[np.float64]:
         """Covariance of runs under these seeds among each other."""
         positions = [self._index[seed] for seed in seeds]
-        return np.asarray(shared[:, :1] + shared[:, positions] + self.noise.of_run * np.eye(len(seeds)))
+        total: NDArray[np.float64] = shared[:, :1] + shared[:, positions]
+        return np.asarray(total + self.noise.of_run * np.eye(len(seeds)), dtype=np.float64)
 
     def _innovation(self, runs: Runs) -> NDArray[np.float64]:
         """Scores, minus what the best script is expected to score under the same seeds."""

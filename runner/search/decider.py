@@ -33,8 +33,8 @@ STOPPED, STOPPED_ERROR = 4.0, 2.0
 """What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
 UNKNOWN_VARIANCE = 1.0
 """Of the gain of a script that an older version kept, in squared bits per byte: more than any gain."""
-MOST_RUNS = 200
-"""Runs that the noise is learned from, the newest: their error (7 % of sigma) is below the rounding of the estimate."""
+MOST_RUNS = 150
+"""Runs that the noise is learned from, the newest: their error (8 % of sigma) is below the rounding of the estimate."""
 MAX_FAILED_RERUNS = 2
 """Reruns of the best script that may fail before it is withdrawn."""
 
