@@ -110,4 +110,5 @@ class Belief:
     def _innovation(self, runs: Runs) -> NDArray[np.float64]:
         """Scores, minus what the best script is expected to score under the same seeds."""
         positions = [self._index[seed] for seed, _ in runs]
-        return np.array([score for _, score in runs]) - (self._mean[0] + self._mean[positions])
+        scores = np.array([score for _, score in runs])
+        return np.asarray(scores - (self._mean[0] + self._mean[positions]), dtype=np.float64)
