@@ -5,8 +5,8 @@
 Makes a workspace in a temporary folder. Every experiment has its own script of train.py's size, its facts, events, and attempts with 4 kB
 of log and files of their own; adopted, repeated, confirmed, early stopped and failed ones are mixed as in a real run. Prints for
 `status`, `ls`, `show` and `best` the seconds of the whole process (least of `--rounds`); `--help` loads the command line and reads
-nothing. Then prints the CPU seconds of one step of the loop (propose, evaluate, decide, record, with a fake engine, judge and clock) with
-100 experiments and with all: for proposals that are clearly worse, which run once, and for promising ones, simpler and a little better
+nothing. Then prints the CPU seconds of one step of the loop (propose, evaluate, decide, record, with a fake engine, judge and clock) a training,
+with 100, 1,000 and all experiments: for proposals that are clearly worse, which run once, and for promising ones, simpler and a little better
 each, of which most run again and some are adopted.
 """
 
@@ -33,6 +33,8 @@ from runner.protocols import Context, Proposal, State
 from runner.search.disk_budget import DiskBudget
 from runner.search.seeds import common_seed
 from runner.store.config import CONFIG, default_toml
+from sandbox.fake_engine import Script
+from sandbox.spec import Job
 
 ROOT = Path(__file__).resolve().parents[1]
 BAR_S = 0.3
@@ -53,16 +55,19 @@ EVENTS = ("proposed", "state", "state", "state", "state", "judged", "decided")
 
 class Stopwatch:
     """A proposer of whole scripts of train.py's size whose true score is `score`. Each has 15 % less of `padding` (nodes of the syntax tree)
-    than the one before, and where there is any its score is better by BETTER. `times` holds the CPU time of each call (seconds)."""
+    than the one before, and where there is any its score is better by BETTER. `times` holds the CPU time of each call (seconds),
+    `numbers` which experiment was asked for."""
 
     name = "scripted"
 
     def __init__(self, script: str) -> None:
         self._made = "".join(f"    {line}\n" for line in script.splitlines())
-        self.score, self.padding, self.times = FIRST, 0, list[float]()
+        self.score, self.padding, self.left_out = FIRST, 0, 0.0
+        self.times, self.numbers = list[float](), list[int]()
 
     def propose(self, context: Context) -> Proposal:
-        self.times.append(time.process_time())
+        self.times.append(time.process_time() - self.left_out)
+        self.numbers.append(context.number)
         if self.padding:
             self.score, self.padding = self.score - BETTER, int(0.85 * self.padding)
         return Proposal(self.script(context.number), f"idea {context.number}")
@@ -94,6 +99,14 @@ class LongRun(SimulatedRun):
             best = self._experiment(number, best)
         self._truth = FIRST - best * GAIN
         self.ledger._db.execute("COMMIT")
+
+    def train(self, job: Job) -> Script:
+        """A fake training is no part of a step."""
+        began = time.process_time()
+        try:
+            return super().train(job)
+        finally:
+            self.stopwatch.left_out += time.process_time() - began
 
     def _experiment(self, number: int, best: int) -> int:
         """Writes it down; returns which is the best one then."""
@@ -152,6 +165,7 @@ class LongRun(SimulatedRun):
             "verdict": "confirmed",
         }
         columns |= {"run": RUN, "first_seed": self._seeds, "most_pairs": 2, "pairs": 2, "delta": -0.01}
+        columns |= {"reference_bpb": truth + 0.01, "candidate_bpb": truth, "low": -0.012, "high": -0.008}
         self._insert("confirmations", {**columns, "started_at": 1.8e9, "finished_at": 1.8e9})
         for _ in range(2):
             seed = self._fresh()
@@ -197,16 +211,19 @@ class LongRun(SimulatedRun):
         )
 
     def steps(self, count: int, *, promising: bool) -> list[float]:
-        """CPU seconds of this process from one proposal to the next. Left out are the first ones, which read the whole ledger once, and
-        parsing, which a child process does."""
+        """CPU seconds a training of this process from one proposal to the next. Left out are the first ones, which read the whole ledger once,
+        parsing, which a child process does, and what the fake training takes."""
         self.stopwatch.times.clear()
+        self.stopwatch.numbers.clear()
         self.stopwatch.score = self._truth if promising else self._truth + WORSE
         self.stopwatch.padding = NODES // 4 if promising else 0
         loop = self.loop(max_experiments=self.ledger.index(RUN).trained + count + 3)
         loop.attempts.require_space = self.disk().check
         loop.go()
-        times = self.stopwatch.times[2:]
-        return [after - before for before, after in itertools.pairwise(times)]
+        times, numbers = self.stopwatch.times[2:], self.stopwatch.numbers[2:]
+        trainings = [len(self.ledger.experiment(RUN, number).attempts) for number in numbers[:-1]]
+        steps = [after - before for before, after in itertools.pairwise(times)]
+        return [step / max(count, 1) for step, count in zip(steps, trainings, strict=True)]
 
     def disk(self) -> DiskBudget:
         attempts = self.workspace.attempts(RUN, 0).parent
@@ -243,7 +260,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="ledger-") as name:
-        few, many = LongRun(Path(name) / "few", 100), LongRun(Path(name) / "many", options.experiments)
+        counts = [*(count for count in (100, 1000) if count < options.experiments), options.experiments]
+        runs = [LongRun(Path(name) / str(count), count) for count in counts]
+        many = runs[-1]
         folder = many.workspace.folder
         print(f"{options.experiments} experiments, {many.workspace.ledger.stat().st_size / 1e6:.0f} MB")
         base = seconds(["--help"], folder, options.rounds)
@@ -255,10 +274,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if cpu >= BAR_S:
                 missed.append(f"{words[0]} by {cpu - BAR_S:.2f} s")
             print(f"{' '.join(words):15}  {wall:6.2f}  {cpu:6.2f}")
-        print(f"one step of the loop    CPU s with 100    with {options.experiments}")
+        print("one step of the loop, CPU s a training, by experiments")
+        print(f"{'':15}" + "".join(f"{count:9}" for count in counts))
         for what, promising in (("clearly worse", False), ("promising", True)):
-            small, large = (statistics.median(run.steps(STEPS, promising=promising)) for run in (few, many))
-            print(f"{what:22}  {small:14.4f}  {large:10.4f}")
+            found = [statistics.median(run.steps(STEPS, promising=promising)) for run in runs]
+            print(f"{what:15}" + "".join(f"{step:9.4f}" for step in found))
         print(f"bar: {BAR_S} s of CPU a process: {'missed: ' + ', '.join(missed) if missed else 'met'}")
     return 0
 

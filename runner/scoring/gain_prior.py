@@ -155,10 +155,11 @@ class GainPrior:
             of_others = self._weights[1:] * (likelihood @ others.T)
             share = recent / (of_gain + of_others.sum(1))
             counts = np.array([share @ of_gain, *(share @ of_others)])
-            cells = share @ likelihood  # of all candidates together
+            # of all candidates together; einsum, because BLAS would use threads for this size, which cost more than they bring
+            cells = np.einsum("k,kc->c", share, likelihood)
             sums = np.array(
                 [
-                    self._weights[0] * float((share / decline) @ gains @ size),
+                    self._weights[0] * float(np.einsum("k,kc->c", share / decline, gains) @ size),
                     self._weights[1] * float((others[0] * size**2) @ cells),
                     self._weights[2] * float((others[1] * size) @ cells),
                 ]

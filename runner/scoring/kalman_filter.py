@@ -34,15 +34,14 @@ class Belief:
 
     def observe_best(self, seed: int, score: float) -> None:
         """The best script ran."""
-        gain, variance, row = self._gain(seed)
-        self._mean = self._mean + gain * (score - float(row @ self._mean))
+        gain, variance = self._gain(seed)
+        self._mean = self._mean + gain * (score - float(self._mean[0] + self._mean[self._index[seed]]))
         self._covariance = self._covariance - np.outer(gain, gain) * variance
 
     def difference(self, runs: Runs) -> tuple[float, float]:
         """A candidate's true score minus the best script's, and the variance of that estimate."""
-        rows, inverse_ones, information = self._weights([seed for seed, _ in runs])
-        scores = np.array([score for _, score in runs])
-        return float(inverse_ones @ (scores - rows @ self._mean)) / information, 1.0 / information
+        _, inverse_ones, information = self._weights([seed for seed, _ in runs])
+        return float(inverse_ones @ self._innovation(runs)) / information, 1.0 / information
 
     def information(self, seeds: Iterable[int]) -> float:
         """1 / variance of the difference of a candidate that ran with `seeds`, whatever it scores."""
@@ -50,7 +49,7 @@ class Belief:
 
     def after_best_ran(self, seed: int) -> Belief:
         """As it would be after another run of the best script, but for the means."""
-        gain, variance, _ = self._gain(seed)
+        gain, variance = self._gain(seed)
         later = Belief.__new__(Belief)
         later.noise, later._index, later._mean = self.noise, dict(self._index), self._mean
         later._covariance = self._covariance - np.outer(gain, gain) * variance
@@ -59,10 +58,10 @@ class Belief:
     def conclude(self, runs: Runs, mean: float, variance: float, *, adopted: bool) -> None:
         """A candidate is decided: its true difference is believed to have this mean and variance. What its scores say of the
         seeds and of the best script is taken in; adopted, it becomes the best script."""
-        rows, _, _ = self._weights([seed for seed, _ in runs])
-        total = rows @ self._covariance @ rows.T + self.noise.of_run * np.eye(len(runs))
-        gain = np.linalg.solve(total, rows @ self._covariance).T
-        innovation = np.array([score for _, score in runs]) - rows @ self._mean - mean
+        shared, _, _ = self._weights([seed for seed, _ in runs])
+        total = self._total(shared, [seed for seed, _ in runs])
+        gain = np.linalg.solve(total, shared).T
+        innovation = self._innovation(runs) - mean
         of_difference = gain.sum(1)
         self._mean = self._mean + gain @ innovation
         self._covariance = (
@@ -85,20 +84,31 @@ class Belief:
             self._index[seed] = size
         return self._index[seed]
 
-    def _gain(self, seed: int) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
-        """Kalman gain, innovation variance and observation row of a run of the best script."""
+    def _gain(self, seed: int) -> tuple[NDArray[np.float64], float]:
+        """Kalman gain and innovation variance of a run of the best script."""
         position = self._position(seed)
-        row = np.zeros(len(self._mean))
-        row[0] = row[position] = 1.0
-        variance = float(row @ self._covariance @ row) + self.noise.of_run
-        return self._covariance @ row / variance, variance, row
+        shared = self._covariance[0] + self._covariance[position]
+        variance = float(shared[0] + shared[position]) + self.noise.of_run
+        return shared / variance, variance
 
     def _weights(self, seeds: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """Observation rows of a candidate's runs, their generalised least squares weights (not normalised), the weights' sum."""
+        """Covariance of the best script's runs under these seeds with the state, float64[runs, state]; a candidate's runs' generalised
+        least squares weights (not normalised), the weights' sum."""
         positions = [self._position(seed) for seed in seeds]
-        rows = np.zeros((len(seeds), len(self._mean)))
-        rows[:, 0] = 1.0
-        rows[np.arange(len(seeds)), positions] = 1.0
-        total = rows @ self._covariance @ rows.T + self.noise.of_run * np.eye(len(seeds))
-        weights = np.linalg.solve(total, np.ones(len(seeds)))
-        return rows, weights, float(weights.sum())
+        shared: NDArray[np.float64] = self._covariance[0] + self._covariance[positions]
+        weights = np.asarray(
+            np.linalg.solve(self._total(shared, seeds), np.ones(len(seeds))), dtype=np.float64
+        )
+        return shared, weights, float(weights.sum())
+
+    def _total(self, shared: NDArray[np.float64], seeds: Sequence[int]) -> NDArray[np.float64]:
+        """Covariance of runs under these seeds among each other."""
+        positions = [self._index[seed] for seed in seeds]
+        total: NDArray[np.float64] = shared[:, :1] + shared[:, positions]
+        return np.asarray(total + self.noise.of_run * np.eye(len(seeds)), dtype=np.float64)
+
+    def _innovation(self, runs: Runs) -> NDArray[np.float64]:
+        """Scores, minus what the best script is expected to score under the same seeds."""
+        positions = [self._index[seed] for seed, _ in runs]
+        scores = np.array([score for _, score in runs])
+        return np.asarray(scores - (self._mean[0] + self._mean[positions]), dtype=np.float64)

@@ -36,19 +36,17 @@ class Repeats:
     runs: Sequence[tuple[int, float]]
     squares: float
     freedom: int
+    spread: float
+    """Standard deviation of the scores; infinite where it is not known."""
 
     @classmethod
     def of(cls, runs: Sequence[tuple[int, float]]) -> Repeats:
         scores = [score for _, score in runs]
         if len(scores) < 2:
-            return cls(runs, 0.0, 0)
-        mean = math.fsum(scores) / len(scores)
-        return cls(runs, math.fsum((score - mean) ** 2 for score in scores), len(scores) - 1)
-
-    @property
-    def spread(self) -> float:
-        """Standard deviation of the scores; infinite where it is not known."""
-        return math.sqrt(self.squares / self.freedom) if self.freedom else math.inf
+            return cls(runs, 0.0, 0, math.inf)
+        mean, freedom = math.fsum(scores) / len(scores), len(scores) - 1
+        squares = math.fsum((score - mean) ** 2 for score in scores)
+        return cls(runs, squares, freedom, math.sqrt(squares / freedom))
 
 
 def repeats(experiment: Experiment) -> Repeats:

@@ -83,7 +83,8 @@ def _restricted_log_likelihood(groups: Sequence[Runs], log_sigma: NDArray[np.flo
     found = np.empty((len(_RHO), len(log_sigma)))
     for index, rho in enumerate(_RHO):
         weight = rho / (1.0 - rho + rho * of_seed)
-        gram = (runs - (shared * weight) @ shared.T) / (1.0 - rho)
+        # einsum, because BLAS would use threads for this size, and they cost more than they bring
+        gram = (runs - np.einsum("as,bs->ab", shared * weight, shared)) / (1.0 - rho)
         target = -(shared @ (weight * sums)) / (1.0 - rho)
         rest = (squares - float(weight @ sums**2)) / (1.0 - rho) - float(
             target @ np.linalg.solve(gram, target)

@@ -32,8 +32,8 @@ STOPPED, STOPPED_ERROR = 4.0, 2.0
 """What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
 UNKNOWN_VARIANCE = 1.0
 """Of the gain of a script that an older version kept, in squared bits per byte: more than any gain."""
-MOST_RUNS = 200
-"""Runs that the noise is learned from, the newest: their error (7 % of sigma) is below the rounding of the estimate."""
+MOST_RUNS = 150
+"""Runs that the noise is learned from, the newest: their error (8 % of sigma) is below the rounding of the estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Decider:
 
     def __init__(self, seed: int, retests: int, earlier: Sequence[Sequence[tuple[int, float]]] = ()) -> None:
         self._seed, self._retests, self._earlier = seed, retests, earlier
+        self._unused = 0
         self._noise_of: tuple[tuple[list[Runs], float], VarianceComponents] | None = None
         self._known: tuple[VarianceComponents, Belief, list[Concluded | tuple[int, float]]] | None = None
         self._prior: tuple[tuple[float, int], GainPrior] | None = None
@@ -63,7 +64,7 @@ class Decider:
 
         incumbent, noise = best(index.kept), self._noise(index)
         belief, prior = self._belief(noise, recent(index)), self._gain_prior(noise, index)
-        unused = first_unused(self._seed, index.seeds)
+        self._unused = unused = first_unused(self._seed, index.seeds, after=self._unused)
         return choose(
             belief,
             prior,

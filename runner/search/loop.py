@@ -28,7 +28,7 @@ from runner.results.promotion import Promotion
 from runner.scoring.adoption import Choice, Step
 from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
-from runner.scoring.noise import Noise, noise_floor, repeated_runs
+from runner.scoring.noise import Noise, RememberedNoise, repeated_runs
 from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
@@ -109,7 +109,7 @@ class Loop:
             if settings.early_stopping
             else None,
         )
-        self._seed = seed
+        self._seed, self._noise = seed, RememberedNoise()
         earlier = repeated_runs(comparable_runs(ledger, run))
         self._decider = Decider(seed, settings.retests, earlier)
         self._confirmer = Confirmer(self.recorder, self.attempts, budget, seed, earlier)
@@ -283,7 +283,7 @@ class Loop:
         return best(self.recorder.index().kept)
 
     def noise(self) -> Noise | None:
-        return noise_floor(self.recorder.index().repeated)
+        return self._noise.floor(self.recorder.index().repeated)
 
     def over(self) -> str | None:
         """Why the search is over; None while it goes on."""

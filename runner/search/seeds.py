@@ -20,9 +20,9 @@ def common_seed(run_seed: int, index: int) -> int:
     return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF
 
 
-def first_unused(run_seed: int, used: Collection[int]) -> int:
-    """Index of the first common seed that nothing ran with."""
-    return next(index for index in itertools.count() if common_seed(run_seed, index) not in used)
+def first_unused(run_seed: int, used: Collection[int], *, after: int = 0) -> int:
+    """Index of the first common seed that nothing ran with. Those before `after` are known to be used: no run is ever taken back."""
+    return next(index for index in itertools.count(after) if common_seed(run_seed, index) not in used)
 
 
 def usual_seed(run_seed: int, best: Experiment) -> int:

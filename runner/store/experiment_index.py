@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -29,7 +29,8 @@ class ExperimentIndex:
 
     def __init__(self, experiments: Iterable[Experiment] = ()) -> None:
         self._by_number: dict[int, Experiment] = {}
-        self._lists: dict[str, list[int]] = {name: [] for name in _LISTS}
+        self._numbers: dict[str, list[int]] = {name: [] for name in _LISTS}
+        self._lists: dict[str, list[Experiment]] = {name: [] for name in _LISTS}
         self.attempts = 0
         self.confirming = 0
         """Attempts that were made for a confirmation."""
@@ -48,11 +49,13 @@ class ExperimentIndex:
         self._by_number[number] = experiment
         self.changes.append(number)
         for name, belongs in _LISTS.items():
-            numbers, did = self._lists[name], before is not None and belongs(before)
-            if belongs(experiment) and not did:
-                insort(numbers, number)
-            elif did and not belongs(experiment):
-                del numbers[bisect_left(numbers, number)]
+            numbers, found = self._numbers[name], self._lists[name]
+            place, did = bisect_left(numbers, number), before is not None and belongs(before)
+            if belongs(experiment):
+                found[place : place + did] = [experiment]
+                numbers[place : place + did] = [number]
+            elif did:
+                del numbers[place], found[place]
         now, then = experiment.attempts, before.attempts if before else ()
         self.attempts += len(now) - len(then)
         self.confirming += _confirming(experiment) - (_confirming(before) if before else 0)
@@ -75,28 +78,25 @@ class ExperimentIndex:
 
     def since(self, number: int) -> list[Experiment]:
         last = next(reversed(self._by_number), -1)
-        return self._of(n for n in range(number, last + 1) if n in self._by_number)
+        return [self._by_number[n] for n in range(number, last + 1) if n in self._by_number]
 
     @property
     def open(self) -> list[Experiment]:
-        return self._of(self._lists["open"])
+        return list(self._lists["open"])
 
     @property
     def kept(self) -> list[Experiment]:
-        return self._of(self._lists["kept"])
+        return list(self._lists["kept"])
 
     @property
     def repeated(self) -> list[Experiment]:
         """What has more than one attempt."""
-        return self._of(self._lists["repeated"])
+        return list(self._lists["repeated"])
 
     def compared(self, newest: int) -> tuple[int, list[Experiment]]:
         """How many were compared with the best script of their time, or stopped early for being far worse; and the newest of them."""
-        numbers = self._lists["compared"]
-        return len(numbers), self._of(numbers[-newest:])
-
-    def _of(self, numbers: Iterable[int]) -> list[Experiment]:
-        return [self._by_number[number] for number in numbers]
+        found = self._lists["compared"]
+        return len(found), found[-newest:]
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ExperimentIndex) and {**vars(self), "changes": ()} == {
