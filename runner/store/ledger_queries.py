@@ -129,6 +129,11 @@ class Queries:
             raise UsageError(f"run {run} has no experiment {number}; `autoresearch ls` lists them")
         return found[0]
 
+    def kept_or_repeated(self, run: str) -> list[Experiment]:
+        """Those that were kept or ran more than once, in order: what a run's claim and its noise rest on."""
+        repeated = "SELECT number FROM attempts WHERE run = ? GROUP BY number HAVING count(*) > 1"
+        return self._select(run, f"(status = 'keep' OR number IN ({repeated}))", (run,))
+
     def newest(self, run: str, status: str) -> Experiment | None:
         """The newest that has this status."""
         return self._one(run, "status = ? ORDER BY number DESC LIMIT 1", status)

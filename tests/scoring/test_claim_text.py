@@ -14,7 +14,10 @@ def closing(folder: Path, sources: list[str]) -> str:
     simulated = SimulatedRun(folder, sources, noise=lambda _: rng.gauss(0.0, 0.002))
     simulated.loop().go()
     ledger = simulated.ledger
-    return closing_sentence(ledger.experiments("simulated"), ledger.confirmations("simulated"))
+    confirmations = ledger.confirmations("simulated")
+    said = closing_sentence(ledger.experiments("simulated"), confirmations)
+    assert closing_sentence(ledger.kept_or_repeated("simulated"), confirmations) == said, "as `best` reads it"
+    return said
 
 
 def test_a_confirmed_run_says_from_what_to_what_with_interval_and_sealed_test(tmp_path: Path) -> None:
