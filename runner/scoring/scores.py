@@ -18,7 +18,7 @@ def mean(experiment: Experiment) -> float:
 
 
 def missing_files(experiment: Experiment) -> list[str]:
-    """Paths of files that `measurements` needs and that do not exist."""
+    """Paths of files of losses by document that a comparison needs and that do not exist."""
     files = [
         a.folder / name for a in experiment.counted for name in ("document_nats.npy", "document_bytes.npy")
     ]
