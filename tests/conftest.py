@@ -104,8 +104,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker("parallel")
         elif name.startswith(IN_PAIRS):
             item.add_marker("pair")
-        if item.get_closest_marker("xdist_group") is None:  # a file's tests share its fixtures
-            item.add_marker(pytest.mark.xdist_group(name))
     if "slow" in config.getoption("markexpr"):
         return
     for item in items:

@@ -24,12 +24,11 @@ pytestmark = pytest.mark.engine
 
 CANARY = "canary-of-the-host-" + "5d1f7c"
 IN_PAIRS = ("metric", "files", "llm")
-"""Groups that do not try to use up the machine: two of their scripts may run at once."""
+"""Groups that do not try to use up the machine: one of their scripts may run beside another test."""
 
 
 def marks(group: str) -> list[pytest.MarkDecorator]:
-    """A group stays on one worker, in its order: the honest one comes last."""
-    return [pytest.mark.pair, pytest.mark.xdist_group(f"attacks-{group}")] if group in IN_PAIRS else []
+    return [pytest.mark.pair] if group in IN_PAIRS else []
 
 
 ALL = [
