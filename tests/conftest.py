@@ -15,7 +15,17 @@ from sandbox.engine import Engine, SandboxError
 
 # the modules that the tests of a folder share; last, so that they hide nothing
 TESTS = Path(__file__).parent
-sys.path += [str(TESTS), *(str(folder) for folder in sorted(TESTS.iterdir()) if folder.is_dir())]
+FOLDERS = [TESTS, *sorted(folder for folder in TESTS.iterdir() if folder.is_dir())]
+sys.path += map(str, FOLDERS)
+# a failed `assert` of theirs says what it compared, as in a test
+pytest.register_assert_rewrite(
+    *(
+        path.stem
+        for folder in FOLDERS
+        for path in folder.glob("*.py")
+        if not path.stem.startswith(("test_", "conftest"))
+    )
+)
 
 # In the background of a script, or under nohup, signals are ignored, and so would they be by every program that a test starts
 # and signals. What has a handler here is back at its default there (execve(2)).

@@ -17,7 +17,19 @@ import time
 from pathlib import Path
 
 import pytest
-from corpus import ATTACKS, CANDIDATE, CONTROLS, GROUPS, HONEST, KEPT, Arena, expected, scripts, uniform_bpb
+from corpus import (
+    ATTACKS,
+    CANDIDATE,
+    CONTROLS,
+    GROUPS,
+    HONEST,
+    KEPT,
+    Arena,
+    TooMuchSpent,
+    expected,
+    scripts,
+    uniform_bpb,
+)
 from engine_resources import Meter
 
 pytestmark = pytest.mark.engine
@@ -25,6 +37,10 @@ pytestmark = pytest.mark.engine
 CANARY = "canary-of-the-host-" + "5d1f7c"
 IN_PAIRS = ("metric", "files", "llm")
 """Groups that do not try to use up the machine: one of their scripts may run beside another test."""
+
+
+ATTEMPTS = 3 if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1 else 1
+"""Beside another test an attack is made again when the engine took too much: what an attack costs, it costs every time."""
 
 
 def marks(group: str) -> list[pytest.MarkDecorator]:
@@ -55,10 +71,15 @@ def test_an_attack_gets_its_outcome_and_leaves_nothing(
         monkeypatch.setenv(name, CANARY)
     expectation = expected(script)
     source = script.read_bytes().replace(b"NEEDLES = []", f"NEEDLES = {arena.passages()}".encode())
-    folder = tmp_path / "evaluation"
-
-    with arena.nothing_left():
-        evaluation = arena.evaluate(source, expectation, folder)
+    for attempt in range(ATTEMPTS):
+        folder = tmp_path / f"evaluation-{attempt}"
+        try:
+            with arena.nothing_left():
+                evaluation = arena.evaluate(source, expectation, folder)
+            break
+        except TooMuchSpent:
+            if attempt + 1 == ATTEMPTS:
+                raise
 
     log = evaluation.log_tail
     assert str(evaluation.outcome) in expectation.outcomes, (
