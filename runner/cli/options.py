@@ -11,6 +11,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 RunId = Annotated[str | None, typer.Option("--run", help="Which run; the newest if not said.")]
 Number = Annotated[int, typer.Argument(help="The experiment's number, as `ls` shows it.")]
 Kept = Annotated[str, typer.Argument(help="A kept experiment: its number, its tag, or best.")]
+Gpus = Annotated[
+    str | None,
+    typer.Option(help="auto, all, none, a number of GPUs, or which: 0,2 or UUIDs (docs/gpus.md)."),
+]
 WorkspaceFolder = Annotated[
     Path | None, typer.Argument(metavar="[DIR]", help="The workspace; this one if not said.")
 ]

@@ -12,6 +12,7 @@ from typing import Any
 from runner.durations import parse_duration
 from runner.errors import UsageError
 from runner.store.filesystem import relative
+from runner.store.gpu_request import parse_gpu_request
 
 CONFIG = "autoresearch.toml"
 LARGEST_NUMBER = 2**31 - 1
@@ -27,8 +28,8 @@ class Config:
 
     data: str = ""
     """Folder of the prepared data set; empty means the default one."""
-    variant: str = "cpu"
-    """Which images: cpu, cuda12 or cuda13."""
+    variant: str = "auto"
+    """Which images: auto (what the driver needs), cpu, cuda12 or cuda13."""
     runtime: str = ""
     """OCI runtime of the engine, for example "runsc"; empty means the engine's default."""
     wall_clock: str = "5m"
@@ -36,11 +37,11 @@ class Config:
     compile_check: str = "off"
     """Limit of the compile check (two steps of a new script, before its training), or "off" for no such check."""
     cpus: int = 0
-    """CPUs per experiment; 0 means all that this process may use."""
-    gpus: str = ""
-    """GPU UUIDs, separated by commas; empty means none."""
-    memory_gb: float = 6.0
-    """Memory of one container, swap included."""
+    """CPUs per experiment; 0 means all that this process may use, on a GPU at most 8."""
+    gpus: str = "auto"
+    """auto (GPUs if there are any), all, none, a number of them, or a list with commas: "0,2", "GPU-…,MIG-…" (docs/gpus.md)."""
+    memory_gb: float = 0.0
+    """Memory of one container, swap included; 0 means 6, on a GPU a share of this machine's."""
     pids: int = 512
     disk_gb: float = 50.0
     """Limit of one run's attempts and snapshots on the disk. Read again on --resume."""
@@ -99,8 +100,11 @@ class Config:
             raise UsageError(f"{CONFIG}: {largest[0]} must be at most {LARGEST_NUMBER}")
         if self.retests < 0 or self.cpus < 0:
             raise UsageError(f"{CONFIG}: retests and cpus must not be negative")
-        if not 0 < self.memory_gb < LARGEST_NUMBER or self.pids < 16:
-            raise UsageError(f"{CONFIG}: memory_gb must be more than 0, pids at least 16")
+        if not 0 <= self.memory_gb < LARGEST_NUMBER or self.pids < 16:
+            raise UsageError(f"{CONFIG}: memory_gb must not be negative, pids at least 16")
+        if self.variant not in {"auto", "cpu", "cuda12", "cuda13"}:
+            raise UsageError(f"{CONFIG}: variant is auto, cpu, cuda12 or cuda13")
+        parse_gpu_request(self.gpus)
 
 
 def from_workspace(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ ROWS = [
     ("a path that is wrong is a sentence", "runner/cli/exit_codes.py", "if isinstance(error, OSError) and error.errno in _PATH_ERRORS:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a budget has an end", "runner/durations.py", "if seconds > LONGEST_S:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("what is no tag is told before the engine is asked", "runner/results/snapshot.py", "if not re.fullmatch(", "if not re.match(r'', tag) and re.match(", T_SLIPS + "test_what_is_no_tag_is_told_before_the_engine_is_asked"),
-    ("numbers of the configuration are numbers", "runner/store/config.py", "not 0 < self.memory_gb < LARGEST_NUMBER", "self.memory_gb <= 0", T_SLIPS + "test_a_configuration_that_makes_no_sense_is_refused_by_name"),
+    ("numbers of the configuration are numbers", "runner/store/config.py", "not 0 <= self.memory_gb < LARGEST_NUMBER", "self.memory_gb < 0", T_SLIPS + "test_a_configuration_that_makes_no_sense_is_refused_by_name"),
     ("a byte order mark is no part of a script", "runner/store/workspace.py", ".removeprefix(_BOM)", "", T_SLIPS + "test_a_byte_order_mark_is_no_part_of_a_file"),
     ("another program's database is no ledger", "runner/store/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
     ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/report/test_exports.py::test_no_title_is_a_formula"),
