@@ -8,8 +8,10 @@ from pathlib import Path
 from runner.errors import UsageError
 from runner.protocols import Proposer
 from runner.store.config import with_path
+from runner.suggestions import unknown
 
 NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
+_WITH_ARGUMENT = frozenset(f"{name.partition(':')[0]}:" for name in NAMES if ":" in name)
 MODELS = frozenset({"llm", "hybrid"})
 """Proposers that call a language model, and so may cost money."""
 
@@ -24,7 +26,9 @@ def make_proposer(
 ) -> Proposer:
     """One of NAMES. `timeout_s` is for one answer of a command, `model` makes the researcher behind llm and hybrid.
     Raises UsageError for anything else."""
-    name, _, argument = spec.partition(":")
+    name, colon, argument = spec.partition(":")
+    if f"{name}:" not in _WITH_ARGUMENT and colon:
+        raise UsageError(_unknown(spec))
     if name == "tpe":
         from runner.proposers.tpe import TpeProposer
 
@@ -41,11 +45,11 @@ def make_proposer(
         from runner.proposers.ablate import AblateProposer
 
         return AblateProposer()
-    if name == "scripted":
+    if name == "scripted" and argument:
         from runner.proposers.scripted import ScriptedProposer
 
         return ScriptedProposer(Path(argument))
-    if name == "command":
+    if name == "command" and argument:
         from runner.proposers.command import CommandProposer
 
         return CommandProposer(argument, timeout_s=timeout_s)
@@ -56,4 +60,8 @@ def make_proposer(
         from runner.proposers.tpe import TpeProposer
 
         return HybridProposer(model(), TpeProposer(seed))
-    raise UsageError(f"there is no proposer {spec!r}; choose one of {', '.join(NAMES)}")
+    raise UsageError(_unknown(spec))
+
+
+def _unknown(spec: str) -> str:
+    return unknown("proposer", spec, NAMES)

@@ -63,6 +63,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
     """Search in `workspace`; returns why it ended. A resumed run keeps the settings it was started with, budget, count
     and limits of money too where `options` names no others. Raises LlmBudgetExhausted when that is what ended it, NothingEvaluated
     when none of its proposals could be trained."""
+    displays.refuse_unknown(display)
     open_state(workspace)
     clock = SystemClock()
     with lock(workspace.state), StopRequest(workspace.state, this_process()) as request:
@@ -96,7 +97,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 run = ledger.run()
             assert options.budget_s is not None
             try:
-                with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
+                with displays.make(display, ledger, run.id, options.budget_s) as show:
                     reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
             except BaseException as error:  # else the verbs that read would show a run without an end
                 if ledger.run(run.id).finished_at is None:

@@ -174,4 +174,4 @@ def default_toml(settings: Mapping[str, str | int]) -> str:
 
 def override(config: Config, **values: object) -> Config:
     """`config` with the options that were given on the command line."""
-    return replace(config, **{name: value for name, value in values.items() if value not in {None, ""}})  # type: ignore[arg-type]
+    return replace(config, **{name: value for name, value in values.items() if value is not None})  # type: ignore[arg-type]
