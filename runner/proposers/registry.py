@@ -8,10 +8,8 @@ from pathlib import Path
 from runner.errors import UsageError
 from runner.protocols import Proposer
 from runner.store.config import with_path
-from runner.suggestions import unknown
+from runner.store.config_checks import problem
 
-NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
-_WITH_ARGUMENT = frozenset(f"{name.partition(':')[0]}:" for name in NAMES if ":" in name)
 MODELS = frozenset({"llm", "hybrid"})
 """Proposers that call a language model, and so may cost money."""
 
@@ -24,11 +22,11 @@ def absolute(spec: str) -> str:
 def make_proposer(
     spec: str, *, seed: int, timeout_s: float = 180.0, model: Callable[[], Proposer] | None = None
 ) -> Proposer:
-    """One of NAMES. `timeout_s` is for one answer of a command, `model` makes the researcher behind llm and hybrid.
+    """One of config_checks.PROPOSERS. `timeout_s` is for one answer of a command, `model` makes the researcher behind llm and hybrid.
     Raises UsageError for anything else."""
-    name, colon, argument = spec.partition(":")
-    if f"{name}:" not in _WITH_ARGUMENT and colon:
-        raise UsageError(_unknown(spec))
+    if why := problem("proposer", spec):
+        raise UsageError(why)
+    name, _, argument = spec.partition(":")
     if name == "tpe":
         from runner.proposers.tpe import TpeProposer
 
@@ -45,11 +43,11 @@ def make_proposer(
         from runner.proposers.ablate import AblateProposer
 
         return AblateProposer()
-    if name == "scripted" and argument:
+    if name == "scripted":
         from runner.proposers.scripted import ScriptedProposer
 
         return ScriptedProposer(Path(argument))
-    if name == "command" and argument:
+    if name == "command":
         from runner.proposers.command import CommandProposer
 
         return CommandProposer(argument, timeout_s=timeout_s)
@@ -60,8 +58,4 @@ def make_proposer(
         from runner.proposers.tpe import TpeProposer
 
         return HybridProposer(model(), TpeProposer(seed))
-    raise UsageError(_unknown(spec))
-
-
-def _unknown(spec: str) -> str:
-    return unknown("proposer", spec, NAMES)
+    raise UsageError(f"the proposer {spec} needs a language model")

@@ -22,7 +22,7 @@ from runner.scoring.comparability import changed, measured_with, recorded
 from runner.search.loop import NOTHING_MORE, TIME_BUDGET_EXHAUSTED, UNTRAINABLE, Loop, Settings
 from runner.search.stop_request import StopRequest
 from runner.search.time_budget import Budget
-from runner.store.config import Config, config_from
+from runner.store.config import READ_ON_RESUME, Config, recorded_config
 from runner.store.copied_workspace import home_of, require_at_home
 from runner.store.ledger import Ledger
 from runner.store.llm_calls import Caps
@@ -72,11 +72,10 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
             if options.resume:
                 run = ledger.run()
                 require_at_home(workspace.ledger, run.id, run.settings)
-                now = workspace.config()  # a disk belongs to the machine, not to the search
+                now = workspace.config()
                 config = replace(
-                    config_from(dict(run.settings["config"])),
-                    disk_gb=now.disk_gb,
-                    disk_floor_gb=now.disk_floor_gb,
+                    recorded_config(run.settings["config"]),
+                    **{name: getattr(now, name) for name in READ_ON_RESUME},
                 )
                 caps = _caps(options, run.settings)
                 _require_proposer(config, caps)
