@@ -39,7 +39,7 @@ def resume(
     """Go on with the newest run of a workspace, with the options it was started with."""
     from runner.cli.run import limit_options
     from runner.cli.signals import signals
-    from runner.search.loop import ALL_DONE, TIME_BUDGET_EXHAUSTED
+    from runner.search.endings import ALL_DONE, TIME_BUDGET_EXHAUSTED
     from runner.search.session import session
     from runner.store.config import Config
 

@@ -19,7 +19,8 @@ from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
 from runner.scoring.claim_text import closing_sentence
 from runner.scoring.comparability import changed, measured_with, recorded
-from runner.search.loop import NOTHING_MORE, TIME_BUDGET_EXHAUSTED, UNTRAINABLE, Loop, Settings
+from runner.search.endings import explanation, nothing_trained
+from runner.search.loop import Loop, Settings
 from runner.search.stop_request import StopRequest
 from runner.search.time_budget import Budget
 from runner.store.config import READ_ON_RESUME, Config, recorded_config
@@ -105,7 +106,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 raise
             if reason == LLM_BUDGET_EXHAUSTED:
                 raise LlmBudgetExhausted(_llm_budget_sentence(ledger, run.id, caps))
-            if why := _nothing_trained(ledger, run.id, reason):
+            if why := nothing_trained(ledger.experiments(run.id), reason, config.proposer):
                 raise NothingEvaluated(why)
             return reason
         finally:
@@ -237,8 +238,10 @@ def _search(
         spent = ledger.spent(run_id)
         money = {"cost_usd": round(spent.usd, 6), "tokens": spent.tokens} if spent.calls else {}
         files = {name: str(path) for name, path in written.items()}
-        claim = closing_sentence(ledger.experiments(run_id), ledger.confirmations(run_id))
-        loop.recorder.emit("done", run=run_id, reason=reason, claim=claim, **money, **files)
+        experiments = ledger.experiments(run_id)
+        claim = closing_sentence(experiments, ledger.confirmations(run_id))
+        why = explanation(experiments, reason, config.proposer)
+        loop.recorder.emit("done", run=run_id, reason=reason, explanation=why, claim=claim, **money, **files)
     return reason
 
 
@@ -345,19 +348,6 @@ def _check_models(
     except CallOverBudget:
         return LLM_BUDGET_EXHAUSTED
     return ""
-
-
-def _nothing_trained(ledger: Ledger, run: str, reason: str) -> str:
-    """A sentence for a run that ended by itself without training one proposal; else empty."""
-    proposals = [e for e in ledger.experiments(run) if e.number > 0]
-    ended = reason in {TIME_BUDGET_EXHAUSTED, NOTHING_MORE} or reason.endswith(UNTRAINABLE)
-    if not ended or not proposals or any(e.attempts for e in proposals):
-        return ""
-    last = proposals[-1]
-    return (
-        f"{len(proposals)} proposals were made and none could be trained; the last: {last.reason or last.status}; "
-        "`autoresearch ls` lists them"
-    )
 
 
 def _llm_budget_sentence(ledger: Ledger, run: str, caps: Caps) -> str:

@@ -46,6 +46,7 @@ ROWS = [
     ("numbers of experiments end where the ledger's do", "runner/results/kept_experiment.py", "if len(name) > _DIGITS or int(name) > LARGEST_NUMBER:", "if False:", T_SLIPS + "test_a_number_that_no_ledger_can_hold_is_refused"),
     ("numbers of experiments end where the ledger's do, for verbs that read", "runner/cli/options.py", "min=0, max=LARGEST_NUMBER", "min=0", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a file that cannot be written has the name that was given", "runner/store/user_files.py", "raise OSError(error.errno, error.strerror, str(target)) from error", "raise", T_SLIPS + "test_a_file_that_cannot_be_written_has_the_name_that_was_given"),
+    ("a proposer that repeats itself is named", "runner/search/endings.py", "if 2 * again > len(last):", "if False:", "tests/search/test_endings.py::test_a_proposer_that_repeats_itself_is_named_with_how_often_and_what_to_do"),
     ("a byte order mark is no part of a script", "runner/store/workspace.py", ".removeprefix(_BOM)", "", T_SLIPS + "test_a_byte_order_mark_is_no_part_of_a_file"),
     ("another program's database is no ledger", "runner/store/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
     ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/report/test_exports.py::test_no_title_is_a_formula"),
