@@ -54,7 +54,7 @@ def _refuse_empty(param: Any, value: Any) -> None:
     words = value if isinstance(value, list | tuple) else [value]
     if any(isinstance(word, str) and not word.strip() for word in words):
         option = param.param_type_name == "option"
-        name = max(param.opts, key=len) if option else param.make_metavar(None)
+        name = max(param.opts, key=len) if option else (param.metavar or param.name).strip("[]").upper()
         raise UsageError(f"{name} is empty: {'leave it out, or ' if option else ''}give it a value")
 
 

@@ -60,7 +60,7 @@ def test_an_attempt_says_what_it_was_made_for_and_whether_it_counts(
     assert rows[-1].rstrip().endswith("no")
     counted = sum("  yes" in row for row in rows)
     confirming = sum("confirmation 1" in row for row in rows)
-    assert confirming >= 2
+    assert confirming >= 1
     assert f"runs that count     {counted}, {confirming} of them for a confirmation" in said
 
 

@@ -48,7 +48,7 @@ def test_a_run_without_a_gain_says_that_nothing_is_confirmed(tmp_path: Path) -> 
 def test_a_smallest_gain_that_is_many_times_the_noise_says_why(freedom: int, says: str) -> None:
     said = few_repeats(Noise(0.018, freedom))
     assert says in said
-    assert said.endswith("with 12 repeats a gain of 0.0760 would do.")
+    assert said.endswith("with 12 repeats a gain of 0.0777 would do.")
 
 
 def test_where_enough_runs_were_repeated_nothing_needs_to_be_said() -> None:
