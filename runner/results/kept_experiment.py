@@ -27,6 +27,6 @@ def find(ledger: Ledger, name: str, run: str | None = None) -> Experiment:
     if not (name.isascii() and name.isdigit()):
         raise UsageError(f"{name!r} is neither an experiment's number, nor a tag, nor best")
     experiment = ledger.experiment(current.id, int(name))
-    if experiment.status != "keep":
+    if not experiment.kept:
         raise UsageError(f"experiment {name} was not kept ({experiment.status}); `autoresearch ls` lists all")
     return experiment

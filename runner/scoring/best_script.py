@@ -5,19 +5,29 @@ It is the newest kept one: each was adopted because it was expected to be better
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+from runner.protocols import Decision
 from runner.store.ledger_queries import Queries
 from runner.store.records import Experiment
-
-KEPT = "keep"
 
 
 def best(experiments: Sequence[Experiment]) -> Experiment:
     """Of `experiments`, in order; at least the baseline is kept."""
-    return next(e for e in reversed(experiments) if e.status == KEPT)
+    return next(e for e in reversed(experiments) if e.kept)
+
+
+def with_the_best_before(experiments: Sequence[Experiment]) -> Iterator[tuple[Experiment, Experiment]]:
+    """Each of `experiments`, in order, with what was the best script when it was first trained; those before the first are left
+    out."""
+    then = None
+    for experiment in experiments:
+        if then is not None:
+            yield experiment, then
+        if experiment.kept and experiment.counted:
+            then = experiment
 
 
 def best_of(ledger: Queries, run: str) -> Experiment | None:
     """Without reading the others; None before the baseline has a score."""
-    return ledger.newest(run, KEPT)
+    return ledger.newest(run, Decision.KEEP)

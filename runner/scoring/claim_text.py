@@ -33,11 +33,11 @@ def claim_sentence(confirmation: Mapping[str, Any]) -> str:
 
 def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[Confirmation]) -> str:
     """What the whole run may say of itself; empty before the baseline has a score."""
-    kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
+    kept = [e for e in experiments if e.kept and e.val_bpb is not None]
     if not kept:
         return ""
     by_number, newest = {e.number: e for e in experiments}, best(kept)
-    links = [c for c in confirmations if c.verdict == "confirmed" and by_number[c.candidate].status == "keep"]
+    links = [c for c in confirmations if c.verdict == "confirmed" and by_number[c.candidate].kept]
     if not links:
         last = next((c for c in reversed(confirmations) if c.candidate == newest.number), None)
         said = "Nothing is confirmed"

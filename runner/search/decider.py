@@ -146,7 +146,7 @@ def _history(experiments: Sequence[Experiment]) -> Iterator[Concluded | tuple[in
         if pending is not None and (experiment.number > pending.number or attempt.confirmation is not None):
             concluded = _concluded(pending, attempt.order)
             yield from concluded
-            if pending.status == "keep":
+            if pending.kept:
                 current, said = pending, len(runs(pending, before=attempt.order))
             concluded_at, pending = pending.number, None
         if current is None:
@@ -173,7 +173,7 @@ def _concluded(experiment: Experiment, before: float) -> list[Concluded]:
     found = tuple(runs(experiment, before=before))
     if not found:
         return []
-    adopted = experiment.status == "keep"
+    adopted = experiment.kept
     if experiment.expected_delta is None or experiment.expected_error is None:
         return [Concluded(found, experiment.delta or 0.0, UNKNOWN_VARIANCE, adopted)] if adopted else []
     return [Concluded(found, experiment.expected_delta, experiment.expected_error**2, adopted)]

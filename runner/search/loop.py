@@ -33,7 +33,7 @@ from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
 from runner.search.decider import Decider
-from runner.search.early_stopping import EarlyStopping
+from runner.search.finished_trainings import FinishedTrainings
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
@@ -100,7 +100,7 @@ class Loop:
             budget=budget,
             require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
-            stopping=EarlyStopping(
+            stopping=FinishedTrainings(
                 seed,
                 pipeline.limits.wall_clock_s,
                 pipeline.train_data,
@@ -204,7 +204,7 @@ class Loop:
             )
         if baseline.status == "open":
             self.recorder.set(
-                0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
+                0, status=Decision.KEEP, state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
             )
             self._promote(self.recorder.index()[0])
 

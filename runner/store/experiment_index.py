@@ -18,7 +18,7 @@ def _is_compared(experiment: Experiment) -> bool:
 
 _LISTS: dict[str, Callable[[Experiment], bool]] = {
     "open": lambda experiment: experiment.status == "open",
-    "kept": lambda experiment: experiment.status == "keep",
+    "kept": lambda experiment: experiment.kept,
     "repeated": lambda experiment: len(experiment.attempts) > 1,
     "compared": _is_compared,
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.parsing.facts import Facts
-from runner.protocols import State
+from runner.protocols import Decision, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,11 @@ class Experiment:
     def facts(self) -> Facts:
         """What its script is, as the parser found it, read once; UNREAD in a ledger that was written before facts were stored."""
         return self.read_facts()
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was adopted: the baseline, or what the search built on since."""
+        return self.status == Decision.KEEP
 
     @property
     def counted(self) -> tuple[Attempt, ...]:
