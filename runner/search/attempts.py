@@ -103,7 +103,7 @@ class AttemptRunner:
 
     def _reference(self) -> Path | None:
         """The best script's loss at every position, once there is a best script."""
-        kept = [e for e in self.recorder.index().kept if e.counted]
+        kept = self.recorder.index().kept
         return best(kept).counted[0].folder / POSITIONS if kept else None
 
     def _allow_contention(self, evaluation: Evaluation) -> tuple[Evaluation, str]:

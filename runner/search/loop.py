@@ -203,7 +203,7 @@ class Loop:
                 f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
             )
         if baseline.status == "open":
-            self.recorder.set(
+            self.recorder.decide(
                 0, status=Decision.KEEP, state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
             )
             self._promote(self.recorder.index()[0])
@@ -256,7 +256,7 @@ class Loop:
             "expected_delta": estimate.mean,
             "better": estimate.better,
         }
-        self.recorder.set(
+        self.recorder.decide(
             number,
             status=str(decision),
             state=State.DECIDED,

@@ -75,6 +75,10 @@ class Experiment:
     expected_gain: float | None
     risk: str
     constants_only: int
+    decision: int | None
+    """The how-manyth decision of its run it was to keep or to discard it, from 1 (the baseline); None before it."""
+    decided_after: int | None
+    """`order` of the newest attempt that had been begun then."""
     confirmed: bool
     """Whether a confirmation found it better than what was confirmed before."""
     read_source: Callable[[], str] = field(repr=False, compare=False)
