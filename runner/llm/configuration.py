@@ -8,8 +8,8 @@ from collections.abc import Callable
 from runner.clock import Clock
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
-from runner.llm.calls import CallSettings, MeteredClient
 from runner.llm.messages import Client
+from runner.llm.metered_client import CallSettings, MeteredClient
 from runner.llm.prices import FREE, MILLION, Price, UnknownPrice
 from runner.llm.proposer import LlmProposer
 from runner.proposers.tpe import TpeProposer

@@ -58,7 +58,7 @@ def write_html(
 ) -> None:
     import jinja2
 
-    kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
+    kept = [e for e in experiments if e.kept and e.val_bpb is not None]
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     page = environment.from_string(_PAGE).render(
         run=run,

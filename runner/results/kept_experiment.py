@@ -34,6 +34,6 @@ def find(ledger: Ledger, name: str, run: str | None = None) -> Experiment:
     if len(name) > _DIGITS or int(name) > LARGEST_NUMBER:
         raise UsageError(f"{name[:80]} is no experiment's number: it is above {LARGEST_NUMBER}")
     experiment = ledger.experiment(current.id, int(name))
-    if experiment.status != "keep":
+    if not experiment.kept:
         raise UsageError(f"experiment {name} was not kept ({experiment.status}); `autoresearch ls` lists all")
     return experiment

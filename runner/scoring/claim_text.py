@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from runner.scoring.best_script import best
+from runner.scoring.best_script import best, decided
 from runner.scoring.noise import PRIOR_FREEDOM, Noise, noise_floor, smallest_confirmed
 from runner.store.records import Confirmation, Experiment
 from sandbox.sanitise import one_line
@@ -33,11 +33,11 @@ def claim_sentence(confirmation: Mapping[str, Any]) -> str:
 
 def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[Confirmation]) -> str:
     """What the whole run may say of itself; empty before the baseline has a score."""
-    kept = [e for e in experiments if e.status == "keep" and e.val_bpb is not None]
+    kept = sorted((e for e in experiments if e.kept and e.val_bpb is not None), key=decided)
     if not kept:
         return ""
     by_number, newest = {e.number: e for e in experiments}, best(kept)
-    links = [c for c in confirmations if c.verdict == "confirmed" and by_number[c.candidate].status == "keep"]
+    links = [c for c in confirmations if c.verdict == "confirmed" and by_number[c.candidate].kept]
     if not links:
         last = next((c for c in reversed(confirmations) if c.candidate == newest.number), None)
         said = "Nothing is confirmed"

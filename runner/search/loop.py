@@ -33,7 +33,6 @@ from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
 from runner.search.decider import Decider
-from runner.search.early_stopping import EarlyStopping
 from runner.search.endings import (
     ALL_DONE,
     ASKED,
@@ -42,6 +41,7 @@ from runner.search.endings import (
     TIME_BUDGET_EXHAUSTED,
     untrainable,
 )
+from runner.search.finished_trainings import FinishedTrainings
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
@@ -103,7 +103,7 @@ class Loop:
             budget=budget,
             require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
-            stopping=EarlyStopping(
+            stopping=FinishedTrainings(
                 seed,
                 pipeline.limits.wall_clock_s,
                 pipeline.train_data,
@@ -206,8 +206,8 @@ class Loop:
                 f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
             )
         if baseline.status == "open":
-            self.recorder.set(
-                0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
+            self.recorder.decide(
+                0, status=Decision.KEEP, state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
             )
             self._promote(self.recorder.index()[0])
 
@@ -259,7 +259,7 @@ class Loop:
             "expected_delta": estimate.mean,
             "better": estimate.better,
         }
-        self.recorder.set(
+        self.recorder.decide(
             number,
             status=str(decision),
             state=State.DECIDED,

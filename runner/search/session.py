@@ -35,7 +35,7 @@ from sandbox.owner import this_process
 from sandbox.sanitise import one_line
 
 if TYPE_CHECKING:
-    from runner.llm.calls import MeteredClient
+    from runner.llm.metered_client import MeteredClient
 
 BUDGET_S = 8 * 3600.0
 
@@ -340,8 +340,8 @@ def _check_models(
 ) -> str:
     """LLM_BUDGET_EXHAUSTED where not even the first answer could be paid for, else nothing. Raises UsageError,
     PrerequisiteMissing."""
-    from runner.llm.calls import CallOverBudget
-    from runner.llm.preflight import check_models
+    from runner.llm.metered_client import CallOverBudget
+    from runner.llm.model_check import check_models
 
     try:
         check_models(metered, workspace, deadline=clock.monotonic() + budget.left(), call=call)

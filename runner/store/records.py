@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.parsing.facts import Facts
-from runner.protocols import State
+from runner.protocols import Decision, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,10 @@ class Experiment:
     expected_gain: float | None
     risk: str
     constants_only: int
+    decision: int | None
+    """The how-manyth decision of its run it was to keep or to discard it, from 1 (the baseline); None before it."""
+    decided_after: int | None
+    """`order` of the newest attempt that had been begun then."""
     confirmed: bool
     """Whether a confirmation found it better than what was confirmed before."""
     read_source: Callable[[], str] = field(repr=False, compare=False)
@@ -95,6 +99,11 @@ class Experiment:
     def facts(self) -> Facts:
         """What its script is, as the parser found it, read once; UNREAD in a ledger that was written before facts were stored."""
         return self.read_facts()
+
+    @property
+    def kept(self) -> bool:
+        """Whether it was adopted: the baseline, or what the search built on since."""
+        return self.status == Decision.KEEP
 
     @property
     def counted(self) -> tuple[Attempt, ...]:

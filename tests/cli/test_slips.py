@@ -17,7 +17,7 @@ import typer
 
 from runner.cli import main
 from runner.cli.app import program
-from runner.cli.exit_codes import Stopped, guarded
+from runner.cli.error_reporting import Stopped, guarded
 from runner.errors import UsageError
 from runner.store.config import Config, override
 from runner.store.ledger import Ledger

@@ -36,7 +36,7 @@ ROWS = [
     ("NaN is told at the save", "trainer_jax/harness.py", "    artifact_check.check_values(names, host)\n", "", T_SENTENCE),
     ("other params than the exported are told at the save", "trainer_jax/harness.py", "    artifact_check.check_same(_handed_over.get(\"export\", found), found)\n", "", T_SENTENCE),
     ("what is said beforehand is what the judge holds to", "trainer_jax/program_check.py", "OPS, DEPTH = 200_000, 64", "OPS, DEPTH = 200_000, 63", "tests/trainer/test_artifact_check.py::test_its_limits_and_its_list_are_the_judges_own"),
-    ("a path that is wrong is a sentence", "runner/cli/exit_codes.py", "if isinstance(error, OSError) and error.errno in _PATH_ERRORS:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("a path that is wrong is a sentence", "runner/cli/error_reporting.py", "if isinstance(error, OSError) and error.errno in _PATH_ERRORS:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a budget has an end", "runner/durations.py", "if seconds > LONGEST_S:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("what is no tag is told before the engine is asked", "runner/results/snapshot.py", "if not re.fullmatch(", "if not re.match(r'', tag) and re.match(", T_SLIPS + "test_what_is_no_tag_is_told_before_the_engine_is_asked"),
     ("numbers of the configuration are numbers that make sense", "runner/store/config_checks.py", '"" if least <= value <= most else f"{value!s:.80}', '"" if True else f"{value!s:.80}', T_RULES + "test_a_value_that_makes_no_sense_is_refused_with_file_key_and_what_is_allowed"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulated_run import SimulatedRun
-from runner.cli.exit_codes import guarded
+from runner.cli.error_reporting import guarded
 from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.evaluation.setup import Environment
 from runner.images.build import Images
