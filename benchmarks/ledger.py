@@ -134,6 +134,7 @@ class LongRun(SimulatedRun):
             "val_bpb": score,
             "reason": REASONS.get(kind, "better beyond the noise"),
             "margin": 2e-3,
+            "decision": number + 1 if score is not None else None,
             "created_at": 1.8e9,
             **(compared if score is not None else {}),
             **({"tag": f"{baseline.tag}-{number}", **made} if kind == "keep" else {}),
@@ -147,6 +148,10 @@ class LongRun(SimulatedRun):
             self._attempt(number, self._fresh(), score)
         if score is not None and number % 14 == 0 and number > best:
             self._attempt(best, self._fresh(), truth)
+        self.ledger._db.execute(
+            "UPDATE experiments SET decided_after = (SELECT max(rowid) FROM attempts) WHERE number = ?",
+            (number,),
+        )
         if kind == "keep":
             self._usual = common_seed(1, self._seeds - 1)
             best = number

@@ -203,7 +203,7 @@ def ours(number: int, options: Options) -> Night:
         loop.go()
         experiments = night.ledger.experiments("simulated")
         truths = [_truth(e.source) if e.status in {"keep", "discard"} else math.inf for e in experiments]
-        kept = [e.number for e in experiments if e.status == "keep"]
+        kept = [e.number for e in experiments if e.kept]
         claims = [c for c in night.ledger.confirmations("simulated") if c.verdict == "confirmed"]
         right = sum(truths[c.candidate] < truths[c.reference] for c in claims)
         trainings = sum(len(e.attempts) for e in experiments)

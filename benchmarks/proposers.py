@@ -91,7 +91,7 @@ def simulated_search(proposer: Proposer, bowl: Bowl, trials: int) -> Result:
         run = SimulatedSearch(Path(folder), bowl, proposer)
         run.loop(max_experiments=trials).go()
         experiments = run.ledger.experiments("simulated")
-        kept = [e for e in experiments if e.status == "keep"]
+        kept = [e for e in experiments if e.kept]
         claims = [c for c in run.ledger.confirmations("simulated") if c.verdict == "confirmed"]
         trainings = sum(len(e.attempts) for e in experiments)
         found = Result(

@@ -118,7 +118,7 @@ def search(arm: str, model: SmallModel, night: int, trials: int, *, early_stoppi
         sources = {e.number: e.source for e in experiments}
         spent = run.ledger.run("simulated").spent_s
         run.ledger.close()
-    first, last = experiments[0], [e for e in experiments if e.status == "keep"][-1]
+    first, last = experiments[0], [e for e in experiments if e.kept][-1]
 
     def fresh(number: int) -> float:
         return trainings.mean_test(sources[number])
@@ -131,7 +131,7 @@ def search(arm: str, model: SmallModel, night: int, trials: int, *, early_stoppi
         val=(first.val_bpb, last.val_bpb),
         test=(first.test_bpb, last.test_bpb),
         fresh=(fresh(first.number), fresh(last.number)),
-        kept=sum(e.status == "keep" for e in experiments) - 1,
+        kept=sum(e.kept for e in experiments) - 1,
         confirmed=len(claims),
         false=sum(fresh(c.candidate) >= fresh(c.reference) for c in claims),
         stopped=sum(e.status == "stopped_early" for e in experiments),

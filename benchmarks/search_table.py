@@ -98,7 +98,7 @@ def read(workspace: Path) -> Found:
         ledger.close()
     config = run.settings["config"]
     baseline, trials = experiments[:1], experiments[1:]
-    keeps = [e for e in trials if e.status == "keep"]
+    keeps = [e for e in trials if e.kept]
     simpler = sum(e.reason == SIMPLER for e in keeps)
     best = [*baseline, *keeps][-1:]
     noise = pooled([_scores(e) for e in experiments])

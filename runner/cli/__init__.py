@@ -2,7 +2,7 @@
 that is asked for.
 
 A verb reads its options, calls one function of the packages below, and prints: data on stdout, progress on stderr. It decides
-nothing and holds no state. What several verbs share is in `options`, `output`, `exit_codes` and `experiment_rows`.
+nothing and holds no state. What several verbs share is in `options`, `output`, `error_reporting` and `experiment_rows`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     if arguments is None:
         settle()
-    from runner.cli.exit_codes import guarded
+    from runner.cli.error_reporting import guarded
 
     words = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):

@@ -13,6 +13,7 @@ from runner.cli.options import Gpus
 from runner.cli.output import envelope, say
 from runner.durations import format_duration
 from runner.evaluation import setup
+from runner.scoring.claim_text import few_repeats
 from runner.store import workspace as workspaces
 from runner.store.config import override
 
@@ -76,6 +77,8 @@ def calibrate(
     for pairs, gain in gains.items():
         plural = "" if pairs == "1" else "s"
         print(f"with {pairs} pair{plural} of runs a script is confirmed if better by more than {gain:.4f}")
+    if why := few_repeats(found.noise):
+        print(f"with 2 pairs: {why[0].lower()}{why[1:]}")
     print(
         f"a run took {min(found.seconds):.1f} to {max(found.seconds):.1f} s; load {load:.1f} on {cpus} CPUs before the first"
     )

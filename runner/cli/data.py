@@ -57,12 +57,11 @@ def data_prepare(
     """Make token shards, tokenizer and manifest; nothing is done when they are there already."""
     from runner.data.prepare import HELD_OUT_BYTES, prepare
     from runner.errors import UsageError
-    from runner.images.wheelhouse import VARIANTS, fill_text_wheels
+    from runner.images.wheelhouse import fill_text_wheels, lock_file
 
-    if variant not in {"auto", *VARIANTS}:
-        raise UsageError(f"--variant must be auto or one of {', '.join(VARIANTS)}")
     if variant == "auto":
         variant = "cpu" if demo else setup.automatic_variant(say)
+    lock_file(variant)
     small = variant == "cpu"
     if demo and not (dataset == "default" and small and vocab_size is None and seq_len is None):
         raise UsageError(

@@ -129,7 +129,7 @@ def _model(config: Config, *, call: bool) -> tuple[str, str]:
 
     if config.proposer not in MODELS:
         return "ok", "none is configured; the offline proposers need none"
-    from runner.llm.preflight import try_model
+    from runner.llm.model_check import try_model
     from runner.store.temporary_folder import scratch
 
     workspace = workspaces.find(Path.cwd())

@@ -10,6 +10,7 @@ import typer
 
 from runner.cli.output import envelope, say, table
 from runner.evaluation import setup
+from runner.exit_codes import ExitCode
 from runner.store import workspace as workspaces
 
 
@@ -55,4 +56,4 @@ def gc(
         print(f"{len(freed)} things, {total / 1e6:.1f} MB {'would go' if dry_run else 'freed'}")
     if missing:
         say(f"autoresearch: images were not looked at: {missing}")
-        raise typer.Exit(3)
+        raise typer.Exit(ExitCode.PREREQUISITE)

@@ -55,7 +55,7 @@ def reproduce(
     from runner.results.snapshot import read_labels
     from runner.store.temporary_folder import scratch
 
-    limit_s = parse_duration(time_limit) if time_limit else None
+    limit_s = None if time_limit is None else parse_duration(time_limit)
     if exact and repeats > 1:
         raise UsageError("--exact runs once: the weights are the same or they are not; leave out --repeats")
     try:

@@ -9,6 +9,7 @@ import typer
 from runner.cli.options import Json, WorkspaceFolder
 from runner.cli.output import envelope, say
 from runner.errors import UsageError
+from runner.exit_codes import ExitCode
 from runner.store import workspace as workspaces
 
 _LOOK_S = 0.5
@@ -48,7 +49,7 @@ def stop(
                     pass
             except KeyboardInterrupt:
                 say("no longer waiting; it has been asked all the same")
-                raise typer.Exit(130) from None
+                raise typer.Exit(ExitCode.STOPPED) from None
             ended = process.has_ended(0)
     if json:
         envelope("stop", asked=str(asked), pid=pid, ended=ended)

@@ -9,6 +9,7 @@ import typer
 
 from runner.cli.options import WorkspaceFolder
 from runner.cli.output import say
+from runner.exit_codes import ExitCode
 from runner.store import workspace as workspaces
 
 if TYPE_CHECKING:
@@ -37,4 +38,4 @@ def watch(
                 show(event)
     except KeyboardInterrupt:
         say("no longer watching; the run goes on")
-        raise typer.Exit(130) from None
+        raise typer.Exit(ExitCode.STOPPED) from None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.data.exact_copies import exact_copies
 from runner.data.skipped_records import Skipped, Why
 
 Pieces = NDArray[np.int64]
@@ -49,12 +50,10 @@ class Spill:
         self.split = np.frombuffer(self._splits, np.int8)
         self.digest = np.frombuffer(self._digests, np.uint64).reshape(-1, 2)
         self.size = np.diff(self.start)
-        order = np.lexsort((np.arange(len(self.digest)), self.digest[:, 1], self.digest[:, 0]))
-        again = (self.digest[order[1:]] == self.digest[order[:-1]]).all(axis=1)
-        self.alive = np.ones(len(self.digest), bool)
-        self.alive[order[1:][again]] = False
-        if again.any():
-            skipped.add(Why.TWICE, count=int(again.sum()))
+        copies = exact_copies(self.digest)
+        self.alive = ~copies
+        if copies.any():
+            skipped.add(Why.TWICE, count=int(copies.sum()))
         if self.start[-1]:
             self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
 

@@ -123,6 +123,7 @@ def sentence(event: Event) -> str:
     if event.kind == "dropped":
         return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":
-        claim = f". {one_line(str(data['claim']), max_chars=2000)}" if data.get("claim") else ""
-        return f"run {data['run']} ended: {one_line(str(data['reason']))}{claim}"
+        said = [str(data[name]) for name in ("explanation", "claim") if data.get(name)]
+        sentences = "".join(f". {one_line(text.rstrip('.'), max_chars=2000)}" for text in said)
+        return f"run {data['run']} ended: {one_line(str(data['reason']))}{sentences}{'.' if said else ''}"
     return event.kind

@@ -13,9 +13,9 @@ from dataclasses import replace
 
 from runner.clock import Clock
 from runner.llm import prompt
-from runner.llm.calls import Answer as Answered
-from runner.llm.calls import CallOverBudget, MeteredClient, ModelsUnavailable
 from runner.llm.messages import Message
+from runner.llm.metered_client import Answer as Answered
+from runner.llm.metered_client import CallOverBudget, MeteredClient, ModelsUnavailable
 from runner.llm.prompt import Task
 from runner.parsing.client import Parser, shared
 from runner.parsing.facts import MAX_NOTES_CHARS, Answer, BadAnswer, Facts

@@ -119,6 +119,10 @@ class Facts:
     imports: Sequence[str] = ()
     constants: Sequence[Constant] = ()
 
+    def same_code_as(self, other: Facts) -> bool:
+        """Whether the two scripts differ at most in the values of module-level constants. False where one was not parsed."""
+        return self.skeleton == other.skeleton != ""
+
 
 UNREAD = Facts()
 """Of a script that has not been parsed."""

@@ -44,7 +44,7 @@ def check(
 
 def constants_only(facts: Facts, parent: Facts) -> bool:
     """Whether nothing but the values of module-level NAMES = literal differs."""
-    return facts.exact != parent.exact and facts.skeleton == parent.skeleton != ""
+    return facts.exact != parent.exact and facts.same_code_as(parent)
 
 
 def _facts(source: bytes, parser: Parser) -> Facts:

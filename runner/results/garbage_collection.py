@@ -73,7 +73,7 @@ def remove_abandoned_folders(*, dry_run: bool) -> list[Freed]:
 def remove_unneeded_weights(experiment: Experiment) -> None:
     """Remove the weights that nobody will ask for: all of a script that failed or was discarded, and of any other those of
     all attempts but the first that counts, which the snapshot, `export` and `reproduce` are made of."""
-    needed = experiment.counted[:1] if experiment.status in {"open", "keep"} else ()
+    needed = experiment.counted[:1] if experiment.kept or experiment.status == "open" else ()
     for attempt in experiment.attempts:
         if attempt.outcome is not None and attempt not in needed:
             for name in WEIGHTS:
@@ -81,7 +81,7 @@ def remove_unneeded_weights(experiment: Experiment) -> None:
 
 
 def _unwanted(experiment: Experiment) -> Iterator[tuple[str, Path]]:
-    needed = experiment.counted[:1] if experiment.status == "keep" else ()
+    needed = experiment.counted[:1] if experiment.kept else ()
     for attempt in experiment.attempts:
         for name in SCRATCH:
             if (path := attempt.folder / name).is_dir() and not path.is_symlink():
@@ -93,7 +93,7 @@ def _unwanted(experiment: Experiment) -> Iterator[tuple[str, Path]]:
 
 
 def _unneeded(image: Image, run: str, experiments: list[Experiment]) -> bool:
-    kept = [e for e in experiments if e.status == "keep"]
+    kept = [e for e in experiments if e.kept]
     if image.id in {e.image for e in kept} or any(
         not e.image for e in kept
     ):  # one that is not yet written down

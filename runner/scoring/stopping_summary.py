@@ -53,5 +53,5 @@ def stopping_summary(experiments: Sequence[Experiment]) -> StoppingSummary:
         saved_s=sum(max(usual - seconds, 0.0) for seconds in stopped),
         sampled=len(sampled),
         sampled_better=sum(e.delta is not None and e.delta < 0 for e in sampled),
-        sampled_kept=sum(e.status == "keep" for e in sampled),
+        sampled_kept=sum(e.kept for e in sampled),
     )

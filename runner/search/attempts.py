@@ -11,7 +11,8 @@ from runner.errors import PrerequisiteMissing
 from runner.evaluation.pipeline import POSITIONS, Ids, Pipeline, remove_all_but_log
 from runner.protocols import Evaluation, EvaluationOutcome, State
 from runner.results.garbage_collection import remove_unneeded_weights
-from runner.search.early_stopping import EarlyStopping
+from runner.scoring.best_script import best
+from runner.search.finished_trainings import FinishedTrainings
 from runner.search.recorder import Recorder
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
@@ -41,7 +42,7 @@ class AttemptRunner:
         budget: Budget,
         require_space: Callable[[], None],
         pause_s: float,
-        stopping: EarlyStopping | None = None,
+        stopping: FinishedTrainings | None = None,
     ) -> None:
         """`stopping` ends hopeless trainings; None: every training runs to its end."""
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
@@ -102,8 +103,8 @@ class AttemptRunner:
 
     def _reference(self) -> Path | None:
         """The best script's loss at every position, once there is a best script."""
-        best = next((e for e in reversed(self.recorder.index().kept) if e.counted), None)
-        return best.counted[0].folder / POSITIONS if best else None
+        kept = self.recorder.index().kept
+        return best(kept).counted[0].folder / POSITIONS if kept else None
 
     def _allow_contention(self, evaluation: Evaluation) -> tuple[Evaluation, str]:
         """The evaluation, which counts after all when too many in a row were contended on CPUs; and what others did."""

@@ -224,5 +224,6 @@ class Confirmer:
 
 
 def _steps(kept: Sequence[Experiment], reference: int, number: int) -> list[Experiment]:
-    """What was kept after `reference`, up to experiment `number`."""
-    return [e for e in kept if reference < e.number <= number]
+    """What was kept after `reference`, up to experiment `number`; `kept` is in the order of decisions."""
+    numbers = [e.number for e in kept]
+    return list(kept[numbers.index(reference) + 1 : numbers.index(number) + 1])

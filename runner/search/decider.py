@@ -8,7 +8,6 @@ experiments (a few hundred, or as many as say all that matters).
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -139,41 +138,37 @@ class Decider:
 
 def _history(experiments: Sequence[Experiment]) -> Iterator[Concluded | tuple[int, float]]:
     """In order: each run of what was the best script then (seed and score), and each decided candidate."""
-    current: Experiment | None = None
-    pending: Experiment | None = None
-    said, concluded_at = 0, -1
+    current, said = experiments[0], 0
     for experiment, attempt in _in_order(experiments):
-        if pending is not None and (experiment.number > pending.number or attempt.confirmation is not None):
-            concluded = _concluded(pending, attempt.order)
-            yield from concluded
-            if pending.status == "keep":
-                current, said = pending, len(runs(pending, before=attempt.order))
-            concluded_at, pending = pending.number, None
-        if current is None:
-            current = experiment
-        if experiment.number == current.number:
-            so_far = runs(
-                current, before=attempt.order + 1
-            )  # a script that ignores seeds says one thing once
-            yield from so_far[said:]
-            said = len(so_far)
-        elif experiment.number > max(current.number, concluded_at) and experiment.status != "open":
-            pending = experiment
-    if pending is not None:
-        yield from _concluded(pending, math.inf)
+        if attempt is not None:
+            if experiment is current:
+                so_far = runs(current, before=attempt.order + 1)  # one that ignores seeds says one thing once
+                yield from so_far[said:]
+                said = len(so_far)
+        elif experiment.number != experiments[0].number:
+            yield from _concluded(experiment)
+            if experiment.kept:
+                current, said = experiment, len(_runs_then(experiment))
 
 
-def _in_order(experiments: Sequence[Experiment]) -> list[tuple[Experiment, Attempt]]:
-    return sorted(((e, a) for e in experiments for a in e.attempts), key=lambda item: item[1].order)
+def _in_order(experiments: Sequence[Experiment]) -> list[tuple[Experiment, Attempt | None]]:
+    """Attempts as they were begun, and with None in its place each decision."""
+    begun = [((a.order, 0), e, a) for e in experiments for a in e.attempts]
+    decided = [((e.decided_after or 0, e.decision), e, None) for e in experiments if e.decision]
+    return [(e, a) for _, e, a in sorted([*begun, *decided], key=lambda item: item[0])]
 
 
-def _concluded(experiment: Experiment, before: float) -> list[Concluded]:
-    """Empty for one that had no score. `before` is the order of the first attempt that was made after its decision. Of one that an
-    older version kept nothing is believed but its scores."""
-    found = tuple(runs(experiment, before=before))
+def _runs_then(experiment: Experiment) -> Runs:
+    """Those that were begun before it was decided."""
+    return runs(experiment, before=(experiment.decided_after or 0) + 1)
+
+
+def _concluded(experiment: Experiment) -> list[Concluded]:
+    """Empty for one that had no score. Of one that an older version kept nothing is believed but its scores."""
+    found = tuple(_runs_then(experiment))
     if not found:
         return []
-    adopted = experiment.status == "keep"
+    adopted = experiment.kept
     if experiment.expected_delta is None or experiment.expected_error is None:
         return [Concluded(found, experiment.delta or 0.0, UNKNOWN_VARIANCE, adopted)] if adopted else []
     return [Concluded(found, experiment.expected_delta, experiment.expected_error**2, adopted)]

@@ -33,7 +33,15 @@ from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner
 from runner.search.confirmer import Confirmer
 from runner.search.decider import Decider
-from runner.search.early_stopping import EarlyStopping
+from runner.search.endings import (
+    ALL_DONE,
+    ASKED,
+    MAX_UNTRAINED_IN_A_ROW,
+    NOTHING_MORE,
+    TIME_BUDGET_EXHAUSTED,
+    untrainable,
+)
+from runner.search.finished_trainings import FinishedTrainings
 from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
@@ -45,14 +53,9 @@ from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from runner.store.workspace import Workspace, read_script
 
-TIME_BUDGET_EXHAUSTED, ALL_DONE = "budget", "all experiments done"
-ASKED = "asked to end after the present experiment"
-NOTHING_MORE = "the proposer has nothing more to propose"
-MAX_UNTRAINED_IN_A_ROW = 10
 MAX_CUT_SHORT = 2
 """Trainings of the baseline that may end at the wall clock without weights, as on a machine that is busy for a while."""
 STOPPED_EARLY = str(EvaluationOutcome.STOPPED_EARLY)
-UNTRAINABLE = "proposals in a row could not be trained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ class Loop:
             budget=budget,
             require_space=require_space,
             pause_s=settings.infrastructure_pause_s,
-            stopping=EarlyStopping(
+            stopping=FinishedTrainings(
                 seed,
                 pipeline.limits.wall_clock_s,
                 pipeline.train_data,
@@ -151,7 +154,7 @@ class Loop:
 
     def _search(self) -> str:
         """Experiment after experiment; returns why there is no other."""
-        untrained = 0
+        untrained: list[Experiment] = []
         while (reason := self.over()) is None:
             self.attempts.require_space()
             experiment = next(iter(self.recorder.index().open), None) or self._stage.propose()
@@ -160,11 +163,11 @@ class Loop:
             if finished.status == "open":
                 return self._ended(TIME_BUDGET_EXHAUSTED)
             self._confirmer.midway()
-            untrained = 0 if finished.attempts else untrained + 1
+            untrained = [] if finished.attempts else [*untrained, finished]
             if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
                 return finished.reason if finished.reason == LLM_BUDGET_EXHAUSTED else NOTHING_MORE
-            if untrained >= MAX_UNTRAINED_IN_A_ROW:
-                return f"{untrained} {UNTRAINABLE}"
+            if len(untrained) >= MAX_UNTRAINED_IN_A_ROW:
+                return untrainable(untrained)
         return self._ended(reason)
 
     def _ended(self, reason: str) -> str:
@@ -203,8 +206,8 @@ class Loop:
                 f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
             )
         if baseline.status == "open":
-            self.recorder.set(
-                0, status="keep", state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
+            self.recorder.decide(
+                0, status=Decision.KEEP, state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
             )
             self._promote(self.recorder.index()[0])
 
@@ -256,7 +259,7 @@ class Loop:
             "expected_delta": estimate.mean,
             "better": estimate.better,
         }
-        self.recorder.set(
+        self.recorder.decide(
             number,
             status=str(decision),
             state=State.DECIDED,

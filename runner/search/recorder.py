@@ -40,6 +40,11 @@ class Recorder:
         if "status" in columns:
             remove_unneeded_weights(self.experiment(number))
 
+    def decide(self, number: int, **columns: Any) -> None:
+        """As `set`, for a decision to keep or to discard it."""
+        self.ledger.decide(self.run_id, number, **columns)
+        remove_unneeded_weights(self.experiment(number))
+
     def emit(self, kind: str, **data: Any) -> None:
         """Write the event down, then tell the displays."""
         now = self.clock.time()

@@ -16,12 +16,21 @@ def _is_compared(experiment: Experiment) -> bool:
     return stopped or (experiment.delta is not None and bool(experiment.delta_error))
 
 
-_LISTS: dict[str, Callable[[Experiment], bool]] = {
-    "open": lambda experiment: experiment.status == "open",
-    "kept": lambda experiment: experiment.status == "keep",
-    "repeated": lambda experiment: len(experiment.attempts) > 1,
-    "compared": _is_compared,
+def _number(experiment: Experiment) -> int:
+    return experiment.number
+
+
+def _decision(experiment: Experiment) -> int:
+    return experiment.decision or 0
+
+
+_LISTS: dict[str, tuple[Callable[[Experiment], bool], Callable[[Experiment], int]]] = {
+    "open": (lambda experiment: experiment.status == "open", _number),
+    "kept": (lambda experiment: experiment.kept, _decision),
+    "repeated": (lambda experiment: len(experiment.attempts) > 1, _number),
+    "compared": (_is_compared, _number),
 }
+"""What belongs into each list, and what it is sorted by."""
 
 
 class ExperimentIndex:
@@ -29,7 +38,7 @@ class ExperimentIndex:
 
     def __init__(self, experiments: Iterable[Experiment] = ()) -> None:
         self._by_number: dict[int, Experiment] = {}
-        self._numbers: dict[str, list[int]] = {name: [] for name in _LISTS}
+        self._keys: dict[str, list[int]] = {name: [] for name in _LISTS}
         self._lists: dict[str, list[Experiment]] = {name: [] for name in _LISTS}
         self.attempts = 0
         self.confirming = 0
@@ -48,14 +57,15 @@ class ExperimentIndex:
         number, before = experiment.number, self._by_number.get(experiment.number)
         self._by_number[number] = experiment
         self.changes.append(number)
-        for name, belongs in _LISTS.items():
-            numbers, found = self._numbers[name], self._lists[name]
-            place, did = bisect_left(numbers, number), before is not None and belongs(before)
+        for name, (belongs, key) in _LISTS.items():
+            keys, found = self._keys[name], self._lists[name]
+            if before is not None and belongs(before):
+                place = bisect_left(keys, key(before))
+                del keys[place], found[place]
             if belongs(experiment):
-                found[place : place + did] = [experiment]
-                numbers[place : place + did] = [number]
-            elif did:
-                del numbers[place], found[place]
+                place = bisect_left(keys, key(experiment))
+                keys.insert(place, key(experiment))
+                found.insert(place, experiment)
         now, then = experiment.attempts, before.attempts if before else ()
         self.attempts += len(now) - len(then)
         self.confirming += _confirming(experiment) - (_confirming(before) if before else 0)
@@ -86,6 +96,7 @@ class ExperimentIndex:
 
     @property
     def kept(self) -> list[Experiment]:
+        """In the order in which they were kept."""
         return list(self._lists["kept"])
 
     @property

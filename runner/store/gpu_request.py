@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 from runner.errors import UsageError
+from runner.suggestions import did_you_mean
 
-FORMS = "auto, all, none, a number of GPUs, or a list with commas: 0,2 or GPU-…,MIG-…"
+FORMS = "auto, all, none, a number of GPUs, or a list with commas: `0,2`, `GPU-…,MIG-…`"
 
 
 class Mode(StrEnum):
@@ -38,15 +40,17 @@ def parse_gpu_request(text: str) -> GpuRequest:
         return GpuRequest(Mode(word))
     if word.isascii() and word.isdecimal():
         if int(word) == 0:
-            raise UsageError("--gpus 0 may mean two things: say none, or 0, (with a comma) for GPU number 0")
+            raise UsageError("0 may mean two things: say none, or 0, (with a comma) for GPU number 0")
         return GpuRequest(Mode.COUNT, count=int(word))
-    entries = tuple(part.strip() for part in word.split(",") if part.strip())
-    if not entries or not all(_is_entry(entry) for entry in entries):
-        raise UsageError(f"--gpus {word!r} is not understood: it is {FORMS}")
+    entries = tuple(part.strip() for part in word.removesuffix(",").split(","))
+    if wrong := [entry for entry in entries if not _is_entry(entry)]:
+        raise UsageError(f"{wrong[0][:80]!r} is not {FORMS}{did_you_mean(wrong[0], Mode)}")
+    if twice := [entry for entry in entries if entries.count(entry) > 1]:
+        raise UsageError(f"{twice[0][:80]!r} is named twice")
     return GpuRequest(Mode.LISTED, entries=entries)
 
 
 def _is_entry(entry: str) -> bool:
     number, colon, part = entry.partition(":")
     is_number = entry.isascii() and number.isdecimal() and (part.isdecimal() or not colon)
-    return is_number or entry.startswith(("GPU-", "MIG-"))
+    return is_number or re.fullmatch(r"(GPU|MIG)-[\w/-]+", entry) is not None

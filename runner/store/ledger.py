@@ -127,6 +127,16 @@ class Ledger(Queries):
                         (*changed.values(), run, number),
                     )
 
+    def decide(self, run: str, number: int, **columns: Any) -> None:
+        """`set_experiment`, and the place of this decision among the run's decisions and attempts."""
+        with self._write(run, number) as db:
+            db.execute(
+                f"UPDATE experiments SET {', '.join(f'{name} = ?' for name in columns)},"
+                " decision = (SELECT coalesce(max(decision), 0) + 1 FROM experiments WHERE run = ?),"
+                " decided_after = (SELECT coalesce(max(rowid), 0) FROM attempts) WHERE run = ? AND number = ?",
+                (*columns.values(), run, run, number),
+            )
+
     def start_confirmation(
         self, run: str, *, candidate: int, reference: int, first_seed: int, most_pairs: int, now: float
     ) -> None:

@@ -134,9 +134,9 @@ class Queries:
         repeated = "SELECT number FROM attempts WHERE run = ? GROUP BY number HAVING count(*) > 1"
         return self._select(run, f"(status = 'keep' OR number IN ({repeated}))", (run,))
 
-    def newest(self, run: str, status: str) -> Experiment | None:
-        """The newest that has this status."""
-        return self._one(run, "status = ? ORDER BY number DESC LIMIT 1", status)
+    def last_decided(self, run: str, status: str) -> Experiment | None:
+        """Of those that have this status."""
+        return self._one(run, "status = ? ORDER BY decision DESC LIMIT 1", status)
 
     def open(self, run: str) -> Experiment | None:
         """The first that is not decided yet."""

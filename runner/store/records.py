@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.parsing.facts import Facts
-from runner.protocols import State
+from runner.protocols import Decision, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,11 @@ class Attempt:
     order: int
     """In which attempts of all experiments were begun, whatever the clock did."""
     read_log: Callable[[], str] = field(repr=False, compare=False)
+
+    @property
+    def counts(self) -> bool:
+        """Whether its score says something of the script: judged, and not while another process used its CPUs or GPU."""
+        return self.outcome == "ok" and not self.contended
 
     @property
     def log_tail(self) -> str:
@@ -75,6 +80,10 @@ class Experiment:
     expected_gain: float | None
     risk: str
     constants_only: int
+    decision: int | None
+    """The how-manyth decision of its run it was to keep or to discard it, from 1 (the baseline); None before it."""
+    decided_after: int | None
+    """`order` of the newest attempt that had been begun then."""
     confirmed: bool
     """Whether a confirmation found it better than what was confirmed before."""
     read_source: Callable[[], str] = field(repr=False, compare=False)
@@ -92,9 +101,14 @@ class Experiment:
         return self.read_facts()
 
     @property
+    def kept(self) -> bool:
+        """Whether it was adopted: the baseline, or what the search built on since."""
+        return self.status == Decision.KEEP
+
+    @property
     def counted(self) -> tuple[Attempt, ...]:
-        """The attempts that count: judged, and not while another process used the GPU."""
-        return tuple(a for a in self.attempts if a.outcome == "ok" and not a.contended)
+        """The attempts that count."""
+        return tuple(a for a in self.attempts if a.counts)
 
 
 @dataclass(frozen=True, slots=True)

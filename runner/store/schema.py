@@ -185,4 +185,22 @@ MIGRATIONS = (
     ) STRICT;
     ALTER TABLE attempts ADD COLUMN confirmation INTEGER;
     """,
+    """
+    -- several trainings at once: experiments are no longer decided in the order of their numbers. So far each was decided before the
+    -- next one, or a confirmation, was begun.
+    ALTER TABLE experiments ADD COLUMN decision INTEGER;
+    ALTER TABLE experiments ADD COLUMN decided_after INTEGER;
+    CREATE TABLE begun (run TEXT NOT NULL, number INTEGER NOT NULL, first INTEGER NOT NULL, PRIMARY KEY (run, number));
+    INSERT INTO begun SELECT run, number, min(rowid) FROM attempts GROUP BY run, number;
+    CREATE TABLE confirming (run TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (run, at));
+    INSERT INTO confirming SELECT run, rowid FROM attempts WHERE confirmation IS NOT NULL;
+    UPDATE experiments SET decision = number + 1, decided_after = min(
+        coalesce((SELECT first - 1 FROM begun WHERE begun.run = experiments.run AND begun.number > experiments.number
+            ORDER BY begun.number LIMIT 1), 9223372036854775807),
+        coalesce((SELECT at - 1 FROM confirming WHERE confirming.run = experiments.run AND at > (SELECT first FROM begun
+            WHERE begun.run = experiments.run AND begun.number = experiments.number) ORDER BY at LIMIT 1), 9223372036854775807))
+        WHERE status IN ('keep', 'discard');
+    DROP TABLE begun;
+    DROP TABLE confirming;
+    """,
 )

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.cli.app import program
-from runner.cli.exit_codes import guarded
+from runner.cli.error_reporting import guarded
 from runner.store.workspace_lock import lock
 
 

@@ -10,7 +10,7 @@ import weakref
 
 import pytest
 
-from runner.cli.exit_codes import Stopped, guarded
+from runner.cli.error_reporting import Stopped, guarded
 from runner.cli.signals import signals
 
 

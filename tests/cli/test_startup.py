@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.exit_codes import guarded
+from runner.cli.error_reporting import guarded
 from runner.errors import PrerequisiteMissing
 from runner.store.ledger import Ledger
 

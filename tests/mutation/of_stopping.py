@@ -1,13 +1,13 @@
 """Hopeless trainings that are ended early, and the file that is read while they run."""
 
 T = "tests/scoring/test_early_stopping.py::"
-T_RUN = "tests/search/test_early_stopping.py::"
+T_RUN = "tests/search/test_finished_trainings.py::"
 T_FILE = "tests/sandbox/test_live_file.py::"
 T_CLOCK = "tests/sandbox/test_wall_clock.py::"
 RULE, CURVE, RUN = (
     "runner/scoring/early_stopping.py",
     "runner/scoring/learning_curve.py",
-    "runner/search/early_stopping.py",
+    "runner/search/finished_trainings.py",
 )
 FILE = "sandbox/live_file.py"
 NO_PLAIN_FILE = T_FILE + "test_what_is_no_plain_file_is_not_read_and_holds_nobody_up"
@@ -51,7 +51,7 @@ ROWS = [
     ("time does not go back", CURVE, "if progress < self.progress", "if False", T + "test_time_does_not_go_back"),
     ("never the baseline", RUN, 'experiment.number > 0 and experiment.status == "open" and', 'experiment.status in {"open", "keep"} and', NEVER),
     ("never what has a score", RUN, " and not _has_score(experiment)", "", T_RUN + "test_a_script_that_has_a_score_is_not_ended_when_it_is_tried_again"),
-    ("other code is another kind", RUN, "if _same_code(e, then) == same_code", "if True", T_RUN + "test_other_code_is_compared_with_other_code_alone"),
+    ("other code is another kind", RUN, "if e.facts.same_code_as(then.facts) == same_code", "if True", T_RUN + "test_other_code_is_compared_with_other_code_alone"),
     ("other conditions teach nothing", "runner/scoring/comparability.py", "if _conditions(item.settings) == conditions is not None", "if conditions is not None", T_RUN + "test_a_run_learns_from_earlier_ones_under_the_same_conditions"),
     ("beside a stranger it does not count", "runner/search/loop.py", "last.outcome == STOPPED_EARLY and not last.contended", "last.outcome == STOPPED_EARLY", T_RUN + "test_a_training_ended_beside_a_stranger_is_made_again"),
     ("a check is not monitored", "runner/evaluation/compile_check.py", "                    monitor=None,\n", "", T_RUN + "test_a_compile_check_is_not_read_along"),

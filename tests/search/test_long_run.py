@@ -37,7 +37,9 @@ class Rows:
     def __init__(self, seed: int) -> None:
         self.rng, self.index, self._order, self._seeds, self._usual = random.Random(seed), None, 0, 3, 0
         self.index = ExperimentIndex()
-        self.index.put(experiment(0, "keep", [self.attempt(2.0, seed) for seed in range(3)], val_bpb=2.0))
+        baseline = [self.attempt(2.0, seed) for seed in range(3)]
+        self.index.put(experiment(0, "keep", baseline, val_bpb=2.0, decision=1, decided_after=3))
+        self._decisions = 1
         self.best, self.truth = 0, 2.0
 
     def attempt(self, truth: float, seed: int, confirmation: int | None = None) -> Attempt:
@@ -71,8 +73,11 @@ class Rows:
         if self.rng.random() < 0.1:
             self.rerun(self.best, self.truth)
         keep, delta = self.rng.random() < 0.05, self._truth - self.truth
+        self._decisions += 1
         made = replace(
             made,
+            decision=self._decisions,
+            decided_after=self._order,
             status="keep" if keep else "discard",
             delta=delta,
             delta_error=SIGMA,

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulated_run import SimulatedRun
-from runner.cli.exit_codes import guarded
+from runner.cli.error_reporting import guarded
 from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.evaluation import setup
 from runner.evaluation.setup import Environment
 from runner.images.build import Images
-from runner.search.loop import ALL_DONE
+from runner.search.endings import ALL_DONE
 from runner.search.session import Options, session
 from runner.store.config import Config
 from runner.store.ledger import Ledger
@@ -250,6 +250,22 @@ def test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed(
         asked = len(provider.requests)
         assert session(simulated.workspace, Config(), replace(go, resume=True), display="none") == ALL_DONE
         assert len(provider.requests) == asked
+
+
+@pytest.mark.parametrize(("printed", "code"), [("SCORE = 1.9\n", 0), ("SCORE = 2.0\na = [1, 2, 3]\n", 4)])
+def test_a_program_that_repeats_itself_is_named_where_the_run_ends(
+    printed: str, code: int, simulated: SimulatedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code 0 where a proposal was trained before, 4 where none was."""
+    (tmp_path / "answer.py").write_text(printed)
+    asked = Config(proposer=f"command:cat {tmp_path / 'answer.py'}")
+    assert guarded(lambda: session(simulated.workspace, asked, OPTIONS, display="plain"), []) == code
+    said = capsys.readouterr().err
+    assert f"The proposer {asked.proposer} returned the same proposals again, 10 times" in said
+    assert ("what was found stands" in said) == (code == 0)
+    ledger = Ledger(simulated.workspace.ledger, read_only=True)
+    assert "all of them had been tried before" in str(ledger.run().stop_reason)
+    ledger.close()
 
 
 def offline(simulated: SimulatedRun, *, resume: bool = False, workspace: Workspace | None = None) -> str:

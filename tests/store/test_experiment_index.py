@@ -31,7 +31,9 @@ def write(ledger: Ledger, rng: random.Random, folder: Path) -> None:
             "a", count, now=1.0, title="", hypothesis="", category="", fingerprint=fingerprint
         )
     elif kind == "set":
-        ledger.set_experiment("a", number, status=rng.choice(STATUSES))
+        status = rng.choice(STATUSES)
+        write_status = ledger.decide if status in {"keep", "discard"} else ledger.set_experiment
+        write_status("a", number, status=status)
         ledger.set_experiment(
             "a", number, delta=rng.choice([None, rng.gauss(0, 1)]), delta_error=rng.choice([0.1, 0.0])
         )
@@ -84,7 +86,8 @@ def test_it_says_what_an_index_made_afresh_says(seed: int, tmp_path: Path) -> No
         assert index.all() == ledger.experiments("a") == all_of_them
         assert ledger.confirmations("a") == Ledger(tmp_path / "ledger.db").confirmations("a")
         assert index.open == [e for e in all_of_them if e.status == "open"]
-        assert index.kept == [e for e in all_of_them if e.status == "keep"]
+        kept = [e for e in all_of_them if e.status == "keep"]
+        assert index.kept == sorted(kept, key=lambda e: e.decision)
         attempts = [a for e in all_of_them for a in e.attempts]
         assert (index.attempts, set(index.seeds)) == (len(attempts), {a.seed for a in attempts})
         assert index.confirming == sum(a.confirmation is not None for a in attempts)
@@ -112,7 +115,8 @@ def test_decisions_rest_on_all_of_a_run_and_on_a_part_of_a_very_long_one(tmp_pat
     lengths = []
     for number in range(3 * BLOCK + 5):
         status = "keep" if number in {0, 40, BLOCK - 3, BLOCK + 2, 2 * BLOCK + 9} else "discard"
-        ledger.add_experiment("a", number, now=1.0, title="", hypothesis="", category="", status=status)
+        ledger.add_experiment("a", number, now=1.0, title="", hypothesis="", category="")
+        ledger.decide("a", number, status=status)
         index = ledger.index("a")
         found = [experiment.number for experiment in recent(index)]
         if number < 2 * BLOCK - 1:

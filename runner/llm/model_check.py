@@ -9,8 +9,8 @@ from pathlib import Path
 from runner.clock import SystemClock
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
-from runner.llm.calls import Answer, CallOverBudget, MeteredClient, ModelsUnavailable
 from runner.llm.messages import Message, at_most
+from runner.llm.metered_client import Answer, CallOverBudget, MeteredClient, ModelsUnavailable
 from runner.llm.prompt import Task
 from runner.parsing.client import shared
 from runner.protocols import Context, Notice

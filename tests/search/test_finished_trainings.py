@@ -20,7 +20,7 @@ from runner.report.write_report import write
 from runner.scoring.comparability import comparable_runs
 from runner.scoring.early_stopping import far_behind, in_sample
 from runner.scoring.stopping_summary import stopping_summary
-from runner.search.early_stopping import EarlyStopping
+from runner.search.finished_trainings import FinishedTrainings
 from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
@@ -225,7 +225,7 @@ def test_a_run_learns_from_earlier_ones_under_the_same_conditions(
     runs = comparable_runs(night.ledger, "later")
     assert [len(found) for found in runs] == ([len(night.experiments())] if learned else [])
     assert comparable_runs(night.ledger, "simulated") == []
-    later = EarlyStopping(1, 60.0, night.data / "train", lambda: runs)
+    later = FinishedTrainings(1, 60.0, night.data / "train", lambda: runs)
     new = replace(night.experiments()[FINISHED], number=1, status="open", attempts=())
     monitor = later.monitor(new, ExperimentIndex([night.experiments()[0], new]))
     said = night.experiments()[0].attempts[0].folder / "telemetry.jsonl"

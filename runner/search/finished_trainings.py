@@ -1,15 +1,15 @@
-"""What a run knows about hopeless trainings when one begins: taken from the ledger and the finished attempts' telemetry alone, so a
-resumed run decides as an uninterrupted one would."""
+"""What finished trainings teach about hopeless ones (runner/scoring/early_stopping.py has the rule): taken from the ledger and the
+finished attempts' telemetry alone, so a resumed run decides as an uninterrupted one would."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.scoring.best_script import best
+from runner.scoring.best_script import best, with_the_best_before
 from runner.scoring.early_stopping import Finished, Rule, TrainingMonitor, differences, in_sample
 from runner.scoring.learning_curve import Curve, Telemetry, read
 from runner.scoring.noise import RememberedNoise
@@ -23,7 +23,7 @@ MOST_EARLIER, MOST_READ = 1000, 2000
 
 
 @dataclass
-class EarlyStopping:
+class FinishedTrainings:
     """Of one run. `wall_clock_s` is that of one training, `train_data` the folder with meta.json."""
 
     run_seed: int
@@ -53,15 +53,15 @@ class EarlyStopping:
     def _rule(self, experiment: Experiment, index: ExperimentIndex) -> Rule:
         incumbent = best(index.kept)
         if self._earlier is None:
-            earlier = [pair for run in self.earlier() for pair in _with_the_best_before(run)]
+            earlier = [pair for run in self.earlier() for pair in with_the_best_before(run)]
             self._earlier = earlier[-MOST_EARLIER:]
-        same_code = _same_code(experiment, incumbent)
+        same_code = experiment.facts.same_code_as(incumbent.facts)
         alike = [
             (e, then)
-            for e, then in (*self._earlier, *_with_the_best_before(recent(index)))
+            for e, then in (*self._earlier, *with_the_best_before(recent(index)))
             if e.number > 0 and e is not experiment and e.counted
             # a script whose code is another one is compared with what is known of such scripts
-            if _same_code(e, then) == same_code
+            if e.facts.same_code_as(then.facts) == same_code
         ]
         noise = self._noise.floor(index.repeated)
         return Rule.learned(
@@ -101,21 +101,6 @@ class EarlyStopping:
 
 def _has_score(experiment: Experiment) -> bool:
     return any(attempt.val_bpb is not None for attempt in experiment.attempts)
-
-
-def _with_the_best_before(experiments: Sequence[Experiment]) -> Iterator[tuple[Experiment, Experiment]]:
-    """Each experiment, in order, with what was the best script when it was first trained; those before the first are left out."""
-    then = None
-    for experiment in experiments:
-        if then is not None:
-            yield experiment, then
-        if experiment.status == "keep" and experiment.counted:
-            then = experiment
-
-
-def _same_code(experiment: Experiment, other: Experiment) -> bool:
-    """Whether the two scripts differ in constants alone."""
-    return experiment.facts.skeleton == other.facts.skeleton != ""
 
 
 def _uniform_loss(train_data: Path) -> float:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from runner.errors import RunnerError
+from runner.exit_codes import ExitCode
 from sandbox.engine import SandboxError
 from sandbox.sanitise import one_line
 
@@ -37,9 +38,9 @@ def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
     except RunnerError as error:
         return _say(str(error), error.kind, error.exit_code, as_json)
     except SandboxError as error:
-        return _say(str(error), "prerequisite", 3, as_json)
+        return _say(str(error), "prerequisite", ExitCode.PREREQUISITE, as_json)
     except (KeyboardInterrupt, typer.Abort):
-        return _say(_stopped(words), "stopped", 130, as_json)
+        return _say(_stopped(words), "stopped", ExitCode.STOPPED, as_json)
     except Stopped as stop:
         return _say(_stopped(words), "stopped", 128 + stop.number, as_json)
     except BrokenPipeError:
@@ -48,7 +49,7 @@ def guarded(verb: Callable[[], Any], words: Sequence[str]) -> int:
     except Exception as error:
         # typer carries its own copy of click, so its usage errors are known by what they can do
         if callable(said := getattr(error, "format_message", None)):
-            return _say(str(said()), "usage", 2, as_json)
+            return _say(str(said()), "usage", ExitCode.USAGE, as_json)
         return _unexpected(error, as_json)
     return result if isinstance(result, int) else 0
 
@@ -62,23 +63,28 @@ def _unexpected(error: Exception, as_json: bool) -> int:
     from judge.heldout import DataCorrupt
 
     if isinstance(error, DataCorrupt):
-        return _say(str(error), "prerequisite", 3, as_json)
+        return _say(str(error), "prerequisite", ExitCode.PREREQUISITE, as_json)
     if isinstance(error, OSError) and error.filename is None and _is_stdout(error):
         silence_stdout()
-        return _say(f"the answer could not be written to stdout: {error.strerror}", "prerequisite", 3, False)
+        return _say(
+            f"the answer could not be written to stdout: {error.strerror}",
+            "prerequisite",
+            ExitCode.PREREQUISITE,
+            False,
+        )
     if _disk_full(error):
         sentence = (
             "the disk of the workspace is full; free some space, then `autoresearch run --resume` goes on"
         )
-        return _say(sentence, "prerequisite", 3, as_json)
+        return _say(sentence, "prerequisite", ExitCode.PREREQUISITE, as_json)
     if isinstance(error, OSError) and error.errno in _PATH_ERRORS:
-        return _say(_path_error(error), "usage", 2, as_json)
+        return _say(_path_error(error), "usage", ExitCode.USAGE, as_json)
     sentence = f"something unexpected happened ({type(error).__name__}: {one_line(str(error))})"
     with suppress(OSError):  # where there is no folder for temporary files, the sentence must do
         with tempfile.NamedTemporaryFile("w", prefix="autoresearch-", suffix=".log", delete=False) as file:
             traceback.print_exception(error, file=file)
         sentence += f"; see {file.name}"
-    return _say(sentence, "unexpected", 1, as_json)
+    return _say(sentence, "unexpected", ExitCode.UNEXPECTED, as_json)
 
 
 _PATH_ERRORS = frozenset(
