@@ -40,7 +40,7 @@ def parse_gpu_request(text: str) -> GpuRequest:
         return GpuRequest(Mode(word))
     if word.isascii() and word.isdecimal():
         if int(word) == 0:
-            raise UsageError("0 may mean two things: say none, or 0, (with a comma) for GPU number 0")
+            raise UsageError("0 may mean two things: write none, or 0, (with a comma) for GPU number 0")
         return GpuRequest(Mode.COUNT, count=int(word))
     entries = tuple(part.strip() for part in word.removesuffix(",").split(","))
     if wrong := [entry for entry in entries if not _is_entry(entry)]:
