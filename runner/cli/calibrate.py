@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from runner.cli.options import Workspace
 from runner.cli.output import envelope, say
 from runner.durations import format_duration
 from runner.evaluation import setup
@@ -18,6 +18,7 @@ from runner.store import workspace as workspaces
 
 def calibrate(
     repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2, max=1000)] = 5,
+    workspace: Workspace = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """How much is noise? Run train.py several times with fresh seeds; nothing is recorded."""
@@ -27,13 +28,13 @@ def calibrate(
     from runner.store.workspace import open_state, read_script
     from runner.store.workspace_lock import lock
 
-    workspace = workspaces.find(Path.cwd())
-    config = workspace.config()
-    open_state(workspace)
+    place = workspaces.named(workspace)
+    config = place.config()
+    open_state(place)
     seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
     with (
         signals(),
-        lock(workspace.state, "calibrate"),
+        lock(place.state, "calibrate"),
         scratch("calibrate") as home,
     ):
         load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
@@ -42,7 +43,7 @@ def calibrate(
             f"{repeats} runs of at most {format_duration(environment.pipeline.limits.wall_clock_s)}, and as many judgements"
         )
         found = measure(
-            read_script(workspace.script),
+            read_script(place.script),
             environment.pipeline,
             seeds,
             home,
