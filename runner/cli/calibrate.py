@@ -8,16 +8,18 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import Workspace
+from runner.cli.options import Gpus, Workspace
 from runner.cli.output import envelope, say
 from runner.durations import format_duration
 from runner.evaluation import setup
 from runner.scoring.claim_text import few_repeats
 from runner.store import workspace as workspaces
+from runner.store.config import override
 
 
 def calibrate(
     repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2, max=1000)] = 5,
+    gpus: Gpus = None,
     workspace: Workspace = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
@@ -29,7 +31,7 @@ def calibrate(
     from runner.store.workspace_lock import lock
 
     place = workspaces.named(workspace)
-    config = place.config()
+    config = override(place.config(), gpus=gpus)
     open_state(place)
     seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
     with (
@@ -52,7 +54,7 @@ def calibrate(
                 f"val_bpb {evaluation.val_bpb:.6f} after {evaluation.seconds:.1f} s (seed {evaluation.seed})"
             ),
         )
-    loaded = load + (config.cpus or cpus) > 1.25 * cpus
+    loaded = load + environment.devices.cpus > 1.25 * cpus
     gains = {str(pairs): found.confirmed_gain(pairs) for pairs in (1, 2, 4, 8)}
     if json:
         envelope(

@@ -30,9 +30,10 @@ def export(
     ledger = Ledger(workspaces.named(workspace).ledger, read_only=True)
     experiment = find(ledger, which, run)
     settings = ledger.run(experiment.run).settings
-    config = recorded_config(settings["config"])
-    data = Path(config.data) if config.data else cache.default_data(config.variant)
-    hashes = write(experiment, to, data, recorded(settings).get("data"))
+    config, measured = recorded_config(settings["config"]), recorded(settings)
+    variant = "cpu" if "cpu" in {config.variant, measured.get("device")} else "cuda13"
+    data = Path(config.data) if config.data else cache.default_data(variant)
+    hashes = write(experiment, to, data, measured.get("data"))
     if json:
         envelope("export", run=experiment.run, number=experiment.number, folder=str(to), sha256=hashes)
     else:

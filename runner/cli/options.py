@@ -16,6 +16,10 @@ Number = Annotated[
     int, typer.Argument(help="The experiment's number, as `ls` shows it.", min=0, max=LARGEST_NUMBER)
 ]
 Kept = Annotated[str, typer.Argument(help="A kept experiment: its number, its tag, or best.")]
+Gpus = Annotated[
+    str | None,
+    typer.Option(help="auto, all, none, a number of GPUs, or which: 0,2 or UUIDs (docs/gpus.md)."),
+]
 DisplayName = Annotated[
     str,
     typer.Option(

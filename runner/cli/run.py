@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import DisplayName, Workspace
+from runner.cli.options import DisplayName, Gpus, Workspace
 from runner.cli.output import say
 from runner.cli.signals import signals
 from runner.durations import parse_duration
@@ -61,7 +61,7 @@ def run(
     no_call: Annotated[
         bool, typer.Option("--no-call", help="Do not ask the model something small before the baseline.")
     ] = False,
-    gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    gpus: Gpus = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,

@@ -12,6 +12,7 @@ import pytest
 from benchmarks.simulated_run import SimulatedRun
 from runner.cli.error_reporting import guarded
 from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
+from runner.evaluation import setup
 from runner.evaluation.setup import Environment
 from runner.images.build import Images
 from runner.search.endings import ALL_DONE
@@ -346,3 +347,40 @@ def test_a_report_that_cannot_be_written_is_not_how_a_run_ended(
     kinds = [kind for _, kind, _ in ledger.events(ledger.run().id)]
     assert kinds[-2:] == ["not_reported", "done"]
     ledger.close()
+
+
+def on(simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch, model: str) -> list[Config]:
+    """The machine has such a device from now on; the list gets what is asked of it."""
+    environment = setup.set_up(Config())
+    kind = "cpu" if model == "cpu" else "gpu"
+    devices = replace(environment.devices, kind=kind, model=model, sentence=f"1 GPU ({model})")
+    asked: list[Config] = []
+
+    def found(config: Config, **_: object) -> Environment:
+        asked.append(config)
+        return replace(environment, devices=devices)
+
+    monkeypatch.setattr("runner.evaluation.setup.set_up", found)
+    return asked
+
+
+def test_a_run_is_not_resumed_on_another_kind_of_device(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on(simulated, monkeypatch, "NVIDIA H100")
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(simulated.workspace, Config(), replace(OPTIONS, max_experiments=1), display="plain")
+    assert "on 1 GPU (NVIDIA H100): budget" in capsys.readouterr().err
+    asked = on(simulated, monkeypatch, "NVIDIA A100")
+    with pytest.raises(UsageError, match="the kind of device changed"):
+        session(simulated.workspace, Config(), replace(OPTIONS, resume=True), display="none")
+    assert asked[0].gpus == "auto"
+
+
+def test_a_run_that_began_on_the_cpu_stays_there(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline(simulated)
+    asked = on(simulated, monkeypatch, "cpu")
+    offline(simulated, resume=True)
+    assert asked[0].gpus == "none"
