@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import Gpus, Json, Workspace
+from runner.cli.options import Gpus, Json, Workspace, seconds
 from runner.cli.output import envelope, failed, number, say
 from runner.cli.reproduction_text import explain
-from runner.durations import parse_duration
 from runner.errors import CannotReproduce, Inconclusive, ReproduceMismatch, UsageError
 from runner.evaluation import setup
 from runner.store import workspace as workspaces
@@ -56,7 +55,7 @@ def reproduce(
     from runner.results.snapshot import read_labels
     from runner.store.temporary_folder import scratch
 
-    limit_s = None if time_limit is None else parse_duration(time_limit)
+    limit_s = seconds("--time-limit", time_limit)
     if exact and repeats > 1:
         raise UsageError("--exact runs once: the weights are the same or they are not; leave out --repeats")
     config = override(workspaces.config_of(workspace), gpus=gpus, runtime=runtime)
