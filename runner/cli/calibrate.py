@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from runner.cli.options import Gpus, Workspace
 from runner.cli.output import envelope, say
 from runner.durations import format_duration
 from runner.evaluation import setup
 from runner.scoring.claim_text import few_repeats
 from runner.store import workspace as workspaces
+from runner.store.config import override
 
 
 def calibrate(
     repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2, max=1000)] = 5,
+    gpus: Gpus = None,
+    workspace: Workspace = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """How much is noise? Run train.py several times with fresh seeds; nothing is recorded."""
@@ -27,13 +30,13 @@ def calibrate(
     from runner.store.workspace import open_state, read_script
     from runner.store.workspace_lock import lock
 
-    workspace = workspaces.find(Path.cwd())
-    config = workspace.config()
-    open_state(workspace)
+    place = workspaces.named(workspace)
+    config = override(place.config(), gpus=gpus)
+    open_state(place)
     seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
     with (
         signals(),
-        lock(workspace.state, "calibrate"),
+        lock(place.state, "calibrate"),
         scratch("calibrate") as home,
     ):
         load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
@@ -42,7 +45,7 @@ def calibrate(
             f"{repeats} runs of at most {format_duration(environment.pipeline.limits.wall_clock_s)}, and as many judgements"
         )
         found = measure(
-            read_script(workspace.script),
+            read_script(place.script),
             environment.pipeline,
             seeds,
             home,
@@ -51,7 +54,7 @@ def calibrate(
                 f"val_bpb {evaluation.val_bpb:.6f} after {evaluation.seconds:.1f} s (seed {evaluation.seed})"
             ),
         )
-    loaded = load + (config.cpus or cpus) > 1.25 * cpus
+    loaded = load + environment.devices.cpus > 1.25 * cpus
     gains = {str(pairs): found.confirmed_gain(pairs) for pairs in (1, 2, 4, 8)}
     if json:
         envelope(

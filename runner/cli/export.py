@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from runner import cache
-from runner.cli.options import Json, Kept, RunId
+from runner.cli.options import Json, Kept, RunId, Workspace
 from runner.cli.output import envelope
 from runner.store import workspace as workspaces
 from runner.store.config import recorded_config
@@ -19,6 +19,7 @@ def export(
     which: Kept,
     to: Annotated[Path, typer.Option(help="A new folder.")],
     run: RunId = None,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Write a kept experiment's script, weights, graph, verdict and data manifest into a new folder."""
@@ -26,12 +27,13 @@ def export(
     from runner.results.kept_experiment import find
     from runner.scoring.comparability import recorded
 
-    ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
+    ledger = Ledger(workspaces.named(workspace).ledger, read_only=True)
     experiment = find(ledger, which, run)
     settings = ledger.run(experiment.run).settings
-    config = recorded_config(settings["config"])
-    data = Path(config.data) if config.data else cache.default_data(config.variant)
-    hashes = write(experiment, to, data, recorded(settings).get("data"))
+    config, measured = recorded_config(settings["config"]), recorded(settings)
+    variant = "cpu" if "cpu" in {config.variant, measured.get("device")} else "cuda13"
+    data = Path(config.data) if config.data else cache.default_data(variant)
+    hashes = write(experiment, to, data, measured.get("data"))
     if json:
         envelope("export", run=experiment.run, number=experiment.number, folder=str(to), sha256=hashes)
     else:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import Json
+from runner.cli.options import Gpus, Json, Workspace
 from runner.cli.output import envelope, failed, number, say
 from runner.cli.reproduction_text import explain
 from runner.durations import parse_duration
-from runner.errors import CannotReproduce, Inconclusive, ReproduceMismatch, RunnerError, UsageError
+from runner.errors import CannotReproduce, Inconclusive, ReproduceMismatch, UsageError
 from runner.evaluation import setup
 from runner.store import workspace as workspaces
 from runner.store.config import Config, override
@@ -41,10 +41,11 @@ def reproduce(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The data set, where it is not found by itself.")] = None,
-    gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    gpus: Gpus = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Run a kept image again under the same limits and the same judge: PASS, FAIL or INCONCLUSIVE."""
@@ -58,11 +59,7 @@ def reproduce(
     limit_s = None if time_limit is None else parse_duration(time_limit)
     if exact and repeats > 1:
         raise UsageError("--exact runs once: the weights are the same or they are not; leave out --repeats")
-    try:
-        config = workspaces.find(Path.cwd()).config()
-    except RunnerError:
-        config = Config()
-    config = override(config, gpus=gpus, runtime=runtime)
+    config = override(workspaces.config_of(workspace), gpus=gpus, runtime=runtime)
     facts = read_labels(setup.connect(config), tag)
     likely = [Path(path) for path in (config.data, facts.data_path) if path]
     folder = locate(tag, facts.data_sha256, named=data.resolve() if data else None, likely=likely)
@@ -132,7 +129,9 @@ def _config_as_recorded(config: Config, facts: SnapshotLabels) -> Config:
     if facts.cpus:
         same["cpus"] = min(facts.cpus, len(os.sched_getaffinity(0)))
     if facts.preset == "cpu":
-        same["gpus"] = ""
-    elif facts.preset == "gpu" and not config.gpus:
-        raise CannotReproduce(f"{facts.tag} was trained on a GPU: name one with --gpus UUID")
+        same["gpus"] = "none"
+    elif facts.preset == "gpu" and config.gpus in {"", "none"}:
+        raise CannotReproduce(
+            f"{facts.tag} was trained on a GPU: leave out --gpus {config.gpus or '(it is empty)'}"
+        )
     return replace(config, **same)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from runner.clock import SystemClock
 from runner.display import factory as displays
 from runner.durations import format_duration, parse_duration
 from runner.errors import LlmBudgetExhausted, NothingEvaluated, PrerequisiteMissing, UsageError
+from runner.evaluation.devices import CPU
 from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
 from runner.scoring.claim_text import closing_sentence
@@ -56,6 +57,8 @@ class Options:
     max_tokens: int | None = None
     call: bool = True
     """Whether a language model is asked something small before anything is trained."""
+    run: str | None = None
+    """The one to be resumed; None is the newest."""
     unheld_limits: bool = False
     """Run even where the engine does not enforce the limits that were asked of it."""
 
@@ -71,13 +74,15 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
         ledger = Ledger(workspace.ledger, check=True)
         try:
             if options.resume:
-                run = ledger.run()
+                run = ledger.run(options.run)
                 require_at_home(workspace.ledger, run.id, run.settings)
                 now = workspace.config()
                 config = replace(
                     recorded_config(run.settings["config"]),
                     **{name: getattr(now, name) for name in READ_ON_RESUME},
                 )
+                if recorded(run.settings).get("device") == CPU:  # the machine may have GPUs by now
+                    config = replace(config, gpus="none")
                 caps = _caps(options, run.settings)
                 _require_proposer(config, caps)
                 options = _with_previous_limits(options, run.settings)
@@ -85,6 +90,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                     run.id, {**run.settings, **asdict(caps), **_extent(options), **home_of(workspace.ledger)}
                 )
                 ledger.reopen_run(run.id)
+                run = ledger.run(run.id)
             else:
                 caps = _caps(options, {})
                 _require_proposer(config, caps)
@@ -142,7 +148,7 @@ def _search(
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
     other_images = _record_measured_with(
-        ledger, run, measured_with(environment.data, environment.images), clock
+        ledger, run, measured_with(environment.data, environment.images, environment.devices.model), clock
     )
     if not options.unheld_limits and (why := environment.unenforced_limits()):
         ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
@@ -213,6 +219,7 @@ def _search(
         budget_s=options.budget_s,
         wall_clock_s=environment.pipeline.limits.wall_clock_s,
         owner=str(this_process()),
+        devices=environment.devices.sentence,
         **disk.facts(),
     )
     if why := environment.busy():

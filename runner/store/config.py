@@ -35,8 +35,8 @@ class Config:
 
     data: str = ""
     """Folder of the prepared data set; empty means the default one."""
-    variant: str = "cpu"
-    """Which images: cpu, cuda12 or cuda13."""
+    variant: str = "auto"
+    """Which images: auto (what the driver needs), cpu, cuda12 or cuda13."""
     runtime: str = ""
     """OCI runtime of the engine, for example "runsc"; empty means the engine's default."""
     wall_clock: str = "5m"
@@ -44,11 +44,11 @@ class Config:
     compile_check: str = "off"
     """Limit of the compile check (two steps of a new script, before its training), or "off" for no such check."""
     cpus: int = 0
-    """CPUs per experiment; 0 means all that this process may use."""
-    gpus: str = ""
-    """GPU UUIDs, separated by commas; empty means none."""
-    memory_gb: float = 6.0
-    """Memory of one container, swap included."""
+    """CPUs per experiment; 0 means all that this process may use, on a GPU at most 8."""
+    gpus: str = "auto"
+    """auto (GPUs if there are any), all, none, a number of them, or a list with commas: "0,2", "GPU-…,MIG-…" (docs/gpus.md)."""
+    memory_gb: float = 0.0
+    """Memory of one container, swap included; 0 means 6, on a GPU a share of this machine's."""
     pids: int = 512
     disk_gb: float = 50.0
     """Limit of one run's attempts and snapshots on the disk. Read again on --resume."""

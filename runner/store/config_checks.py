@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from runner.durations import format_duration, parse_duration
 from runner.errors import UsageError
 from runner.resources import VARIANTS
+from runner.store.gpu_request import FORMS, parse_gpu_request
 from runner.suggestions import did_you_mean
 
 PROPOSERS = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
@@ -40,6 +41,18 @@ def between(least: float, most: float) -> Rule:
 
     def problem(value: float) -> str:
         return "" if least <= value <= most else f"{value!s:.80} is not allowed, only {allowed}"
+
+    return Rule(allowed, problem)
+
+
+def zero_or(rule: Rule) -> Rule:
+    """0 means what docs/configuration.md says."""
+    allowed = f"0, or {rule.allowed}"
+
+    def problem(value: float) -> str:
+        return (
+            "" if value == 0 or not rule.problem(value) else f"{value!s:.80} is not allowed, only {allowed}"
+        )
 
     return Rule(allowed, problem)
 
@@ -82,6 +95,14 @@ def _listed(allowed: str, pattern: str) -> Rule:
         return f"{twice[0][:80]!r} is named twice" if twice else ""
 
     return Rule(allowed, problem)
+
+
+def _gpus(value: str) -> str:
+    try:
+        parse_gpu_request(value)
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def _proposer(value: str) -> str:
@@ -129,13 +150,13 @@ _MODEL = r"[^\s,]+"
 
 RULES: Mapping[str, Rule] = {
     "data": Rule("a folder", _nothing_wrong),
-    "variant": one_of(*VARIANTS),
+    "variant": one_of("auto", *VARIANTS),
     "runtime": matching("the name of a runtime", r"[A-Za-z0-9][\w.+-]*"),
     "wall_clock": duration(1.0, 7 * _DAY_S),
     "compile_check": duration(1.0, _DAY_S, "off"),
     "cpus": between(0, 4096),
-    "gpus": _listed("a GPU's UUID (GPU-… or MIG-…, as `nvidia-smi -L` lists them)", r"(GPU|MIG)-[\w/-]+"),
-    "memory_gb": between(0.5, 65536),
+    "gpus": Rule(FORMS, _gpus),
+    "memory_gb": zero_or(between(0.5, 65536)),
     "pids": between(64, 4194304),
     "disk_gb": between(0.1, 1e6),
     "disk_floor_gb": between(0, 1e6),

@@ -173,21 +173,21 @@ def test_two_containers_on_one_gpu_are_counted(gpu_server: GpuServer, tmp_path: 
 def test_the_driver_shows_strangers_and_what_becomes_of_the_gpus(gpu_server: GpuServer) -> None:
     def driver(program: str) -> Any:
         done = subprocess.run(
-            [sys.executable, "-c", f"import json; from sandbox.gpu import NvmlProbe as P; print(json.dumps({program}))"],
+            [sys.executable, "-c", f"import json; from sandbox.nvml import NvmlProbe as P; uuids = [g.uuid for g in P().gpus()]; print(json.dumps({program}))"],
             env=gpu_server.environment(), cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
         return json.loads(done.stdout)
 
     uuids = gpu_server.uuids()
-    assert driver("P().uuids()") == uuids
+    assert driver("uuids") == uuids
     pid = gpu_server.stranger_comes(2)
-    on_each = "[P().processes(uuid) for uuid in P().uuids()]"
+    on_each = "[P().processes(uuid) for uuid in uuids]"
     assert driver(on_each) == [[], [], [pid], *[[]] * 5]
     gpu_server.stranger_goes(2)
     assert driver(on_each) == [[]] * 8
     assert not Path(f"/proc/{pid}").exists()
     parts = gpu_server.split(2)
-    assert driver("P().uuids()") == [*uuids[:2], *parts, *uuids[3:]] == gpu_server.uuids()
+    assert driver("uuids") == [*uuids[:2], *parts, *uuids[3:]] == gpu_server.uuids()
     pid = gpu_server.stranger_comes(2)
     assert driver(f"[P().processes(uuid) for uuid in {parts}]") == [[pid], []]
     gpu_server.throttle(0)

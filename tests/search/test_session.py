@@ -12,6 +12,7 @@ import pytest
 from benchmarks.simulated_run import SimulatedRun
 from runner.cli.error_reporting import guarded
 from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
+from runner.evaluation import setup
 from runner.evaluation.setup import Environment
 from runner.images.build import Images
 from runner.search.endings import ALL_DONE
@@ -291,6 +292,23 @@ def test_a_copy_of_a_workspace_does_not_go_on_with_the_run_of_the_first_and_a_mo
     assert offline(simulated, resume=True, workspace=moved) == ALL_DONE
 
 
+def test_an_earlier_run_is_resumed_by_its_name_and_is_then_the_newest(simulated: SimulatedRun) -> None:
+    assert offline(simulated) == ALL_DONE
+    ledger = Ledger(simulated.workspace.ledger)
+    first = ledger.run().id
+    assert offline(simulated) == ALL_DONE
+    second = ledger.run().id
+    assert second != first
+    go = replace(OPTIONS, max_experiments=2, resume=True, run=first)
+    assert session(simulated.workspace, Config(), go, display="none") == ALL_DONE
+    assert [len(ledger.experiments(run)) for run in (first, second)] == [3, 2]
+    assert ledger.run().id == first, "the verbs that read show another run than the one that was just resumed"
+    assert ledger.run(second).id == second
+    assert offline(simulated) == ALL_DONE
+    assert ledger.run().id not in {first, second}
+    ledger.close()
+
+
 def test_a_baseline_is_not_gone_on_with_when_the_budget_is_gone(simulated: SimulatedRun) -> None:
     simulated.ledger = Ledger(simulated.workspace.ledger)
     simulated.ledger.start_run("simulated", now=0.0, seed=1, settings={})
@@ -329,3 +347,40 @@ def test_a_report_that_cannot_be_written_is_not_how_a_run_ended(
     kinds = [kind for _, kind, _ in ledger.events(ledger.run().id)]
     assert kinds[-2:] == ["not_reported", "done"]
     ledger.close()
+
+
+def on(simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch, model: str) -> list[Config]:
+    """The machine has such a device from now on; the list gets what is asked of it."""
+    environment = setup.set_up(Config())
+    kind = "cpu" if model == "cpu" else "gpu"
+    devices = replace(environment.devices, kind=kind, model=model, sentence=f"1 GPU ({model})")
+    asked: list[Config] = []
+
+    def found(config: Config, **_: object) -> Environment:
+        asked.append(config)
+        return replace(environment, devices=devices)
+
+    monkeypatch.setattr("runner.evaluation.setup.set_up", found)
+    return asked
+
+
+def test_a_run_is_not_resumed_on_another_kind_of_device(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on(simulated, monkeypatch, "NVIDIA H100")
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(simulated.workspace, Config(), replace(OPTIONS, max_experiments=1), display="plain")
+    assert "on 1 GPU (NVIDIA H100): budget" in capsys.readouterr().err
+    asked = on(simulated, monkeypatch, "NVIDIA A100")
+    with pytest.raises(UsageError, match="the kind of device changed"):
+        session(simulated.workspace, Config(), replace(OPTIONS, resume=True), display="none")
+    assert asked[0].gpus == "auto"
+
+
+def test_a_run_that_began_on_the_cpu_stays_there(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline(simulated)
+    asked = on(simulated, monkeypatch, "cpu")
+    offline(simulated, resume=True)
+    assert asked[0].gpus == "none"
