@@ -16,8 +16,8 @@ from runner.evaluation.pipeline import Pipeline
 from runner.protocols import Context, Event, Proposal
 from runner.results import git_lineage
 from runner.results.promotion import Promotion
+from runner.search.background import Start, in_thread
 from runner.search.loop import Loop, Settings
-from runner.search.prefetch import Start, in_thread
 from runner.search.time_budget import Budget
 from runner.store.ledger import Ledger
 from runner.store.workspace import Workspace, open_state
