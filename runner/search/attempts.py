@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.errors import PrerequisiteMissing
@@ -15,7 +14,7 @@ from runner.results.garbage_collection import remove_unneeded_weights
 from runner.scoring.best_script import best
 from runner.search.finished_trainings import FinishedTrainings
 from runner.search.recorder import Recorder
-from runner.search.slots import Turn
+from runner.search.slots import Slots
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace
@@ -36,16 +35,17 @@ class EngineFails(PrerequisiteMissing):
     """A slot's trainings fail again and again, and not through their scripts."""
 
 
-class _InARow(threading.local):
-    """Of one slot, which is a thread."""
+@dataclass
+class _InARow:
+    """Of one slot."""
 
-    failures = 0
-    contended = 0
+    failures: int = 0
+    contended: int = 0
 
 
 class AttemptRunner:
     """Of one run. `require_space` raises RunnerError when the disk budget is used up. `pause_s` is
-    waited after an infrastructure failure, longer after each in a row. `turn` is given up while a script is evaluated."""
+    waited after an infrastructure failure, longer after each in a row. The turn is given up while a script is evaluated."""
 
     def __init__(
         self,
@@ -57,12 +57,13 @@ class AttemptRunner:
         require_space: Callable[[], None],
         pause_s: float,
         stopping: FinishedTrainings | None = None,
-        turn: Turn,
+        slots: Slots,
     ) -> None:
         """`stopping` ends hopeless trainings; None: every training runs to its end."""
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
         self.require_space, self._pause_s = require_space, pause_s
-        self._in_a_row, self._stopping, self._turn = _InARow(), stopping, turn
+        self._stopping, self._slots, self._turn = stopping, slots, slots.turn
+        self._in_a_row = [_InARow() for _ in range(slots.count)]
 
     def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
         """With this training seed. `confirmation` is the one it is made for. Raises EngineFails."""
@@ -118,7 +119,7 @@ class AttemptRunner:
             remove_all_but_log(folder)
         remove_unneeded_weights(self.recorder.experiment(number))
         self._count_infrastructure(evaluation.outcome, evaluation.detail)
-        return self.recorder.experiment(number).attempts[-1]
+        return next(a for a in self.recorder.experiment(number).attempts if a.attempt == attempt)
 
     def _reference(self) -> Path | None:
         """The best script's loss at every position, once there is a best script."""
@@ -129,23 +130,25 @@ class AttemptRunner:
         """The evaluation, which counts after all when too many in a row were contended on CPUs; and what others did."""
         if evaluation.outcome not in _MADE_AGAIN:
             return evaluation, ""
+        mine = self._in_a_row[self._slots.mine]
         if not evaluation.contention:
-            self._in_a_row.contended = 0
+            mine.contended = 0
             return evaluation, ""
-        self._in_a_row.contended += 1
-        if self._in_a_row.contended > MAX_CONTENDED:
+        mine.contended += 1
+        if mine.contended > MAX_CONTENDED:
             evaluation = replace(evaluation, contended=False)
         return evaluation, evaluation.contention
 
     def _count_infrastructure(self, outcome: EvaluationOutcome, detail: str) -> None:
+        mine = self._in_a_row[self._slots.mine]
         if outcome is not EvaluationOutcome.INFRASTRUCTURE:
-            self._in_a_row.failures = 0
+            mine.failures = 0
             return
-        self._in_a_row.failures += 1
-        if self._in_a_row.failures >= MAX_INFRASTRUCTURE_FAILURES:
+        mine.failures += 1
+        if mine.failures >= MAX_INFRASTRUCTURE_FAILURES:
             raise EngineFails(
-                f"the engine failed {self._in_a_row.failures} times in a row ({detail}); repair it, then "
+                f"the engine failed {mine.failures} times in a row ({detail}); repair it, then "
                 "`autoresearch run --resume` goes on"
             )
         with self._turn.given_up():
-            self.recorder.clock.sleep(self._pause_s * self._in_a_row.failures)
+            self.recorder.clock.sleep(self._pause_s * mine.failures)

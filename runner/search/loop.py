@@ -119,7 +119,7 @@ class Loop:
             )
             if settings.early_stopping
             else None,
-            turn=self._turn,
+            slots=self._slots,
         )
         self._seed, self._noise = seed, RememberedNoise()
         earlier = repeated_runs(comparable_runs(ledger, run))

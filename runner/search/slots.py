@@ -84,6 +84,12 @@ class Slots:
         abandon: Callable[[], None] = lambda: None,
     ) -> None:
         self.count, self.turn, self._start, self._abandon = count, turn, start, abandon
+        self._this_thread = threading.local()
+
+    @property
+    def mine(self) -> int:
+        """The number of the slot that this thread works for, from 0."""
+        return int(getattr(self._this_thread, "slot", 0))
 
     def at_once(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """The results of `jobs`, at most as many as there are slots; called while the turn is held. Each job has the turn when it
@@ -92,10 +98,11 @@ class Slots:
         if len(jobs) == 1:
             return [jobs[0]()]
         with self.turn.given_up():
-            return self._results([self._start(self._in_turn(job)) for job in jobs])
+            return self._results([self._start(self._in_turn(slot, job)) for slot, job in enumerate(jobs)])
 
-    def _in_turn(self, job: Callable[[], T]) -> Callable[[], T]:
+    def _in_turn(self, slot: int, job: Callable[[], T]) -> Callable[[], T]:
         def work() -> T:
+            self._this_thread.slot = slot
             with self.turn:
                 return job()
 
