@@ -75,8 +75,11 @@ class CpuLeases:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         waiting: Callable[[str], None] = lambda _: None,
+        may_share: bool = False,
     ) -> None:
-        """`waiting` is told once, in a sentence, when a lease has to be waited for."""
+        """`waiting` is told once, in a sentence, when a lease has to be waited for. With `may_share` nothing is waited for: what is
+        missing is taken from the CPUs that others hold. That is for trainings on GPUs, whose score does not depend on CPUs."""
+        self._may_share = may_share
         self._available = sorted(os.sched_getaffinity(0) if available is None else available)
         if not 1 <= count <= len(self._available):
             raise SandboxError(
@@ -93,6 +96,8 @@ class CpuLeases:
         while True:
             with ExitStack() as held:
                 cpus = self._take(held)
+                if self._may_share:
+                    cpus += [cpu for cpu in self._available if cpu not in cpus][: self._count - len(cpus)]
                 if len(cpus) == self._count:
                     yield Lease(cpus=tuple(cpus))
                     return
@@ -149,7 +154,7 @@ class GpuLeases:
         """`waiting` is told once, in a sentence, when a lease has to be waited for."""
         if not uuids:
             raise SandboxError("no GPU to lease; `nvidia-smi -L` lists their UUIDs")
-        if unknown := sorted(set(uuids) - set(probe.uuids())):
+        if unknown := sorted(set(uuids) - {gpu.uuid for gpu in probe.gpus()}):
             raise SandboxError(f"the driver knows no GPU {', '.join(unknown)}; `nvidia-smi -L` lists UUIDs")
         self._uuids, self._probe, self._cpus = uuids, probe, cpus
         self._folder = folder or default_folder()

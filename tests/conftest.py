@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from runner.images.build import Images, find_images
 from sandbox.docker_engine import DockerEngine
 from sandbox.engine import Engine, SandboxError
+
+if TYPE_CHECKING:
+    from gpu_server import GpuServer
 
 # the modules that the tests of a folder share; last, so that they hide nothing
 TESTS = Path(__file__).parent
@@ -88,6 +93,31 @@ def nothing_left(engine: Engine) -> Iterator[None]:
     yield
     left = [r for r in engine.remnants() if r.id not in before and r.run.startswith("try-")]
     assert left == []
+
+
+@pytest.fixture(scope="session")
+def started_gpu_server(engine: DockerEngine, images: Images) -> Iterator[GpuServer]:
+    from gpu_server import GpuServer, NoCompiler
+    from private_engine import why_not
+
+    if reason := why_not():
+        pytest.skip(reason)
+    try:
+        server = GpuServer(Path(f"/tmp/ar-gpus-{secrets.token_hex(3)}"))
+    except NoCompiler as error:
+        pytest.fail(str(error))
+    try:
+        server.start(engine)
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture
+def gpu_server(started_gpu_server: GpuServer) -> GpuServer:
+    """A GPU server with eight GPUs, which are not there (tests/gpus/gpu_server.py); nothing has happened to it yet."""
+    started_gpu_server.reset()
+    return started_gpu_server
 
 
 IN_PAIRS = (

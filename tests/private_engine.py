@@ -110,8 +110,9 @@ _REMAPPED = 'mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid && s
 
 
 class PrivateDockerd:
-    """`settings` go into its daemon.json. `remap` is a user of this machine whose containers' users are to begin at
-    `FIRST_USER`: in mounts of its own, so that /etc/subuid stays as it is (its containerd is then its child)."""
+    """`settings` go into its daemon.json, `environment` into its environment. `remap` is a user of this machine whose
+    containers' users are to begin at `FIRST_USER`: in mounts of its own, so that /etc/subuid stays as it is (its containerd
+    is then its child)."""
 
     FIRST_USER = 1_000_000
 
@@ -123,8 +124,10 @@ class PrivateDockerd:
         live_restore: bool = False,
         settings: dict[str, Any] | None = None,
         remap: str | None = None,
+        environment: dict[str, str] | None = None,
     ):
         self.folder, self._remap = folder, remap
+        self._environment = {**os.environ, **(environment or {})}
         self.process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         whole = {"runtimes": runtimes or {}, "live-restore": live_restore, **(settings or {})}
@@ -169,7 +172,9 @@ class PrivateDockerd:
 
     def _spawn(self, *command: str) -> subprocess.Popen[bytes]:
         with (self.folder / "dockerd.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, start_new_session=True, env=self._environment
+            )
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """SIGTERM ends its containers, too; SIGKILL leaves them running without an engine."""

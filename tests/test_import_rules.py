@@ -130,13 +130,13 @@ PARSING = ROOT / "runner" / "parsing"
 CHILD_ONLY = {PARSING / f"{name}.py" for name in ("worker", "python_parser", "answers", "edits", "diffs")}
 
 
-NAMES_OF_MODELS = {ROOT / "runner" / "llm" / name for name in ("client.py", "prices.py")}
-"""These compare the name of a model that the user gave with those of a table."""
+NAMES_OF_THE_USER = {ROOT / "runner" / name for name in ("llm/client.py", "llm/prices.py", "suggestions.py")}
+"""These compare a name that the user gave with those of a table."""
 
 
 @pytest.mark.parametrize("name", ["ast", "difflib", "libcst", "tokenize", "parso", "symtable", "codeop"])
 def test_only_the_readers_child_parses(name: str) -> None:
-    assert importers(name) - NAMES_OF_MODELS <= CHILD_ONLY
+    assert importers(name) - NAMES_OF_THE_USER <= CHILD_ONLY
 
 
 def test_nobody_but_the_child_imports_what_reads_texts() -> None:
@@ -156,7 +156,7 @@ def test_nobody_but_the_child_imports_what_reads_texts() -> None:
             assert not calls & {"compile", "eval", "exec", "ast.parse"}, path
 
 
-BELOW = {"errors", "exit_codes", "clock", "durations", "protocols", "cache"}
+BELOW = {"errors", "exit_codes", "clock", "durations", "protocols", "cache", "suggestions"}
 """Modules of the runner that every package may import."""
 MAY_IMPORT = {
     "parsing": set(),

@@ -13,7 +13,9 @@ from runner.store.config import Config
 
 
 def build(
-    variant: Annotated[str, typer.Option(help="cpu, cuda12 or cuda13.")] = "cpu",
+    variant: Annotated[
+        str, typer.Option(help="auto (what this machine trains on), cpu, cuda12 or cuda13.")
+    ] = "auto",
     base: Annotated[str, typer.Option(help="auto, airgap, or an image with Python 3.11.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Build even if nothing has changed.")] = False,
     json: Json = False,
@@ -21,6 +23,7 @@ def build(
     """Build the candidate's and the judge's image, without network, from wheels checked by hash."""
     from runner.images.build import build_images
 
+    variant = setup.automatic_variant(say) if variant == "auto" else variant
     images = build_images(setup.connect(Config()), variant=variant, base=base, force=force, progress=say)
     if json:
         envelope("build", variant=variant, candidate=images.candidate.id, judge=images.judge.id)

@@ -9,14 +9,18 @@ from typing import Annotated
 
 import typer
 
+from runner.cli.options import Gpus
 from runner.cli.output import envelope, say
 from runner.durations import format_duration
 from runner.evaluation import setup
+from runner.scoring.claim_text import few_repeats
 from runner.store import workspace as workspaces
+from runner.store.config import override
 
 
 def calibrate(
     repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2, max=1000)] = 5,
+    gpus: Gpus = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """How much is noise? Run train.py several times with fresh seeds; nothing is recorded."""
@@ -27,7 +31,7 @@ def calibrate(
     from runner.store.workspace_lock import lock
 
     workspace = workspaces.find(Path.cwd())
-    config = workspace.config()
+    config = override(workspace.config(), gpus=gpus)
     open_state(workspace)
     seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
     with (
@@ -50,7 +54,7 @@ def calibrate(
                 f"val_bpb {evaluation.val_bpb:.6f} after {evaluation.seconds:.1f} s (seed {evaluation.seed})"
             ),
         )
-    loaded = load + (config.cpus or cpus) > 1.25 * cpus
+    loaded = load + environment.devices.cpus > 1.25 * cpus
     gains = {str(pairs): found.confirmed_gain(pairs) for pairs in (1, 2, 4, 8)}
     if json:
         envelope(
@@ -73,6 +77,8 @@ def calibrate(
     for pairs, gain in gains.items():
         plural = "" if pairs == "1" else "s"
         print(f"with {pairs} pair{plural} of runs a script is confirmed if better by more than {gain:.4f}")
+    if why := few_repeats(found.noise):
+        print(f"with 2 pairs: {why[0].lower()}{why[1:]}")
     print(
         f"a run took {min(found.seconds):.1f} to {max(found.seconds):.1f} s; load {load:.1f} on {cpus} CPUs before the first"
     )

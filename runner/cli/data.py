@@ -34,8 +34,11 @@ def data_prepare(
     ] = "default",
     out: Annotated[Path | None, typer.Option(help="Where to; if not said, a folder of the cache.")] = None,
     variant: Annotated[
-        str, typer.Option(help="cpu (short rows, small vocabulary), cuda12 or cuda13.")
-    ] = "cpu",
+        str,
+        typer.Option(
+            help="auto (what this machine trains on), cpu (short rows, small vocabulary), cuda12, cuda13."
+        ),
+    ] = "auto",
     text_column: Annotated[
         str | None,
         typer.Option(
@@ -54,10 +57,11 @@ def data_prepare(
     """Make token shards, tokenizer and manifest; nothing is done when they are there already."""
     from runner.data.prepare import HELD_OUT_BYTES, prepare
     from runner.errors import UsageError
-    from runner.images.wheelhouse import VARIANTS, fill_text_wheels
+    from runner.images.wheelhouse import fill_text_wheels, lock_file
 
-    if variant not in VARIANTS:
-        raise UsageError(f"--variant must be one of {', '.join(VARIANTS)}")
+    if variant == "auto":
+        variant = "cpu" if demo else setup.automatic_variant(say)
+    lock_file(variant)
     small = variant == "cpu"
     if demo and not (dataset == "default" and small and vocab_size is None and seq_len is None):
         raise UsageError(

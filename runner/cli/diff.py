@@ -7,13 +7,17 @@ from typing import Annotated
 import typer
 
 from runner.cli.experiment_rows import open_run
-from runner.cli.options import Json, RunId
+from runner.cli.options import Json, Number, RunId
 from runner.cli.output import envelope, say
+from runner.store.config import LARGEST_NUMBER
 
 
 def diff(
-    a: Annotated[int, typer.Argument(help="An experiment's number.")],
-    b: Annotated[int | None, typer.Argument(help="Another one; its parent if not said.")] = None,
+    a: Number,
+    b: Annotated[
+        int | None,
+        typer.Argument(help="Another one; its parent if not said.", min=0, max=LARGEST_NUMBER),
+    ] = None,
     run: RunId = None,
     json: Json = False,
 ) -> None:

@@ -77,21 +77,15 @@ def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:
 
 
 def _findings(config: Config) -> list[tuple[str, str, str]]:
-    from judge.heldout import DataCorrupt
-    from runner.data.manifest import load_manifest, verify
     from runner.errors import RunnerError
+    from runner.evaluation.devices import host_of, resolve
     from sandbox import prerequisites
     from sandbox.engine import SandboxError
+    from sandbox.nvml import NvmlProbe
 
+    variant = "cpu" if config.variant == "auto" else config.variant
     findings = [("git", "ok", "found") if shutil.which("git") else ("git", "fail", "install git")]
     findings.append(_disk(config, [Path.cwd(), Path(tempfile.gettempdir())]))
-    folder = Path(config.data) if config.data else cache.default_data(config.variant)
-    try:
-        load_manifest(folder)
-        problems = verify(folder)
-        findings.append(("data", "fail" if problems else "ok", "; ".join(problems) or str(folder)))
-    except (RunnerError, DataCorrupt) as error:
-        findings.append(("data", "fail", str(error)))
     try:
         from runner.images.build import find_images
         from runner.store.free_space import written_folders
@@ -100,14 +94,31 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
         if (found := engine.endpoint) is not None:
             findings.append(("endpoint", "ok", f"{found.url}: {found.why}"))
         findings[1] = _disk(config, written_folders(engine, Path.cwd()))
-        images = find_images(engine, config.variant)
+        devices = resolve(config, host_of(engine, NvmlProbe()))
+        variant = devices.variant
+        findings.append(("devices", "ok", devices.sentence))
+        images = find_images(engine, variant)
         findings.append(("images", "ok", images.candidate.id))
         findings += [
             (f.name, str(f.level), f.sentence) for f in prerequisites.check(engine, images.candidate.id)
         ]
     except (SandboxError, RunnerError) as error:
         findings.append(("engine", "fail", str(error)))
-    return findings
+    return [*findings, _data(config, variant)]
+
+
+def _data(config: Config, variant: str) -> tuple[str, str, str]:
+    from judge.heldout import DataCorrupt
+    from runner.data.manifest import verify
+    from runner.errors import RunnerError
+
+    folder = Path(config.data) if config.data else cache.default_data(variant)
+    try:
+        problems = verify(folder)
+        setup.require_preset(folder, "cpu" if variant == "cpu" else "gpu", variant)
+    except (RunnerError, DataCorrupt) as error:
+        return ("data", "fail", str(error))
+    return ("data", "fail" if problems else "ok", "; ".join(problems) or str(folder))
 
 
 def _model(config: Config, *, call: bool) -> tuple[str, str]:

@@ -86,6 +86,8 @@ def attempt_row(a: Attempt) -> dict[str, Any]:
         "seconds": a.seconds,
         "seed": a.seed,
         "contended": a.contended,
+        "counts": a.counts,
+        "confirmation": a.confirmation,
         "early_stop": a.early_stop or None,
         "params_sha256": a.params_sha256,
         "memory_bytes": a.memory_bytes,

@@ -11,7 +11,7 @@ from runner import cache
 from runner.cli.options import Json, Kept, RunId
 from runner.cli.output import envelope
 from runner.store import workspace as workspaces
-from runner.store.config import config_from
+from runner.store.config import recorded_config
 from runner.store.ledger import Ledger
 
 
@@ -29,9 +29,10 @@ def export(
     ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
     experiment = find(ledger, which, run)
     settings = ledger.run(experiment.run).settings
-    config = config_from(dict(settings["config"]))
-    data = Path(config.data) if config.data else cache.default_data(config.variant)
-    hashes = write(experiment, to, data, recorded(settings).get("data"))
+    config, measured = recorded_config(settings["config"]), recorded(settings)
+    variant = "cpu" if "cpu" in {config.variant, measured.get("device")} else "cuda13"
+    data = Path(config.data) if config.data else cache.default_data(variant)
+    hashes = write(experiment, to, data, measured.get("data"))
     if json:
         envelope("export", run=experiment.run, number=experiment.number, folder=str(to), sha256=hashes)
     else:

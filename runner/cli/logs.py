@@ -10,12 +10,16 @@ from runner.cli.experiment_rows import open_run
 from runner.cli.options import Json, Number, RunId
 from runner.cli.output import envelope, say
 from runner.errors import UsageError
+from runner.store.config import LARGEST_NUMBER
 
 
 def logs(
     experiment: Number,
     run: RunId = None,
-    attempt: Annotated[int | None, typer.Option(help="Which attempt.")] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option(help="Which attempt; the last if not said.", min=1, max=LARGEST_NUMBER),
+    ] = None,
     json: Json = False,
 ) -> None:
     """The end of what the script printed, made harmless. Not evidence of anything."""

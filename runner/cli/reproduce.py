@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import Json
+from runner.cli.options import Gpus, Json
 from runner.cli.output import envelope, failed, number, say
 from runner.cli.reproduction_text import explain
 from runner.durations import parse_duration
@@ -41,7 +41,7 @@ def reproduce(
         ),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="The data set, where it is not found by itself.")] = None,
-    gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    gpus: Gpus = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
@@ -55,7 +55,7 @@ def reproduce(
     from runner.results.snapshot import read_labels
     from runner.store.temporary_folder import scratch
 
-    limit_s = parse_duration(time_limit) if time_limit else None
+    limit_s = None if time_limit is None else parse_duration(time_limit)
     if exact and repeats > 1:
         raise UsageError("--exact runs once: the weights are the same or they are not; leave out --repeats")
     try:
@@ -132,7 +132,9 @@ def _config_as_recorded(config: Config, facts: SnapshotLabels) -> Config:
     if facts.cpus:
         same["cpus"] = min(facts.cpus, len(os.sched_getaffinity(0)))
     if facts.preset == "cpu":
-        same["gpus"] = ""
-    elif facts.preset == "gpu" and not config.gpus:
-        raise CannotReproduce(f"{facts.tag} was trained on a GPU: name one with --gpus UUID")
+        same["gpus"] = "none"
+    elif facts.preset == "gpu" and config.gpus in {"", "none"}:
+        raise CannotReproduce(
+            f"{facts.tag} was trained on a GPU: leave out --gpus {config.gpus or '(it is empty)'}"
+        )
     return replace(config, **same)  # type: ignore[arg-type]

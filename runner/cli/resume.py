@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import WorkspaceFolder
+from runner.cli.options import DisplayName, WorkspaceFolder
 from runner.cli.output import say
 from runner.store import workspace as workspaces
 from runner.store.config import LARGEST_NUMBER
@@ -33,13 +33,13 @@ def resume(
     unsafe_unheld_limits: Annotated[
         bool, typer.Option("--unsafe-unheld-limits", help="Not stored with the run: give it again.")
     ] = False,
-    display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
+    display: DisplayName = "auto",
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
     """Go on with the newest run of a workspace, with the options it was started with."""
     from runner.cli.run import limit_options
     from runner.cli.signals import signals
-    from runner.search.loop import ALL_DONE, TIME_BUDGET_EXHAUSTED
+    from runner.search.endings import ALL_DONE, TIME_BUDGET_EXHAUSTED
     from runner.search.session import session
     from runner.store.config import Config
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.cli.options import DisplayName, Gpus
 from runner.cli.output import say
 from runner.cli.signals import signals
 from runner.durations import parse_duration
@@ -60,7 +61,7 @@ def run(
     no_call: Annotated[
         bool, typer.Option("--no-call", help="Do not ask the model something small before the baseline.")
     ] = False,
-    gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    gpus: Gpus = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
@@ -80,7 +81,7 @@ def run(
             "--unsafe-unheld-limits", help="Run where the engine ignores limits: it may harm this machine."
         ),
     ] = False,
-    display: Annotated[str, typer.Option(help="auto, live, plain or none.")] = "auto",
+    display: DisplayName = "auto",
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
     """Search until the budget is used up. Ctrl-C ends it cleanly; --resume goes on."""
@@ -98,7 +99,7 @@ def run(
         proposer=absolute(proposer) if proposer else "llm" if model else None,
         data=str(data.resolve()) if data else None,
         model=model,
-        fallback_models=",".join(fallback_model or ()),
+        fallback_models=",".join(fallback_model) if fallback_model else None,
         api_base=api_base,
         price_in=price_in,
         price_out=price_out,

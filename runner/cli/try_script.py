@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from runner.cli.options import Gpus
 from runner.cli.output import envelope, failed, number, say
 from runner.cli.signals import signals
 from runner.durations import format_duration
@@ -22,7 +23,7 @@ def try_(
         str | None, typer.Option(help="Two steps of a new script first, in at most so long: 60s; or off.")
     ] = None,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
-    gpus: Annotated[str | None, typer.Option(help="GPU UUIDs, separated by commas.")] = None,
+    gpus: Gpus = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,

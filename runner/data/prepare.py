@@ -48,7 +48,7 @@ def prepare(
     `image`, the candidate's, is cut like text that lies in train; the default data must be the same everywhere, so there
     it is an error.
     """
-    local = source not in {"default", "climbmix"}
+    local = source not in sources.NAMED
     folder = folder.resolve()
     output_folder.refuse_foreign_folder(folder, Path(source) if local else None)
     with output_folder.turn(folder, progress):

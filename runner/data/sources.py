@@ -12,7 +12,10 @@ from runner.data import chunking, formats
 from runner.data.compression import format_of
 from runner.data.errors import DataError
 from runner.data.skipped_records import Skipped, Why
+from runner.suggestions import did_you_mean
 
+NAMED = ("default", "climbmix")
+"""Data sets that have a name; any other is a path."""
 KINDS = ".txt, .md, .json, .jsonl, .csv or .parquet"
 
 
@@ -38,7 +41,8 @@ class Corpus:
 def local(path: Path, column: str | None = None) -> Corpus:
     """A file, or a folder of them, compressed or not. Raises DataError."""
     if not path.exists():
-        raise DataError(f"there is nothing at {path}; give a {KINDS} file, or a folder of them")
+        meant = did_you_mean(str(path), NAMED)
+        raise DataError(f"there is nothing at {path}; give a {KINDS} file, or a folder of them{meant}")
     skipped = Skipped()
     root = path if path.is_dir() else path.parent
     files = list(_files(path, skipped)) if path.is_dir() else [path] if format_of(path.name) else []

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from runner.errors import UsageError
 from runner.protocols import Event
 from runner.store.ledger import Ledger
-from runner.store.workspace import Workspace
+from runner.suggestions import unknown
 
 NAMES = ("auto", "live", "plain", "json", "none")
 
@@ -17,18 +17,20 @@ NAMES = ("auto", "live", "plain", "json", "none")
 Display = AbstractContextManager[Callable[[Event], None]]
 
 
-def make(name: str, workspace: Workspace, ledger: Ledger, run: str, budget_s: float) -> Display:
-    """A context manager whose value is called with each event. Raises UsageError for an unknown name."""
+def refuse_unknown(name: str) -> None:
+    """Raises UsageError."""
+    if name not in NAMES:
+        raise UsageError(unknown("display", name, NAMES))
+
+
+def make(name: str, ledger: Ledger, run: str, budget_s: float) -> Display:
+    """A context manager whose value is called with each event. `name` is one of NAMES."""
     if name == "auto":
         name = "live" if sys.stderr.isatty() else "plain"
     if name == "live":
         from runner.display.live import LiveDisplay
 
         return LiveDisplay(ledger, run, budget_s)
-    if name in {"plain", "json", "none"}:
-        from runner.display.lines import LineDisplay
+    from runner.display.lines import LineDisplay
 
-        return LineDisplay(name)
-    raise UsageError(
-        f"there is no display {name!r}; choose one of {', '.join(NAMES)} ({workspace.folder} is untouched)"
-    )
+    return LineDisplay(name)

@@ -62,7 +62,8 @@ def sentence(event: Event) -> str:
             if "disk_gb" in data
             else ""  # of an older version
         )
-        return f"run {data['run']}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s{disk}"
+        on = f" on {one_line(str(data['devices']))}" if data.get("devices") else ""
+        return f"run {data['run']}{on}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s{disk}"
     if event.kind == "proposed":
         return f"{what}: {one_line(str(data['title']))}"
     if event.kind == "state":
@@ -122,6 +123,7 @@ def sentence(event: Event) -> str:
     if event.kind == "dropped":
         return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":
-        claim = f". {one_line(str(data['claim']), max_chars=2000)}" if data.get("claim") else ""
-        return f"run {data['run']} ended: {one_line(str(data['reason']))}{claim}"
+        said = [str(data[name]) for name in ("explanation", "claim") if data.get(name)]
+        sentences = "".join(f". {one_line(text.rstrip('.'), max_chars=2000)}" for text in said)
+        return f"run {data['run']} ended: {one_line(str(data['reason']))}{sentences}{'.' if said else ''}"
     return event.kind

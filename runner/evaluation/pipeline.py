@@ -218,6 +218,8 @@ class Pipeline:
         if lease.gpu_uuid is None:
             environment["JAX_PLATFORMS"] = "cpu"
         else:
+            # a GPU that JAX cannot use is an error, not a slow training on the CPU
+            environment["JAX_PLATFORMS"] = "cuda"
             environment["XLA_FLAGS"] = GPU_XLA_FLAGS
         mounts = [Mount(folder / "train.py", "/work/train.py"), Mount(self.train_data, "/data"), *self.covers]
         if replay is not None:

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING
 from runner.cache import default_data, searched_folder
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing
+from runner.evaluation.devices import CPU, GPU, Devices, Host, host_memory, host_of, resolve
 from runner.protocols import Conditions
 from runner.store.config import Config
-from sandbox.spec import GIB, Limits
+from sandbox.engine import ImageMissing, SandboxError
+from sandbox.gpu import GpuProbe
+from sandbox.nvml import NvmlProbe
+from sandbox.spec import Limits
 
 if TYPE_CHECKING:
+    from runner.data.dataset_lock import DatasetLock
     from runner.evaluation.pipeline import Leases, Pipeline
     from runner.images.build import Images
     from sandbox.docker_engine import DockerEngine
@@ -43,6 +48,7 @@ class Environment:
     """Measures for some seconds; a sentence where others use the CPUs that a training gets, else empty."""
     require_unseen: Callable[[str], None] = lambda _: None
     """Raises DataError when held-out text lies in an image (a content id); done for the candidate's already."""
+    devices: Devices = field(default_factory=lambda: Devices(CPU, CPU, "cpu", 1, 0, 0, "the CPU"))
 
 
 def connect(config: Config) -> DockerEngine:
@@ -65,43 +71,49 @@ def set_up(
     CPUs or a GPU."""
     from judge.heldout import load
     from judge.judge import Judge, JudgeLimits
-    from runner.data.dataset_lock import DatasetLock
     from runner.data.leak_check import ImageLeakCheck
     from runner.evaluation.contention import busy_machine
     from runner.evaluation.pipeline import Pipeline
-    from runner.images.build import find_images
     from runner.store.free_space import refuse_below_floor, written_folders
     from sandbox.prerequisites import unenforced_limits
 
-    folder = data or (Path(config.data) if config.data else default_data(config.variant))
-    dataset_lock = DatasetLock(folder)
+    named = data or (Path(config.data) if config.data else None)
+    dataset_lock = _locked(named) if named else None
+    engine, probe = connect(config), NvmlProbe()
+    devices = resolve(config, host_of(engine, probe))
+    progress(f"on {devices.sentence}")
+    images = images_for(engine, devices)
+    dataset_lock = dataset_lock or default_data_for(devices)
     folder = dataset_lock.folder
-    engine = connect(config)
-    images = find_images(engine, config.variant)
+    require_preset(folder, devices.kind, devices.variant)
     refuse_below_floor(config.disk_floor_gb, written_folders(engine))
 
     def require_unseen(image: str) -> None:
         ImageLeakCheck(engine, image, searched_folder(), progress).require_unseen(folder)
 
     require_unseen(images.candidate.id)
-    memory = int(config.memory_gb * GIB)
     judge = Judge(
         engine,
         images.judge.id,
         {split: load(folder, split) for split in ("val", "test")},
-        limits=JudgeLimits(wall_clock_s=parse_duration(config.judge_wall_clock), memory_bytes=memory),
+        limits=JudgeLimits(
+            wall_clock_s=parse_duration(config.judge_wall_clock), memory_bytes=devices.memory_bytes
+        ),
     )
     limits = Limits(
-        wall_clock_s=wall_clock_s or parse_duration(config.wall_clock), memory_bytes=memory, pids=config.pids
+        wall_clock_s=wall_clock_s or parse_duration(config.wall_clock),
+        memory_bytes=devices.memory_bytes,
+        shm_bytes=devices.shm_bytes,
+        pids=config.pids,
     )
     pipeline = Pipeline(
         engine=engine,
         image=images.candidate.id,
         judge=judge,
-        leases=leases(config, waiting or progress),
+        leases=leases(devices, probe, waiting or progress),
         train_data=folder / "train",
         limits=limits,
-        preset="gpu" if config.gpus else "cpu",
+        preset=devices.kind,
         require_ready=dataset_lock.require_unchanged,
     )
     if config.compile_check != "off":
@@ -109,8 +121,8 @@ def set_up(
 
         pipeline = checked(pipeline, parse_duration(config.compile_check))
     conditions = Conditions(
-        variant=config.variant,
-        cpus=config.cpus or len(os.sched_getaffinity(0)),
+        variant=devices.variant,
+        cpus=devices.cpus,
         cpu_model=cpu_model(),
         judge_wall_clock_s=parse_duration(config.judge_wall_clock),
     )
@@ -121,9 +133,68 @@ def set_up(
         pipeline,
         lambda: unenforced_limits(engine, images.candidate.id),
         conditions,
-        (lambda: "") if config.gpus else (lambda: busy_machine(pipeline.leases)),
+        (lambda: "") if devices.kind == GPU else (lambda: busy_machine(pipeline.leases)),
         require_unseen,
+        devices,
     )
+
+
+def automatic_variant(progress: Callable[[str], None] = lambda _: None) -> str:
+    """The images and data that this machine needs. Raises SandboxError; without an engine its GPUs decide."""
+    probe = NvmlProbe()
+    try:
+        host = host_of(connect(Config()), probe)
+    except SandboxError:
+        host = Host(probe, os.environ, "unknown", host_memory(), len(os.sched_getaffinity(0)))
+    devices = resolve(Config(), host)
+    progress(f"the {devices.variant} variant, for {devices.sentence}")
+    return devices.variant
+
+
+def require_preset(folder: Path, kind: str, variant: str) -> None:
+    """Raises PrerequisiteMissing for data that were made in the usual sizes of the other kind of device."""
+    from runner.data.manifest import load_manifest
+
+    sizes = {CPU: (CPU_VOCABULARY, CPU_SEQUENCE), GPU: (GPU_VOCABULARY, GPU_SEQUENCE)}
+    manifest = load_manifest(folder)
+    vocabulary, length = manifest.vocab_size, manifest.seq_len
+    if (vocabulary, length) != sizes[GPU if kind == CPU else CPU]:
+        return
+    there, here = ("CPUs", "GPUs") if kind == GPU else ("GPUs", "CPUs")
+    name = manifest.name if manifest.name in {"default", "climbmix"} else "PATH"
+    raise PrerequisiteMissing(
+        f"the data in {folder} are for {there} (vocabulary {vocabulary}, rows of {length}), and scripts train on {here} here: "
+        f"`autoresearch data prepare --dataset {name} --variant {variant}` makes them for {here}"
+    )
+
+
+def _locked(folder: Path) -> DatasetLock:
+    from runner.data.dataset_lock import DatasetLock
+
+    return DatasetLock(folder)
+
+
+def default_data_for(devices: Devices) -> DatasetLock:
+    """The default data of these devices. Raises PrerequisiteMissing."""
+    folder = default_data(devices.variant)
+    if devices.kind == GPU and not folder.is_dir():
+        raise PrerequisiteMissing(
+            f"there is no prepared data for GPUs in {folder}: `autoresearch data prepare --variant {devices.variant}` makes the default "
+            "data, with --dataset PATH your own; --gpus none trains on the CPU"
+        )
+    return _locked(folder)
+
+
+def images_for(engine: Engine, devices: Devices) -> Images:
+    """Raises PrerequisiteMissing."""
+    from runner.images.build import find_images
+
+    try:
+        return find_images(engine, devices.variant)
+    except ImageMissing as error:
+        raise PrerequisiteMissing(
+            f"there is {devices.sentence}, but no images for {devices.variant}: `autoresearch build --variant {devices.variant}` makes them"
+        ) from error
 
 
 def cpu_model() -> str:
@@ -136,17 +207,16 @@ def cpu_model() -> str:
     return ""
 
 
-def leases(config: Config, waiting: Callable[[str], None] = lambda _: None) -> Leases:
-    """CPU sets, or whole GPUs when some are named; `waiting` is called with the reason when they are not free."""
+def leases(
+    devices: Devices,
+    probe: GpuProbe,
+    waiting: Callable[[str], None] = lambda _: None,
+    folder: Path | None = None,
+) -> Leases:
+    """CPU sets, or whole GPUs; `waiting` is called with the reason when they are not free. `folder` is that of the locks."""
     from sandbox.lease import CpuLeases, GpuLeases
 
-    cpus = CpuLeases(config.cpus or len(os.sched_getaffinity(0)), waiting=waiting)
-    if not config.gpus:
-        return cpus
-    from sandbox.gpu import NvmlProbe
-
-    if config.variant == "cpu":
-        raise PrerequisiteMissing(
-            "gpus are named but the images are for CPUs: set variant to cuda12 or cuda13"
-        )
-    return GpuLeases([uuid.strip() for uuid in config.gpus.split(",")], NvmlProbe(), cpus, waiting=waiting)
+    if devices.kind == CPU:
+        return CpuLeases(devices.cpus, waiting=waiting, folder=folder)
+    cpus = CpuLeases(devices.cpus, may_share=True, folder=folder)
+    return GpuLeases(devices.uuids, probe, cpus, waiting=waiting, folder=folder)

@@ -18,7 +18,12 @@ AIRGAP_BASE = "autoresearch/base:bookworm"
 def base_image(engine: Engine, base: str, progress: Progress) -> str:
     """The content id of the base: named, pulled from a registry, or made here with debootstrap."""
     if base not in {"auto", "airgap"}:
-        return engine.image(base).id if base.startswith("sha256:") else engine.pull(base).id
+        try:
+            return engine.image(base).id if base.startswith("sha256:") else engine.pull(base).id
+        except ImageMissing as error:
+            raise PrerequisiteMissing(
+                f"the engine has no image {base} to build on: name another --base"
+            ) from error
     if base == "auto":
         progress(f"asking the registry for {REGISTRY_BASE}")
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from runner.images.base_image import base_image
 from runner.images.wheelhouse import Progress, fill_wheelhouse, lock_file, sha256_of
-from runner.resources import package_folder, resource
+from runner.resources import VARIANTS, package_folder, resource
 from sandbox.engine import LABEL, BuildContext, Engine, Image, ImageMissing
 
 
@@ -26,12 +26,15 @@ class Images:
 
 
 def find_images(engine: Engine, variant: str = "cpu") -> Images:
-    """The images built earlier. Raises ImageMissing when `autoresearch build` has not run."""
-    return Images(
-        candidate=engine.image(f"autoresearch/candidate:{variant}"),
-        judge=engine.image(f"autoresearch/judge:{variant}"),
-        variant=variant,
-    )
+    """The images built earlier. Raises ImageMissing when `autoresearch build` has not run for this variant."""
+    try:
+        candidate, judge = (engine.image(f"autoresearch/{role}:{variant}") for role in ("candidate", "judge"))
+    except ImageMissing as error:
+        option = "" if variant == VARIANTS[0] else f" --variant {variant}"
+        raise ImageMissing(
+            f"the images for {variant} are not built; run `autoresearch build{option}`"
+        ) from error
+    return Images(candidate, judge, variant)
 
 
 def build_images(

@@ -12,10 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from runner.cache import cache_folder
-from runner.errors import PrerequisiteMissing
-from runner.resources import resource
+from runner.errors import PrerequisiteMissing, UsageError
+from runner.resources import VARIANTS, resource
+from runner.suggestions import unknown
 
-VARIANTS = ("cpu", "cuda12", "cuda13")
 IMAGE_PYTHON = "3.11"
 
 
@@ -27,8 +27,9 @@ def wheelhouse_folder(variant: str) -> Path:
 
 
 def lock_file(variant: str) -> Path:
+    """Raises UsageError for an unknown variant."""
     if variant not in VARIANTS:
-        raise PrerequisiteMissing(f"unknown image variant {variant!r}; choose one of {', '.join(VARIANTS)}")
+        raise UsageError(unknown("variant", variant, VARIANTS))
     return resource(f"image-{variant}.lock")
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 from runner.clock import Clock
 from runner.durations import parse_duration
@@ -40,7 +38,6 @@ def call_settings(config: Config, caps: Caps, client: Client) -> CallSettings:
         raise UsageError(
             "--max-cost cannot hold with --cost-tracking off: leave one of them out, or use --max-tokens"
         )
-    _refuse_url(config.api_base)
     if why := client.unusable_proxy():
         raise PrerequisiteMissing(f"{why}; mend the variable, or unset it")
     for model in models:
@@ -79,23 +76,6 @@ def llm_proposer(
     return LlmProposer(metered, TpeProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
 
 
-def _refuse_url(api_base: str) -> None:
-    """Raises UsageError for what is no address of a server, or holds a secret: the ledger keeps it."""
-    if not api_base:
-        return
-    try:
-        parts = urlsplit(api_base)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or api_base != api_base.strip():
-        raise UsageError("--api-base is no URL: give it as http://127.0.0.1:8000/v1")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise UsageError(
-            "--api-base must hold no name, password or ?query, because the ledger keeps it: keys go into the environment"
-        )
-
-
 def _price(config: Config, model: str, client: Client) -> Price:
     """A price given on the command line is that of `model`; a fallback model has litellm's."""
     if config.cost_tracking == "off":
@@ -119,15 +99,5 @@ def _given(config: Config) -> Price | None:
         return None
     if not (config.price_in and config.price_out):
         raise UsageError("--price-in and --price-out belong together: dollars per million tokens of each")
-    prompt, completion = (_dollars(text) / MILLION for text in (config.price_in, config.price_out))
+    prompt, completion = (float(text) / MILLION for text in (config.price_in, config.price_out))
     return Price(prompt, completion, cached=prompt, cache_write=2 * prompt)
-
-
-def _dollars(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < 1e6:
-        raise UsageError(f"{text!r} is no price: give dollars per million tokens, for example --price-in 3")
-    return value

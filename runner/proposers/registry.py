@@ -8,8 +8,8 @@ from pathlib import Path
 from runner.errors import UsageError
 from runner.protocols import Proposer
 from runner.store.config import with_path
+from runner.store.config_checks import problem
 
-NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
 MODELS = frozenset({"llm", "hybrid"})
 """Proposers that call a language model, and so may cost money."""
 
@@ -22,8 +22,10 @@ def absolute(spec: str) -> str:
 def make_proposer(
     spec: str, *, seed: int, timeout_s: float = 180.0, model: Callable[[], Proposer] | None = None
 ) -> Proposer:
-    """One of NAMES. `timeout_s` is for one answer of a command, `model` makes the researcher behind llm and hybrid.
+    """One of config_checks.PROPOSERS. `timeout_s` is for one answer of a command, `model` makes the researcher behind llm and hybrid.
     Raises UsageError for anything else."""
+    if why := problem("proposer", spec):
+        raise UsageError(why)
     name, _, argument = spec.partition(":")
     if name == "tpe":
         from runner.proposers.tpe import TpeProposer
@@ -56,4 +58,4 @@ def make_proposer(
         from runner.proposers.tpe import TpeProposer
 
         return HybridProposer(model(), TpeProposer(seed))
-    raise UsageError(f"there is no proposer {spec!r}; choose one of {', '.join(NAMES)}")
+    raise UsageError(f"the proposer {spec} needs a language model")

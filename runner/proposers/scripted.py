@@ -25,9 +25,13 @@ class ScriptedProposer:
 
     def __init__(self, folder: Path, parser: Parser | None = None) -> None:
         self._parser = parser or shared()
+        if not folder.is_dir():
+            raise UsageError(
+                f"scripted:{folder} names no folder; give scripted:FOLDER, a folder of .py and {EDIT} files"
+            )
         self._files = sorted([*folder.glob("*.py"), *folder.glob(f"*{EDIT}")])
         if not self._files:
-            raise UsageError(f"scripted:{folder} holds neither a .py nor a {EDIT} file")
+            raise UsageError(f"the folder {folder} of scripted: holds neither a .py nor a {EDIT} file")
 
     def propose(self, context: Context) -> Proposal:
         index = context.number - 1

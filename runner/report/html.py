@@ -24,7 +24,7 @@ img{max-width:100%}</style>
 <h1>Run {{ run.id }}</h1>
 <p>{{ proposals }} experiments, {{ kept|length - 1 if kept else 0 }} adopted improvements. Ended: {{ run.stop_reason or "still running" }}.
 {% if kept %}Baseline {{ "%.4f"|format(kept[0].val_bpb) }}, best {{ "%.4f"|format(kept[-1].val_bpb) }} bits per byte.{% endif %}
-{% if noise %}Noise floor: one run of one script varies by ±{{ "%.4f"|format(noise.sigma) }} ({{ noise.freedom }} degrees of freedom).{% endif %}
+{% if noise %}Noise floor: one run of one script varies by ±{{ "%.4f"|format(noise.sigma) }} ({{ noise.freedom }} repeat{{ "" if noise.freedom == 1 else "s" }} say{{ "s" if noise.freedom == 1 else "" }} so).{% endif %}
 {% if run.spent_s %}{{ stopping.trainings }} trainings, {{ "%.1f"|format(3600 * stopping.trainings / run.spent_s) }} an hour.{% endif %}
 {{ stopping.sentence }}</p>
 <p><strong>{{ closing }}</strong></p>

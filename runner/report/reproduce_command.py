@@ -12,6 +12,6 @@ def reproduce_command(tag: str, settings: Mapping[str, Any]) -> str:
     config = settings.get("config", {})
     words = ["autoresearch", "reproduce", tag]
     for option in ("data", "gpus", "runtime"):
-        if value := config.get(option):
+        if (value := config.get(option)) not in {None, "", "auto"}:
             words += [f"--{option}", str(value)]
     return shlex.join(words)

@@ -17,7 +17,11 @@ def write(workspace: Workspace, ledger: Ledger, run: str) -> dict[str, Path]:
     from runner.report.tsv import write_tsv
 
     experiments = ledger.experiments(run)
-    with tempfile.TemporaryDirectory(dir=workspace.state, prefix="report-") as name:
+    try:
+        temporary = tempfile.TemporaryDirectory(dir=workspace.state, prefix="report-")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(workspace.state)) from error
+    with temporary as name:
         made = Path(name)
         write_tsv(made / "results.tsv", experiments)
         write_plot(made / "progress.png", experiments)

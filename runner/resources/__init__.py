@@ -10,6 +10,8 @@ from pathlib import Path
 
 from runner.errors import PrerequisiteMissing
 
+VARIANTS = ("cpu", "cuda12", "cuda13")
+"""Of the images: each has its lock file here."""
 BUILD = "build.txt"
 """In a wheel or an sdist only: the commit it was built from (setup.py writes it)."""
 

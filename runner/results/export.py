@@ -31,8 +31,12 @@ def export(experiment: Experiment, folder: Path, data: Path, data_sha256: str | 
         PARAMS: first.params_sha256,
         MODEL: None,
     }
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-")
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be made: {error.strerror}") from error
+    with temporary as made:
         hashes: dict[str, str] = {}
         for name, known in expected.items():
             hashes[name] = _copy(first.folder / name, Path(made) / name)

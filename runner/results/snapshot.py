@@ -161,8 +161,13 @@ def read_labels(engine: Engine, tag: str) -> SnapshotLabels:
         raise UsageError(f"{tag[:80]!r} is no image tag; `autoresearch best` prints one")
     try:
         image = engine.image(tag)
+    except ImageMissing as error:
+        raise CannotReproduce(
+            f"the engine has no image {tag}: `autoresearch ls --json` lists the tags of kept experiments, and where one of "
+            "their images was removed, `autoresearch resume` makes it again"
+        ) from error
     except SandboxError as error:
-        raise CannotReproduce(f"{error}; `autoresearch ls` shows the tags of kept experiments") from error
+        raise CannotReproduce(str(error)) from error
     found = {
         name.removeprefix(f"{PREFIX}."): value
         for name, value in image.labels.items()

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from runner.scoring.best_script import best, decided
-from runner.scoring.noise import noise_floor, smallest_confirmed
+from runner.scoring.noise import PRIOR_FREEDOM, Noise, noise_floor, smallest_confirmed
 from runner.store.records import Confirmation, Experiment
 from sandbox.sanitise import one_line
 
@@ -72,7 +72,21 @@ def _smallest(experiments: Sequence[Experiment]) -> str:
     noise = noise_floor(experiments)
     if noise is None:
         return ""
-    return (
+    said = (
         f"A run of one script varies by {noise.sigma:.4f}, so two pairs confirm a gain of "
         f"{smallest_confirmed(noise, 2):.4f} bits per byte or more."
+    )
+    return f"{said} {few_repeats(noise)}".strip()
+
+
+def few_repeats(noise: Noise) -> str:
+    """Why the smallest gain of two pairs is so many times the noise; empty where enough runs say how large the noise is."""
+    if noise.freedom >= PRIOR_FREEDOM or not noise.sigma:
+        return ""
+    known = Noise(noise.sigma, PRIOR_FREEDOM)
+    times = smallest_confirmed(noise, 2) / noise.sigma
+    repeats = "1 repeat says" if noise.freedom == 1 else f"{noise.freedom} repeats say"
+    return (
+        f"That is {times:.0f} times the variation, because only {repeats} so far how large it is, and it may be much larger; "
+        f"with {PRIOR_FREEDOM} repeats a gain of {smallest_confirmed(known, 2):.4f} would do."
     )

@@ -13,17 +13,18 @@ from runner.images.build import Images
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 
-_NAMES = {"data": "data set", "judge": "judge's version"}
+_NAMES = {"data": "data set", "judge": "judge's version", "device": "kind of device"}
 
 
-def measured_with(data: Path, images: Images) -> dict[str, str]:
+def measured_with(data: Path, images: Images, device: str = "cpu") -> dict[str, str]:
     """`data` is the SHA-256 of the manifest; `judge` the version, `candidate_image` and
-    `judge_image` are digests."""
+    `judge_image` are digests; `device` is the GPU's name, or "cpu"."""
     return {
         "data": manifest_sha256(data / "manifest.json"),
         "judge": JUDGE_VERSION,
         "candidate_image": images.candidate.id,
         "judge_image": images.judge.id,
+        "device": device,
     }
 
 
@@ -35,7 +36,7 @@ def recorded(settings: Mapping[str, Any]) -> Mapping[str, str]:
 
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Names of the images that changed since a resumed run was started, to be reported. Raises UsageError for another data
-    set or judge: the scores would not be comparable. What an older ledger does not record counts as unchanged."""
+    set, judge or kind of device: the scores would not be comparable. What an older ledger does not record counts as unchanged."""
     other = [name for name, value in now.items() if before.get(name, value) != value]
     if wrong := [_NAMES[name] for name in other if name in _NAMES]:
         raise UsageError(
@@ -60,5 +61,5 @@ def _conditions(settings: Mapping[str, Any]) -> tuple[object, ...] | None:
     config, measured = settings.get("config"), settings.get("measured_with")
     if not config or not measured:
         return None
-    names = ("wall_clock", "variant", "cpus", "gpus", "runtime", "memory_gb")
+    names = ("wall_clock", "cpus", "runtime", "memory_gb")
     return (*(config.get(name) for name in names), *sorted(measured.items()))

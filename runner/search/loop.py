@@ -35,6 +35,14 @@ from runner.search.attempts import AttemptRunner, EngineFails
 from runner.search.background import Start, in_thread
 from runner.search.confirmer import Confirmer
 from runner.search.decider import Decider
+from runner.search.endings import (
+    ALL_DONE,
+    ASKED,
+    MAX_UNTRAINED_IN_A_ROW,
+    NOTHING_MORE,
+    TIME_BUDGET_EXHAUSTED,
+    untrainable,
+)
 from runner.search.finished_trainings import FinishedTrainings
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
@@ -47,14 +55,9 @@ from runner.store.ledger import Ledger
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace, read_script
 
-TIME_BUDGET_EXHAUSTED, ALL_DONE = "budget", "all experiments done"
-ASKED = "asked to end after the present experiment"
-NOTHING_MORE = "the proposer has nothing more to propose"
-MAX_UNTRAINED_IN_A_ROW = 10
 MAX_CUT_SHORT = 2
 """Trainings of the baseline that may end at the wall clock without weights, as on a machine that is busy for a while."""
 STOPPED_EARLY = str(EvaluationOutcome.STOPPED_EARLY)
-UNTRAINABLE = "proposals in a row could not be trained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,9 @@ class Loop:
         self._promotions = InOrder(self._turn)
         self._claimed: set[int] = set()
         """Experiments that a slot is at work on."""
-        self._working, self._untrained, self._nothing_more = 0, 0, ""
+        self._working, self._nothing_more = 0, ""
+        self._untrained: list[Experiment] = []
+        """In a row."""
         self.attempts = AttemptRunner(
             recorder=self.recorder,
             pipeline=pipeline,
@@ -169,7 +174,7 @@ class Loop:
 
     def _search(self) -> str:
         """Experiment after experiment in every slot; returns why there is no other."""
-        self._untrained, self._nothing_more = 0, ""
+        self._untrained, self._nothing_more = [], ""
         self._working = self._slots.count
         reasons = self._slots.at_once([self._in_one_slot] * self._slots.count)
         for experiment in self.recorder.index().open:
@@ -203,12 +208,12 @@ class Loop:
             self._nothing_more = TIME_BUDGET_EXHAUSTED
             return
         self._confirmer.midway()
-        self._untrained = 0 if finished.attempts else self._untrained + 1
+        self._untrained = [] if finished.attempts else [*self._untrained, finished]
         if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
             budget_gone = finished.reason == LLM_BUDGET_EXHAUSTED
             self._nothing_more = LLM_BUDGET_EXHAUSTED if budget_gone else NOTHING_MORE
-        elif self._untrained >= MAX_UNTRAINED_IN_A_ROW:
-            self._nothing_more = f"{self._untrained} {UNTRAINABLE}"
+        elif len(self._untrained) >= MAX_UNTRAINED_IN_A_ROW:
+            self._nothing_more = untrainable(self._untrained)
 
     def _waiting(self) -> list[Experiment]:
         """Experiments that are open and that no slot is at work on."""

@@ -15,14 +15,16 @@ from runner.clock import SystemClock
 from runner.display import factory as displays
 from runner.durations import format_duration, parse_duration
 from runner.errors import LlmBudgetExhausted, NothingEvaluated, PrerequisiteMissing, UsageError
+from runner.evaluation.devices import CPU
 from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
 from runner.scoring.claim_text import closing_sentence
 from runner.scoring.comparability import changed, measured_with, recorded
-from runner.search.loop import NOTHING_MORE, TIME_BUDGET_EXHAUSTED, UNTRAINABLE, Loop, Settings
+from runner.search.endings import explanation, nothing_trained
+from runner.search.loop import Loop, Settings
 from runner.search.stop_request import StopRequest
 from runner.search.time_budget import Budget
-from runner.store.config import Config, config_from
+from runner.store.config import READ_ON_RESUME, Config, recorded_config
 from runner.store.copied_workspace import home_of, require_at_home
 from runner.store.ledger import Ledger
 from runner.store.llm_calls import Caps
@@ -63,6 +65,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
     """Search in `workspace`; returns why it ended. A resumed run keeps the settings it was started with, budget, count
     and limits of money too where `options` names no others. Raises LlmBudgetExhausted when that is what ended it, NothingEvaluated
     when none of its proposals could be trained."""
+    displays.refuse_unknown(display)
     open_state(workspace)
     clock = SystemClock()
     with lock(workspace.state), StopRequest(workspace.state, this_process()) as request:
@@ -71,12 +74,13 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
             if options.resume:
                 run = ledger.run()
                 require_at_home(workspace.ledger, run.id, run.settings)
-                now = workspace.config()  # a disk belongs to the machine, not to the search
+                now = workspace.config()
                 config = replace(
-                    config_from(dict(run.settings["config"])),
-                    disk_gb=now.disk_gb,
-                    disk_floor_gb=now.disk_floor_gb,
+                    recorded_config(run.settings["config"]),
+                    **{name: getattr(now, name) for name in READ_ON_RESUME},
                 )
+                if recorded(run.settings).get("device") == CPU:  # the machine may have GPUs by now
+                    config = replace(config, gpus="none")
                 caps = _caps(options, run.settings)
                 _require_proposer(config, caps)
                 options = _with_previous_limits(options, run.settings)
@@ -96,7 +100,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 run = ledger.run()
             assert options.budget_s is not None
             try:
-                with displays.make(display, workspace, ledger, run.id, options.budget_s) as show:
+                with displays.make(display, ledger, run.id, options.budget_s) as show:
                     reason = _search(workspace, config, options, caps, ledger, run.id, clock, show, request)
             except BaseException as error:  # else the verbs that read would show a run without an end
                 if ledger.run(run.id).finished_at is None:
@@ -105,7 +109,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                 raise
             if reason == LLM_BUDGET_EXHAUSTED:
                 raise LlmBudgetExhausted(_llm_budget_sentence(ledger, run.id, caps))
-            if why := _nothing_trained(ledger, run.id, reason):
+            if why := nothing_trained(ledger.experiments(run.id), reason, config.proposer):
                 raise NothingEvaluated(why)
             return reason
         finally:
@@ -141,7 +145,7 @@ def _search(
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
     other_images = _record_measured_with(
-        ledger, run, measured_with(environment.data, environment.images), clock
+        ledger, run, measured_with(environment.data, environment.images, environment.devices.model), clock
     )
     if not options.unheld_limits and (why := environment.unenforced_limits()):
         ledger.finish_run(run_id, now=clock.time(), reason="limits are not held")
@@ -212,6 +216,7 @@ def _search(
         budget_s=options.budget_s,
         wall_clock_s=environment.pipeline.limits.wall_clock_s,
         owner=str(this_process()),
+        devices=environment.devices.sentence,
         **disk.facts(),
     )
     if why := environment.busy():
@@ -237,8 +242,10 @@ def _search(
         spent = ledger.spent(run_id)
         money = {"cost_usd": round(spent.usd, 6), "tokens": spent.tokens} if spent.calls else {}
         files = {name: str(path) for name, path in written.items()}
-        claim = closing_sentence(ledger.experiments(run_id), ledger.confirmations(run_id))
-        loop.recorder.emit("done", run=run_id, reason=reason, claim=claim, **money, **files)
+        experiments = ledger.experiments(run_id)
+        claim = closing_sentence(experiments, ledger.confirmations(run_id))
+        why = explanation(experiments, reason, config.proposer)
+        loop.recorder.emit("done", run=run_id, reason=reason, explanation=why, claim=claim, **money, **files)
     return reason
 
 
@@ -345,19 +352,6 @@ def _check_models(
     except CallOverBudget:
         return LLM_BUDGET_EXHAUSTED
     return ""
-
-
-def _nothing_trained(ledger: Ledger, run: str, reason: str) -> str:
-    """A sentence for a run that ended by itself without training one proposal; else empty."""
-    proposals = [e for e in ledger.experiments(run) if e.number > 0]
-    ended = reason in {TIME_BUDGET_EXHAUSTED, NOTHING_MORE} or reason.endswith(UNTRAINABLE)
-    if not ended or not proposals or any(e.attempts for e in proposals):
-        return ""
-    last = proposals[-1]
-    return (
-        f"{len(proposals)} proposals were made and none could be trained; the last: {last.reason or last.status}; "
-        "`autoresearch ls` lists them"
-    )
 
 
 def _llm_budget_sentence(ledger: Ledger, run: str, caps: Caps) -> str:

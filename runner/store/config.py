@@ -9,9 +9,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from runner.durations import parse_duration
 from runner.errors import UsageError
+from runner.store.config_checks import problem
 from runner.store.filesystem import relative
+from runner.suggestions import unknown
 
 CONFIG = "autoresearch.toml"
 LARGEST_NUMBER = 2**31 - 1
@@ -19,16 +20,23 @@ LARGEST_NUMBER = 2**31 - 1
 
 
 _KINDS = {"str": "text in quotes", "int": "a whole number", "float": "a number", "bool": "true or false"}
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "int": (int,),
+    "float": (int, float),
+    "bool": (bool,),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """What `autoresearch.toml` may say. Every field has a default; an unknown key is refused by name."""
+    """What `autoresearch.toml` may say. Every field has a default; an unknown key is refused by name. What each may hold is in
+    `config_checks`, what it means to a user in docs/configuration.md."""
 
     data: str = ""
     """Folder of the prepared data set; empty means the default one."""
-    variant: str = "cpu"
-    """Which images: cpu, cuda12 or cuda13."""
+    variant: str = "auto"
+    """Which images: auto (what the driver needs), cpu, cuda12 or cuda13."""
     runtime: str = ""
     """OCI runtime of the engine, for example "runsc"; empty means the engine's default."""
     wall_clock: str = "5m"
@@ -36,11 +44,11 @@ class Config:
     compile_check: str = "off"
     """Limit of the compile check (two steps of a new script, before its training), or "off" for no such check."""
     cpus: int = 0
-    """CPUs per experiment; 0 means all that this process may use."""
-    gpus: str = ""
-    """GPU UUIDs, separated by commas; empty means none."""
-    memory_gb: float = 6.0
-    """Memory of one container, swap included."""
+    """CPUs per experiment; 0 means all that this process may use, on a GPU at most 8."""
+    gpus: str = "auto"
+    """auto (GPUs if there are any), all, none, a number of them, or a list with commas: "0,2", "GPU-…,MIG-…" (docs/gpus.md)."""
+    memory_gb: float = 0.0
+    """Memory of one container, swap included; 0 means 6, on a GPU a share of this machine's."""
     pids: int = 512
     disk_gb: float = 50.0
     """Limit of one run's attempts and snapshots on the disk. Read again on --resume."""
@@ -76,31 +84,27 @@ class Config:
     repairs: int = 1
     """How often a script that crashed may be mended by its author."""
 
-    def __post_init__(self) -> None:
-        durations = ["wall_clock", "judge_wall_clock", "llm_timeout"]
-        for name in durations if self.compile_check == "off" else [*durations, "compile_check"]:
-            try:
-                parse_duration(getattr(self, name))
-            except UsageError as error:
-                raise UsageError(f"{name}: {error}") from error
-        if self.baseline_repeats < 2:
-            raise UsageError(f"{CONFIG}: baseline_repeats must be at least 2, or there is no noise floor")
-        if self.cost_tracking not in {"on", "off"}:
-            raise UsageError(f'{CONFIG}: cost_tracking is "on" or "off"')
-        if self.repairs < 0 or self.max_output_tokens < 256:
-            raise UsageError(f"{CONFIG}: repairs must not be negative, max_output_tokens at least 256")
-        if not 0 < self.disk_gb < float("inf") or not 0 <= self.disk_floor_gb < float("inf"):
-            raise UsageError(
-                f"{CONFIG}: disk_gb must be above 0 and disk_floor_gb not below it, in gigabytes"
-            )
-        if largest := [
-            f.name for f in fields(self) if f.type == "int" and getattr(self, f.name) > LARGEST_NUMBER
-        ]:
-            raise UsageError(f"{CONFIG}: {largest[0]} must be at most {LARGEST_NUMBER}")
-        if self.retests < 0 or self.cpus < 0:
-            raise UsageError(f"{CONFIG}: retests and cpus must not be negative")
-        if not 0 < self.memory_gb < LARGEST_NUMBER or self.pids < 16:
-            raise UsageError(f"{CONFIG}: memory_gb must be more than 0, pids at least 16")
+
+OPTIONS = {
+    "data": "--data",
+    "runtime": "--runtime",
+    "wall_clock": "--wall-clock",
+    "compile_check": "--compile-check",
+    "gpus": "--gpus",
+    "early_stopping": "--no-early-stopping",
+    "proposer": "--proposer",
+    "model": "--model",
+    "fallback_models": "--fallback-model",
+    "api_base": "--api-base",
+    "price_in": "--price-in",
+    "price_out": "--price-out",
+    "cost_tracking": "--cost-tracking",
+    "llm_timeout": "--llm-timeout",
+}
+"""The options of `run` that take the place of a key."""
+READ_ON_RESUME = ("disk_gb", "disk_floor_gb")
+"""Keys that --resume reads from the file again, since a disk belongs to the machine and not to the search. All others stay what
+they were when the run was started."""
 
 
 def from_workspace(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -139,20 +143,27 @@ def _program(path: str) -> str:
     return shlex.quote(path if "/" in path else f"./{path}")
 
 
-def config_from(content: dict[str, Any]) -> Config:
-    known = {field.name: field.type for field in fields(Config)}
+def config_from(content: Mapping[str, Any]) -> Config:
+    """What the file says. Raises UsageError for an unknown key and for a value that makes no sense."""
+    config = recorded_config(content)
+    for name in content:
+        if why := problem(name, getattr(config, name)):
+            raise UsageError(f"{CONFIG}: {name}: {why}")
+    if bool(config.price_in) != bool(config.price_out):
+        raise UsageError(f"{CONFIG}: price_in and price_out belong together")
+    return config
+
+
+def recorded_config(content: Mapping[str, Any]) -> Config:
+    """What a run was started with, as the ledger has it: not looked at again, so that a run of an older version goes on. Raises
+    UsageError for an unknown key and for a value of another type."""
+    known = {field.name: str(field.type) for field in fields(Config)}
     for name, value in content.items():
         if name not in known:
-            raise UsageError(f"{CONFIG} has an unknown key {name!r}; known are {', '.join(known)}")
-        kinds: dict[str, tuple[type, ...]] = {
-            "str": (str,),
-            "int": (int,),
-            "float": (int, float),
-            "bool": (bool,),
-        }
-        right = kinds[str(known[name])]
+            raise UsageError(f"{CONFIG}: {unknown('key', name, known)}")
+        right = _TYPES[known[name]]
         if not isinstance(value, right) or (isinstance(value, bool) and bool not in right):
-            raise UsageError(f"{CONFIG}: {name} must be {_KINDS[str(known[name])]}")
+            raise UsageError(f"{CONFIG}: {name} must be {_KINDS[known[name]]}")
         if isinstance(value, str) and "\0" in value:
             raise UsageError(f"{CONFIG}: {name} holds a null character, which no path and no name can")
     if content.get("model") and "proposer" not in content:
@@ -172,6 +183,10 @@ def default_toml(settings: Mapping[str, str | int]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def override(config: Config, **values: object) -> Config:
-    """`config` with the options that were given on the command line."""
-    return replace(config, **{name: value for name, value in values.items() if value not in {None, ""}})  # type: ignore[arg-type]
+def override(config: Config, **values: Any) -> Config:
+    """`config` with the options that were given on the command line; None is one that was not. Raises UsageError."""
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        if why := problem(name, value):
+            raise UsageError(f"{OPTIONS[name]}: {why}")
+    return replace(config, **given)

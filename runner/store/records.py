@@ -36,6 +36,11 @@ class Attempt:
     read_log: Callable[[], str] = field(repr=False, compare=False)
 
     @property
+    def counts(self) -> bool:
+        """Whether its score says something of the script: judged, and not while another process used its CPUs or GPU."""
+        return self.outcome == "ok" and not self.contended
+
+    @property
     def log_tail(self) -> str:
         """The end of what it printed, read from the ledger now."""
         return self.read_log()
@@ -102,8 +107,8 @@ class Experiment:
 
     @property
     def counted(self) -> tuple[Attempt, ...]:
-        """The attempts that count: judged, and not while another process used the GPU."""
-        return tuple(a for a in self.attempts if a.outcome == "ok" and not a.contended)
+        """The attempts that count."""
+        return tuple(a for a in self.attempts if a.counts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ import hashlib
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runner.errors import UsageError
@@ -23,21 +25,34 @@ _REMEMBERED = 4
 def put(state: Path, target: Path, content: bytes) -> Path | None:
     """Let `content` be the file `target`, at once or not at all; `state` is the workspace's folder for matters of its own.
     Returns where the user's was set aside; None where there was none. Raises OSError, UsageError."""
+    if not target.parent.is_dir():
+        raise UsageError(f"{target} cannot be written: there is no folder {target.parent}")
     target = target.parent.resolve() / target.name
     known, name = _known(state), relative(target, state.absolute().parent)
     mine, new = known.get(name, []), hashlib.sha256(content).hexdigest()
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.new")
     try:
-        temporary.write_bytes(content)
+        with _named(target):
+            temporary.write_bytes(content)
         _remember(state, {**known, name: [*mine, new][-_REMEMBERED:]})
         aside = None
         if os.path.lexists(target) and _sha256(target) not in {*mine, new}:
             aside = _free(target)
             target.rename(aside)
-        temporary.replace(target)
+        with _named(target):
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     return aside
+
+
+@contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """An error names the file that was asked for, not the temporary one beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _sha256(path: Path) -> str:
@@ -68,5 +83,6 @@ def _known(state: Path) -> dict[str, list[str]]:
 
 def _remember(state: Path, known: dict[str, list[str]]) -> None:
     temporary = state / f"{_KNOWN}.{secrets.token_hex(4)}.new"
-    temporary.write_text(json.dumps(known, indent=1) + "\n")
-    temporary.replace(state / _KNOWN)
+    with _named(state / _KNOWN):
+        temporary.write_text(json.dumps(known, indent=1) + "\n")
+        temporary.replace(state / _KNOWN)

@@ -137,7 +137,7 @@ def create(folder: Path, *, demo: bool = False) -> Workspace:
     shutil.copyfile(resource("program.md"), folder / "program.md")
     script = "train_demo.py" if demo else "train.py"
     shutil.copyfile(package_folder("trainer_jax") / script, folder / "train.py")
-    settings = {"data": str(demo_data().absolute()), **DEMO} if demo else {}
+    settings = {"data": str(demo_data().absolute()), "gpus": "none", **DEMO} if demo else {}
     (folder / CONFIG).write_text(default_toml(settings), encoding="utf-8")
     workspace = Workspace(folder.resolve())
     open_state(workspace)

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from runner.cli.conversion import Command, Group
+from runner.errors import UsageError
 
 
 def upper(text: str | None) -> str | None:
@@ -48,7 +49,7 @@ def outcome(words: list[str], command: type[TyperCommand], group: type[TyperGrou
     return given
 
 
-@pytest.mark.parametrize("number", ["5", "007", "-1", " 5 ", "5.0", "1_0", "x", "", "9" * 30, "\u0663", "+5"])
+@pytest.mark.parametrize("number", ["5", "007", "-1", " 5 ", "5.0", "1_0", "x", "9" * 30, "\u0663", "+5"])
 def test_numbers(number: str) -> None:
     assert outcome(["verb", "--", number], Command, Group) == outcome(
         ["verb", "--", number], TyperCommand, TyperGroup
@@ -62,7 +63,6 @@ def test_numbers(number: str) -> None:
         ["--run", "r"],
         ["--run", "ä"],
         ["--run", "\udcff"],
-        ["--run", ""],
         ["--last", "1"],
         ["--last", "99"],
         ["--last", "0"],
@@ -83,6 +83,14 @@ def test_options(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_NAME", "from the environment")
     words = ["verb", "1", *words]
     assert outcome(words, Command, Group) == outcome(words, TyperCommand, TyperGroup)
+
+
+@pytest.mark.parametrize(
+    "words", [["--", ""], ["1", "--run", ""], ["1", "--last="], ["1", "--many", "a", "--many", " "]]
+)
+def test_what_is_empty_is_refused_whatever_typer_would_make_of_it(words: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^(NUMBER|--run|--last|--many) is empty"):
+        outcome(["verb", *words], Command, Group)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from runner.cli import main
+from runner.cli.app import program
 from runner.cli.error_reporting import Stopped, guarded
 from runner.errors import UsageError
 from runner.store.config import Config, override
@@ -84,8 +87,22 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("plot -o x.xyz", 2, "no name for a picture"),
         ("status", 2, "no ledger"),
         ("ls --json", 2, "no ledger"),
-        ("run --budget=", 2, "not a duration"),
-        ("resume --budget=", 2, "not a duration"),
+        ("show 99999999999999999999", 2, "less than or equal to 2147483647"),
+        ("logs 99999999999999999999", 2, "less than or equal to 2147483647"),
+        ("logs 1 --attempt 99999999999999999999", 2, "'--attempt': Input should be less"),
+        ("diff 1 99999999999999999999", 2, "less than or equal to 2147483647"),
+        ("ls -n 99999999999999999999", 2, "less than or equal to 2147483647"),
+        (f"show {'9' * 5000}", 2, "experiment"),
+        ("run --proposer scripted:nowhere", 2, "nowhere names no folder"),
+        ("run --proposer scripted:", 2, "there is no proposer 'scripted:'"),
+        ("run --proposer command:", 2, "there is no proposer 'command:'"),
+        ("run --proposer tpe:5", 2, "there is no proposer 'tpe:5'"),
+        ("run --proposer randon", 2, "did you mean random?"),
+        ("run --display jsno", 2, "did you mean json?"),
+        ("resume --display jsno", 2, "did you mean json?"),
+        ("build --variant cuda14", 2, "only cpu, cuda12, cuda13"),
+        ("data prepare --variant cuda14", 2, "only cpu, cuda12, cuda13"),
+        ("data prepare --dataset defualt", 3, "did you mean default?"),
         ("stop nowhere", 2, "no folder nowhere"),
         ("watch nowhere", 2, "no folder nowhere"),
         ("resume nowhere", 2, "no folder nowhere"),
@@ -109,7 +126,84 @@ def test_a_slip_is_a_sentence_and_a_code(
     assert "unexpected" not in found[1]
 
 
-@pytest.mark.parametrize("tag", ["", "a b", "../x", "-x", "\udcff\udcfe", "x" * 400])
+def options_and_arguments() -> list[tuple[str, ...]]:
+    """Every option and argument of every verb that takes a text or a number: the verb, what else it needs, and this one empty."""
+    found = []
+
+    def walk(command: Any, words: tuple[str, ...]) -> None:
+        for name, below in getattr(command, "commands", {}).items():
+            walk(below, (*words, name))
+        needed = [p for p in command.params if p.required]
+        for param in command.params if words else ():
+            others = [p for p in needed if p is not param]
+            given = [
+                w for p in others for w in ([p.opts[0], "1"] if p.param_type_name == "option" else ["1"])
+            ]
+            if param.param_type_name == "argument":
+                found.append((*words, *given, ""))
+            elif not param.is_flag:
+                found.append((*words, f"{max(param.opts, key=len)}=", *given))
+
+    walk(typer.main.get_command(program(())), ())
+    return found
+
+
+@pytest.mark.parametrize("words", options_and_arguments(), ids=" ".join)
+def test_no_option_or_argument_of_any_verb_takes_an_empty_text(
+    words: tuple[str, ...], workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    code, said = say(*words)
+    assert (code, "is empty" in said) == (2, True), said
+
+
+def test_there_are_many_options_to_look_at() -> None:
+    found = options_and_arguments()
+    assert len(found) > 50
+    assert ("run", "--llm-timeout=") in found
+    assert ("sandbox", "reap") not in found
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "9" * 5000, str(2**31)])
+@pytest.mark.parametrize("verb", [("export", "--to", "new"), ("apply",)])
+def test_a_number_that_no_ledger_can_hold_is_refused(
+    number: str, verb: tuple[str, ...], workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    Ledger(workspace.ledger).start_run("r", now=0.0, seed=0, settings={})
+    code, said = say(*verb, number)
+    assert (code, "no experiment's number" in said) == (2, True), said
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("plot", "--out", "/proc/x.png"),
+        ("plot", "--out", "nowhere/x.png"),
+        ("apply", "0", "--to", "/proc/x.py"),
+    ],
+)
+def test_a_file_that_cannot_be_written_has_the_name_that_was_given(
+    words: tuple[str, ...], workspace: Workspace, say: Callable[..., Said]
+) -> None:
+    kept_baseline(workspace)
+    code, said = say(*words)
+    assert code == 2, said
+    assert words[-1] in said
+    assert ".new" not in said
+    assert "/proc/." not in said
+
+
+def kept_baseline(workspace: Workspace) -> None:
+    """A run whose baseline is kept."""
+    ledger = Ledger(workspace.ledger)
+    ledger.start_run("r", now=0.0, seed=0, settings={})
+    ledger.add_experiment(
+        "r", 0, now=0.0, source=b"x = 1", source_sha256="", fingerprint="", nodes=1, title="baseline",
+        hypothesis="", category="baseline", status="keep", parent=None, author="",
+    )  # fmt: skip
+    ledger.close()
+
+
+@pytest.mark.parametrize("tag", ["a b", "../x", "-x", "\udcff\udcfe", "x" * 400])
 @pytest.mark.engine
 def test_what_is_no_tag_is_told_before_the_engine_is_asked(
     tag: str, workspace: Workspace, say: Callable[..., Said]
@@ -178,8 +272,8 @@ def test_every_key_of_a_new_configuration_may_be_used_as_it_stands(workspace: Wo
         ('llm_timeout = "0s"', "llm_timeout: '0s' is no time"),
         ("wall_clock = 300", "wall_clock must be text in quotes"),
         ('pids = "9"', "pids must be a whole number"),
-        ("retests = -1", "retests and cpus must not be negative"),
-        ("pids = 1", "pids at least 16"),
+        ("retests = -1", "retests: -1 is not allowed, only 0 to 1,000"),
+        ("pids = 1", "pids: 1 is not allowed, only 64 to"),
         ("early_stopping = 0", "early_stopping must be true or false"),
         ('early_stopping = "no"', "early_stopping must be true or false"),
         ("pids = true", "pids must be a whole number"),

@@ -23,7 +23,7 @@ class NeverAsked:
     ("lease", "wanted"),
     [
         (Lease(cpus=(0,)), {"JAX_PLATFORMS": "cpu"}),
-        (Lease(cpus=(0,), gpu_uuid="GPU-0"), {"XLA_FLAGS": GPU_XLA_FLAGS}),
+        (Lease(cpus=(0,), gpu_uuid="GPU-0"), {"JAX_PLATFORMS": "cuda", "XLA_FLAGS": GPU_XLA_FLAGS}),
     ],
 )
 def test_compiling_for_a_gpu_does_not_use_up_the_wall_clock(

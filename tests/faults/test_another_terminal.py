@@ -12,7 +12,7 @@ import pytest
 from processes import gone, watchdog_of
 from real_run import LEASE_S, Runner, Search
 
-from runner.search.loop import ASKED
+from runner.search.endings import ASKED
 
 pytestmark = pytest.mark.engine
 Start = Callable[..., Runner]

@@ -288,26 +288,17 @@ def test_what_is_reserved_is_more_than_what_any_tokenizer_counts() -> None:
         ({"model": "x/unknown"}, Caps(), UsageError, "--price-in 3 --price-out 15"),
         ({"model": "m", "fallback_models": "x/unknown"}, Caps(), UsageError, "x/unknown"),
         ({"model": "m", "price_in": "3"}, Caps(), UsageError, "belong together"),
-        ({"model": "m", "price_in": "-3", "price_out": "1"}, Caps(), UsageError, "is no price"),
-        ({"model": "m", "price_in": "nan", "price_out": "1"}, Caps(), UsageError, "is no price"),
-        ({"model": "m", "price_in": "three", "price_out": "1"}, Caps(), UsageError, "is no price"),
         ({"model": "m", "cost_tracking": "off"}, Caps(max_usd=1.0), UsageError, "--max-tokens"),
         ({"model": "keyless/m"}, Caps(), PrerequisiteMissing, "SOME_API_KEY"),
         ({"model": "nowhere/m"}, Caps(), UsageError, "no such provider"),
         ({"model": "m", "fallback_models": "nowhere/m"}, Caps(), UsageError, "no such provider"),
-        ({"model": "m", "api_base": "localhost:8000"}, Caps(), UsageError, "no URL"),
-        ({"model": "m", "api_base": "http://127.0.0.1:port/v1"}, Caps(), UsageError, "no URL"),
-        ({"model": "m", "api_base": "http:///v1"}, Caps(), UsageError, "no URL"),
-        ({"model": "m", "api_base": "http://u:sk-secret1@h/v1"}, Caps(), UsageError, "no name, password"),
-        ({"model": "m", "api_base": "http://h/v1?key=sk-secret1"}, Caps(), UsageError, "no name, password"),
     ],
 )
 def test_what_could_not_be_paid_for_is_refused_before_the_night(
     config: dict[str, Any], caps: Caps, error: type[Exception], says: str
 ) -> None:
-    with pytest.raises(error, match=says) as caught:
+    with pytest.raises(error, match=says):
         call_settings(Config(proposer="llm", **config), caps, FakeClient())
-    assert "secret1" not in str(caught.value)
 
 
 def test_a_given_price_holds_for_the_model_and_for_stand_ins_that_nobody_knows() -> None:

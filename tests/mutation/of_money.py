@@ -41,7 +41,7 @@ ROWS = [
     ("a refusal repeated is final", CALLS, "if cured < _CURES and", "if cured < 9 and", T_RESEARCHER + "test_a_refusal_that_is_repeated_is_final_and_the_fallback_is_asked"),
     ("a dearer bill is told", CALLS, "if usage.prompt + usage.completion > reserved or dearer_usd > 0:", "if False:", T_RESEARCHER + "test_a_bill_above_the_reservation_is_booked_and_told"),
     ("a cut prompt is told", CALLS, "usage.prompt < _CUT_BELOW * counted", "False", T_RESEARCHER + "test_a_prompt_that_was_cut_is_told_once"),
-    ("no secret in the URL", "runner/llm/configuration.py", "if parts.username or parts.password or parts.query or parts.fragment:", "if False:", T_RESEARCHER + "test_what_could_not_be_paid_for_is_refused_before_the_night"),
+    ("no secret in the URL", "runner/store/config_checks.py", "if parts.username or parts.password or parts.query or parts.fragment:", "if False:", "tests/store/test_config_checks.py::test_a_secret_in_a_url_is_not_repeated"),
     ("a window that is too small", "runner/llm/model_check.py", "if window is not None and", "if False and", T_RESEARCHER + "test_a_model_whose_window_is_too_small_is_refused"),
     ("asked before the baseline", "runner/search/session.py", "call=options.call)", "call=False)", T_SESSION + "test_a_model_that_does_not_answer_is_said_before_the_baseline_and_before_a_resume"),
     ("no baseline without money", "runner/llm/model_check.py", "        raise CallOverBudget\n", "        pass\n", T_SESSION + "test_a_limit_that_no_answer_fits_into_ends_before_the_baseline"),

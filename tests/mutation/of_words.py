@@ -9,6 +9,7 @@ T_SENTENCE = (
     "tests/trainer/test_artifact_check.py::test_every_case_is_told_in_one_sentence_with_name_size_and_limit"
 )
 T_REFUSED = "tests/search/test_session.py::test_a_run_that_is_refused_hides_none_that_was_at_work"
+T_RULES = "tests/store/test_config_checks.py::"
 T_SLIPS = "tests/cli/test_slips.py::"
 T_HARNESS = "tests/trainer/test_harness.py::"
 
@@ -38,7 +39,14 @@ ROWS = [
     ("a path that is wrong is a sentence", "runner/cli/error_reporting.py", "if isinstance(error, OSError) and error.errno in _PATH_ERRORS:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a budget has an end", "runner/durations.py", "if seconds > LONGEST_S:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("what is no tag is told before the engine is asked", "runner/results/snapshot.py", "if not re.fullmatch(", "if not re.match(r'', tag) and re.match(", T_SLIPS + "test_what_is_no_tag_is_told_before_the_engine_is_asked"),
-    ("numbers of the configuration are numbers", "runner/store/config.py", "not 0 < self.memory_gb < LARGEST_NUMBER", "self.memory_gb <= 0", T_SLIPS + "test_a_configuration_that_makes_no_sense_is_refused_by_name"),
+    ("numbers of the configuration are numbers that make sense", "runner/store/config_checks.py", '"" if least <= value <= most else f"{value!s:.80}', '"" if True else f"{value!s:.80}', T_RULES + "test_a_value_that_makes_no_sense_is_refused_with_file_key_and_what_is_allowed"),
+    ("names of the configuration are known names", "runner/store/config_checks.py", 'return "" if value in names', 'return "" if True', T_RULES + "test_a_value_that_makes_no_sense_is_refused_with_file_key_and_what_is_allowed"),
+    ("a refused URL is not repeated", "runner/store/config_checks.py", 'return "this is no URL', 'return f"{value} is no URL', T_RULES + "test_a_secret_in_a_url_is_not_repeated"),
+    ("an empty text is refused", "runner/cli/conversion.py", "if any(isinstance(word, str) and not word.strip() for word in words):", "if False:", T_SLIPS + "test_no_option_or_argument_of_any_verb_takes_an_empty_text"),
+    ("numbers of experiments end where the ledger's do", "runner/results/kept_experiment.py", "if len(name) > _DIGITS or int(name) > LARGEST_NUMBER:", "if False:", T_SLIPS + "test_a_number_that_no_ledger_can_hold_is_refused"),
+    ("numbers of experiments end where the ledger's do, for verbs that read", "runner/cli/options.py", "min=0, max=LARGEST_NUMBER", "min=0", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
+    ("a file that cannot be written has the name that was given", "runner/store/user_files.py", "raise OSError(error.errno, error.strerror, str(target)) from error", "raise", T_SLIPS + "test_a_file_that_cannot_be_written_has_the_name_that_was_given"),
+    ("a proposer that repeats itself is named", "runner/search/endings.py", "if 2 * again > len(last):", "if False:", "tests/search/test_endings.py::test_a_proposer_that_repeats_itself_is_named_with_how_often_and_what_to_do"),
     ("a byte order mark is no part of a script", "runner/store/workspace.py", ".removeprefix(_BOM)", "", T_SLIPS + "test_a_byte_order_mark_is_no_part_of_a_file"),
     ("another program's database is no ledger", "runner/store/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
     ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/report/test_exports.py::test_no_title_is_a_formula"),

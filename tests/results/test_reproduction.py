@@ -128,6 +128,14 @@ def test_a_score_counts_only_where_the_band_is_narrower_than_the_gain(
     assert (str(found.verdict), found.reason) == (verdict, reason)
 
 
+def test_a_tag_that_the_engine_does_not_have_is_not_answered_with_build() -> None:
+    with pytest.raises(
+        CannotReproduce, match="no image autoresearch/x:0001: `autoresearch ls --json`"
+    ) as error:
+        read_labels(FakeEngine(), "autoresearch/x:0001")
+    assert "autoresearch build" not in str(error.value)
+
+
 def test_a_label_that_is_no_number_is_no_fact(tmp_path: Path) -> None:
     with pytest.raises(CannotReproduce, match="not a number"):
         Machine(tmp_path, sigma=float("nan")).again()

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from sandbox.engine import SandboxError
-from sandbox.gpu import FakeGpuProbe, NvmlProbe, permitted
+from sandbox.gpu import FakeGpuProbe
 from sandbox.lease import CpuLeases, GpuLeases, LeaseUnavailable, quarantined
 
 HOLD = """
@@ -237,89 +236,8 @@ def test_a_gpu_that_the_driver_does_not_know_is_refused(tmp_path: Path) -> None:
         gpus(tmp_path, FakeGpuProbe([]), ("GPU-a",))
 
 
-@pytest.mark.parametrize(
-    ("variable", "left"),
-    [
-        (None, ["GPU-aa", "GPU-ab", "MIG-c"]),
-        ("", []),
-        ("1", ["GPU-ab"]),
-        ("2, 0", ["MIG-c", "GPU-aa"]),
-        ("GPU-ab", ["GPU-ab"]),
-        ("GPU-a", ["GPU-aa", "GPU-ab"]),
-        ("7", []),
-        ("NoDevFiles", []),
-    ],
-)
-def test_a_schedulers_allocation_is_honoured(variable: str | None, left: list[str]) -> None:
-    environment = {} if variable is None else {"CUDA_VISIBLE_DEVICES": variable}
-    assert permitted(["GPU-aa", "GPU-ab", "MIG-c"], environment) == left
-
-
-class Nvml:
-    """The driver's library, as far as the probe uses it: GPU 0 whole, GPU 1 split in two with an empty slot."""
-
-    NVML_ERROR_LIBRARY_NOT_FOUND, NVML_ERROR_DRIVER_NOT_LOADED, NVML_DEVICE_MIG_ENABLE = 12, 9, 1
-
-    class NVMLError(Exception):
-        def __init__(self, value: int) -> None:
-            super().__init__(f"error {value}")
-            self.value = value
-
-    def __init__(self, broken: int | None = None) -> None:
-        self.broken = broken
-
-    def nvmlInit(self) -> None:
-        if self.broken is not None:
-            raise self.NVMLError(self.broken)
-
-    def nvmlDeviceGetCount(self) -> int:
-        return 2
-
-    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:
-        return f"GPU-{index}"
-
-    def nvmlDeviceGetHandleByUUID(self, uuid: bytes) -> str:
-        return uuid.decode()
-
-    def nvmlDeviceGetMigMode(self, handle: str) -> tuple[int, int]:
-        if handle == "GPU-0":
-            raise self.NVMLError(3)  # not supported
-        return 1, 1
-
-    def nvmlDeviceGetMaxMigDeviceCount(self, handle: str) -> int:
-        return 3
-
-    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: str, index: int) -> str:
-        if index == 1:
-            raise self.NVMLError(6)
-        return f"MIG-{index}"
-
-    def nvmlDeviceGetUUID(self, handle: str) -> str:
-        return handle
-
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
-        if handle == "GPU-lost":
-            raise self.NVMLError(15)
-        return [SimpleNamespace(pid=4711)] if handle == "MIG-2" else []
-
-
-def test_a_split_gpu_is_offered_in_its_parts_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
-    probe = NvmlProbe()
-    assert probe.uuids() == ["GPU-0", "MIG-0", "MIG-2"]
-    assert probe.processes("MIG-2") == [4711]
-    assert probe.processes("GPU-0") == []
-
-
-def test_no_driver_is_no_gpu_and_a_broken_one_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml(broken=12))
-    assert NvmlProbe().uuids() == []
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml(broken=18))
-    with pytest.raises(SandboxError, match="nvidia-smi"):
-        NvmlProbe()
-
-
-def test_a_gpu_that_fell_off_the_bus_is_an_error_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml())
-    with pytest.raises(SandboxError, match="GPU-lost"):
-        NvmlProbe().processes("GPU-lost")
+def test_a_training_on_a_gpu_does_not_wait_for_cpus(tmp_path: Path) -> None:
+    probe = FakeGpuProbe(["GPU-a"])
+    shared = GpuLeases(["GPU-a"], probe, cpus(tmp_path, 2, may_share=True), folder=tmp_path, patience_s=0)
+    with cpus(tmp_path, 3).acquire(), shared.acquire() as lease:
+        assert lease.cpus == (3, 0)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
 from benchmarks.simulated_run import SimulatedRun, source
-from runner.scoring.claim_text import closing_sentence
+from runner.scoring.claim_text import closing_sentence, few_repeats
+from runner.scoring.noise import Noise
 
 
 def closing(folder: Path, sources: list[str]) -> str:
@@ -32,3 +35,28 @@ def test_a_run_without_a_gain_says_that_nothing_is_confirmed(tmp_path: Path) -> 
     said = closing(tmp_path, [source(2.5, f"worse = {step}\n") for step in range(3)])
     assert said.startswith("Nothing is confirmed.")
     assert "adopted" not in said
+
+
+@pytest.mark.parametrize(
+    ("freedom", "says"),
+    [
+        (1, "32 times the variation, because only 1 repeat says so far how large it is"),
+        (2, "13 times the variation, because only 2 repeats say so far how large it is"),
+        (11, "4 times the variation, because only 11 repeats say so far"),
+    ],
+)
+def test_a_smallest_gain_that_is_many_times_the_noise_says_why(freedom: int, says: str) -> None:
+    said = few_repeats(Noise(0.018, freedom))
+    assert says in said
+    assert said.endswith("with 12 repeats a gain of 0.0777 would do.")
+
+
+def test_where_enough_runs_were_repeated_nothing_needs_to_be_said() -> None:
+    assert few_repeats(Noise(0.018, 12)) == ""
+    assert few_repeats(Noise(0.0, 1)) == ""
+
+
+def test_the_reason_follows_the_smallest_gain_in_the_closing_sentence(tmp_path: Path) -> None:
+    said = closing(tmp_path, [source(2.5, f"worse = {step}\n") for step in range(3)])
+    assert "so two pairs confirm a gain of" in said
+    assert "repeats say so far how large it is" in said

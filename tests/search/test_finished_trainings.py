@@ -194,7 +194,7 @@ def test_the_report_of_a_run_that_stopped_nothing_says_only_how_many_an_hour(tmp
 
 def settings(**changes: Any) -> dict[str, Any]:
     config = {"wall_clock": "60s", "variant": "cpu", **changes}
-    return {"config": config, "measured_with": {"data": "d", "judge": "3"}}
+    return {"config": config, "measured_with": {"data": "d", "judge": "3", "device": "cpu"}}
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,17 @@ def settings(**changes: Any) -> dict[str, Any]:
     [
         (settings(), settings(), True),
         (settings(), settings(wall_clock="5m"), False),
-        (settings(), settings(gpus="GPU-1"), False),
+        (
+            settings(),
+            {**settings(), "measured_with": {**settings()["measured_with"], "device": "H100"}},
+            False,
+        ),
         ({}, {}, False),
-        (settings(), {**settings(), "measured_with": {"data": "other", "judge": "3"}}, False),
+        (
+            settings(),
+            {**settings(), "measured_with": {**settings()["measured_with"], "data": "other"}},
+            False,
+        ),
     ],
     ids=["the same", "another wall clock", "another device", "unknown", "other data"],
 )

@@ -11,7 +11,7 @@ from runner.display.lines import sentence
 from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.pipeline import POSITIONS
 from runner.protocols import REASON_NOISE_TOO_LARGE, Event
-from runner.search.loop import NOTHING_MORE
+from runner.search.endings import NOTHING_MORE
 from runner.search.seeds import common_seed
 from sandbox.engine import ImageMissing
 from sandbox.fake_engine import Point, Script

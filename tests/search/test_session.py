@@ -12,9 +12,10 @@ import pytest
 from benchmarks.simulated_run import SimulatedRun
 from runner.cli.error_reporting import guarded
 from runner.errors import NothingEvaluated, PrerequisiteMissing, UsageError
+from runner.evaluation import setup
 from runner.evaluation.setup import Environment
 from runner.images.build import Images
-from runner.search.loop import ALL_DONE
+from runner.search.endings import ALL_DONE
 from runner.search.session import Options, session
 from runner.store.config import Config
 from runner.store.ledger import Ledger
@@ -251,6 +252,22 @@ def test_a_run_that_has_come_to_its_end_pays_for_no_question_when_it_is_resumed(
         assert len(provider.requests) == asked
 
 
+@pytest.mark.parametrize(("printed", "code"), [("SCORE = 1.9\n", 0), ("SCORE = 2.0\na = [1, 2, 3]\n", 4)])
+def test_a_program_that_repeats_itself_is_named_where_the_run_ends(
+    printed: str, code: int, simulated: SimulatedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Code 0 where a proposal was trained before, 4 where none was."""
+    (tmp_path / "answer.py").write_text(printed)
+    asked = Config(proposer=f"command:cat {tmp_path / 'answer.py'}")
+    assert guarded(lambda: session(simulated.workspace, asked, OPTIONS, display="plain"), []) == code
+    said = capsys.readouterr().err
+    assert f"The proposer {asked.proposer} returned the same proposals again, 10 times" in said
+    assert ("what was found stands" in said) == (code == 0)
+    ledger = Ledger(simulated.workspace.ledger, read_only=True)
+    assert "all of them had been tried before" in str(ledger.run().stop_reason)
+    ledger.close()
+
+
 def offline(simulated: SimulatedRun, *, resume: bool = False, workspace: Workspace | None = None) -> str:
     place = workspace or simulated.workspace
     place.script.write_text("SCORE = 2.0  # tune: float 1 3\na = [1, 2, 3]\n")
@@ -313,3 +330,40 @@ def test_a_report_that_cannot_be_written_is_not_how_a_run_ended(
     kinds = [kind for _, kind, _ in ledger.events(ledger.run().id)]
     assert kinds[-2:] == ["not_reported", "done"]
     ledger.close()
+
+
+def on(simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch, model: str) -> list[Config]:
+    """The machine has such a device from now on; the list gets what is asked of it."""
+    environment = setup.set_up(Config())
+    kind = "cpu" if model == "cpu" else "gpu"
+    devices = replace(environment.devices, kind=kind, model=model, sentence=f"1 GPU ({model})")
+    asked: list[Config] = []
+
+    def found(config: Config, **_: object) -> Environment:
+        asked.append(config)
+        return replace(environment, devices=devices)
+
+    monkeypatch.setattr("runner.evaluation.setup.set_up", found)
+    return asked
+
+
+def test_a_run_is_not_resumed_on_another_kind_of_device(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on(simulated, monkeypatch, "NVIDIA H100")
+    simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
+    session(simulated.workspace, Config(), replace(OPTIONS, max_experiments=1), display="plain")
+    assert "on 1 GPU (NVIDIA H100): budget" in capsys.readouterr().err
+    asked = on(simulated, monkeypatch, "NVIDIA A100")
+    with pytest.raises(UsageError, match="the kind of device changed"):
+        session(simulated.workspace, Config(), replace(OPTIONS, resume=True), display="none")
+    assert asked[0].gpus == "auto"
+
+
+def test_a_run_that_began_on_the_cpu_stays_there(
+    simulated: SimulatedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline(simulated)
+    asked = on(simulated, monkeypatch, "cpu")
+    offline(simulated, resume=True)
+    assert asked[0].gpus == "none"

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
-from runner.search.loop import ASKED
+from runner.search.endings import ASKED
 from runner.search.stop_request import Process, StopRequest, StopResult, end_after_experiment
 from sandbox.owner import Owner, parse_owner, this_process
 
