@@ -9,14 +9,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from runner.clock import Clock
-from runner.errors import NothingEvaluated
-from runner.evaluation.failure_advice import unscored
 from runner.evaluation.pipeline import Pipeline
 from runner.parsing.client import Parser, shared
-from runner.parsing.static_check import check
 from runner.protocols import (
     EXHAUSTED,
     LLM_BUDGET_EXHAUSTED,
@@ -33,6 +29,7 @@ from runner.scoring.noise import Noise, RememberedNoise, repeated_runs
 from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner, EngineFails
 from runner.search.background import Start, in_thread
+from runner.search.baseline import Baseline
 from runner.search.confirmer import Confirmer
 from runner.search.decider import Decider
 from runner.search.endings import (
@@ -47,16 +44,13 @@ from runner.search.finished_trainings import FinishedTrainings
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
 from runner.search.recovery import recover
-from runner.search.seeds import common_seed
 from runner.search.slots import InOrder, Slots, Turn
 from runner.search.time_budget import Budget
 from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.ledger import Ledger
-from runner.store.records import Attempt, Experiment
-from runner.store.workspace import Workspace, read_script
+from runner.store.records import Experiment
+from runner.store.workspace import Workspace
 
-MAX_CUT_SHORT = 2
-"""Trainings of the baseline that may end at the wall clock without weights, as on a machine that is busy for a while."""
 STOPPED_EARLY = str(EvaluationOutcome.STOPPED_EARLY)
 
 
@@ -143,6 +137,16 @@ class Loop:
             turn=self._turn,
             slots=slots,
         )
+        self._baseline = Baseline(
+            recorder=self.recorder,
+            workspace=workspace,
+            attempts=self.attempts,
+            stage=self._stage,
+            slots=self._slots,
+            seed=seed,
+            repeats=settings.baseline_repeats,
+            parser=self._parser,
+        )
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
@@ -160,7 +164,7 @@ class Loop:
             self.promotion,
             self._promote,
         )
-        self._baseline()
+        self._baseline.run(self._promote)
         self._confirmer.resume()
         for experiment in self.recorder.index().open:  # a killed runner had no time to decide it
             if scores(experiment):
@@ -218,53 +222,6 @@ class Loop:
     def _waiting(self) -> list[Experiment]:
         """Experiments that are open and that no slot is at work on."""
         return [e for e in self.recorder.index().open if e.number not in self._claimed]
-
-    def _baseline(self) -> None:
-        if not len(self.recorder.index()):
-            source = read_script(self.workspace.script)
-            checked = check(source, self._parser)
-            if checked.rejection:
-                why = f"{checked.rejection} ({checked.detail})"
-                raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
-            self._stage.record(0, source, checked, title="baseline", category="baseline", parent=None)
-        baseline = self.recorder.index()[0]
-        while len(baseline.counted) < self.settings.baseline_repeats and baseline.status == "open":
-            if self.budget.left() <= 0:
-                raise NothingEvaluated(
-                    f"the budget ended before the baseline had run {self.settings.baseline_repeats} times; "
-                    "`autoresearch resume --budget` with a longer one goes on"
-                )
-            known = {a.seed for a in baseline.counted}
-            seeds = [common_seed(self._seed, place) for place in range(self.settings.baseline_repeats)]
-            missing = [seed for seed in seeds if seed not in known][: self._slots.count]
-            made = self._slots.at_once([partial(self.attempts.run, baseline, seed) for seed in missing])
-            baseline = self.recorder.index()[0]
-            for attempt in made:
-                if baseline.status == "open":
-                    baseline = self._look_at_baseline(attempt)
-        if baseline.status == "failed":  # now, or before a resume
-            limit_s = self.attempts.pipeline.limits.wall_clock_s
-            advice = unscored(str(baseline.reason), limit_s, look="autoresearch logs 0")
-            raise NothingEvaluated(
-                f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
-            )
-        if baseline.status == "open":
-            self.recorder.decide(
-                0, status=Decision.KEEP, state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
-            )
-            self._promote(self.recorder.index()[0])
-
-    def _look_at_baseline(self, attempt: Attempt) -> Experiment:
-        """The baseline after one of its attempts: one that the wall clock cut short is made again, any other failure is its end."""
-        attempts = self.recorder.index()[0].attempts
-        cut_short = sum(
-            a.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT and a.order <= attempt.order for a in attempts
-        )
-        if attempt.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT and cut_short <= MAX_CUT_SHORT:
-            self.recorder.emit("cut_short", number=0, left=MAX_CUT_SHORT - cut_short)
-        elif attempt.outcome not in {"ok", "infrastructure"}:
-            self.recorder.set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
-        return self.recorder.index()[0]
 
     # -- one experiment ----------------------------------------------------------------------------------------
     def _advance(self, experiment: Experiment) -> Experiment:

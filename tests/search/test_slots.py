@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Context, Event, Proposal
 from runner.scoring.best_script import best
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
+from runner.search.slots import InOrder, Slots, Turn
 from sandbox.fake_engine import Point, Script
 from sandbox.outcome import Ending
 from sandbox.spec import Job, Role
@@ -196,3 +199,83 @@ def test_when_every_slot_fails_the_run_ends_with_a_sentence(tmp_path: Path) -> N
     with contextlib.suppress(Exception):
         run.loop().go()
     invariants(run)
+
+
+def test_what_slots_wait_for_counts_towards_the_limit(tmp_path: Path) -> None:
+    """Two slots ask for a proposal at the same time, and only one more is wanted."""
+    run = SimulatedRun(tmp_path, [], slots=2)
+    model = SlowModel(run.clock, 60.0)
+    model.can_be_prefetched = True  # type: ignore[misc]
+    run.proposals = model
+    assert run.loop(max_experiments=1).go() == "all experiments done"
+    assert model.numbers == [1]
+
+
+def test_each_of_several_runs_of_one_script_is_its_own(tmp_path: Path) -> None:
+    """The baseline's runs are made at once: one that is cut short is not taken for another."""
+    run = SimulatedRun(tmp_path, [], slots=3)
+    behaviour, seeds = run.engine._behaviour, set[str]()
+
+    def late(job: Job) -> Script:
+        seed = job.environment.get("AUTORESEARCH_SEED", "")
+        if job.role is Role.TRAIN and len(seeds) == 1 and seed not in seeds:
+            seeds.add(seed)
+            return Script(ending=Ending.TIMED_OUT, seconds=60.0)
+        seeds.add(seed)
+        return behaviour(job)
+
+    run.engine._behaviour = late
+    run.loop().go()
+    outcomes = [a.outcome for a in run.ledger.experiment(RUN, 0).attempts if a.confirmation is None]
+    assert sorted(map(str, outcomes)) == ["ok", "ok", "ok", "timeout_no_artifact"]
+    assert [data["left"] for data in events(run, "cut_short")] == [1]
+
+
+def test_work_in_order_is_done_in_the_order_of_its_places() -> None:
+    """Each takes its place in turn; the second would be ready first."""
+    turn, second, done = Turn(), threading.Event(), list[int]()
+    promotions = InOrder(turn)
+
+    def work(number: int) -> None:
+        with promotions.place():
+            if number == 0:
+                second.wait(0.3)  # as long as the second is kept waiting
+            done.append(number)
+            if number == 1:
+                second.set()
+
+    with turn:
+        Slots(2, turn).at_once([lambda: work(0), lambda: work(1)])
+    assert done == [0, 1]
+
+
+def broken_and_another(ended: list[str], *, abandon: Callable[[], None] = lambda: None) -> None:
+    """One of two slots fails after a second, while the other trains for ten."""
+    clock, turn = SharedClock(), Turn()
+
+    def fails() -> None:
+        with turn.given_up():
+            clock.sleep(1.0)
+        raise ValueError("broken")
+
+    def trains() -> None:
+        with turn.given_up():
+            clock.sleep(10.0)
+            with turn:
+                ended.append("progress")
+        ended.append("trained")
+
+    with turn, pytest.raises(ValueError, match="broken"):
+        Slots(2, turn, start=clock.start, abandon=abandon).at_once([fails, trains])
+
+
+def test_after_a_failure_no_other_slot_writes_anything() -> None:
+    ended: list[str] = []
+    broken_and_another(ended)
+    assert ended == []
+
+
+def test_a_failure_ends_what_the_other_slots_run() -> None:
+    ended: list[str] = []
+    broken_and_another(ended, abandon=lambda: ended.append("abandoned"))
+    assert ended == ["abandoned"]
