@@ -86,7 +86,16 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["status"], ["ls"], ["show", "1"], ["best", "--run", "simulated"], ["logs", "1"]],
+    [
+        ["--help"],
+        ["status"],
+        ["status", "-C", "."],
+        ["ls"],
+        ["ls", "--runs"],
+        ["show", "1"],
+        ["best", "--run", "simulated"],
+        ["logs", "1"],
+    ],
 )
 def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], finished_run: Path) -> None:
     """A benchmark would be noise here; what costs the time is the imports, and those can be counted."""

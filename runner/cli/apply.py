@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import Json, Kept, RunId
+from runner.cli.options import Json, Kept, RunId, Workspace
 from runner.cli.output import envelope
 from runner.store import workspace as workspaces
 from runner.store.ledger import Ledger
@@ -20,16 +20,17 @@ def apply(
         bool, typer.Option("--force", help="Keep a copy of changes that are saved nowhere.")
     ] = False,
     run: RunId = None,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Make the workspace's train.py the one of a kept experiment."""
     from runner.results.apply import apply as put
     from runner.results.kept_experiment import find
 
-    workspace = workspaces.find(Path.cwd())
-    ledger = Ledger(workspace.ledger, read_only=True)
+    place = workspaces.named(workspace)
+    ledger = Ledger(place.ledger, read_only=True)
     experiment = find(ledger, which, run)
-    done = put(experiment, to or workspace.script, ledger, force=force)
+    done = put(experiment, to or place.script, ledger, force=force)
     if json:
         envelope(
             "apply",

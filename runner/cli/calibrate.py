@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from runner.cli.options import Gpus
+from runner.cli.options import Gpus, Workspace
 from runner.cli.output import envelope, say
 from runner.durations import format_duration
 from runner.evaluation import setup
@@ -21,6 +20,7 @@ from runner.store.config import override
 def calibrate(
     repeats: Annotated[int, typer.Option(help="How often train.py runs.", min=2, max=1000)] = 5,
     gpus: Gpus = None,
+    workspace: Workspace = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """How much is noise? Run train.py several times with fresh seeds; nothing is recorded."""
@@ -30,13 +30,13 @@ def calibrate(
     from runner.store.workspace import open_state, read_script
     from runner.store.workspace_lock import lock
 
-    workspace = workspaces.find(Path.cwd())
-    config = override(workspace.config(), gpus=gpus)
-    open_state(workspace)
+    place = workspaces.named(workspace)
+    config = override(place.config(), gpus=gpus)
+    open_state(place)
     seeds = [secrets.randbelow(1 << 31) for _ in range(repeats)]
     with (
         signals(),
-        lock(workspace.state, "calibrate"),
+        lock(place.state, "calibrate"),
         scratch("calibrate") as home,
     ):
         load, cpus = os.getloadavg()[0], len(os.sched_getaffinity(0))
@@ -45,7 +45,7 @@ def calibrate(
             f"{repeats} runs of at most {format_duration(environment.pipeline.limits.wall_clock_s)}, and as many judgements"
         )
         found = measure(
-            read_script(workspace.script),
+            read_script(place.script),
             environment.pipeline,
             seeds,
             home,

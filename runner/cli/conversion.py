@@ -22,8 +22,15 @@ class Command(TyperCommand):
     """A verb."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        _spare_pydantic(self.get_params(ctx))
-        return super().parse_args(ctx, args)
+        params = self.get_params(ctx)
+        _spare_pydantic(params)
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            said = getattr(error, "format_message", str)()
+            if "extra argument" not in said or all("-C" not in param.opts for param in params):
+                raise
+            raise UsageError(f"{said.rstrip('.')}; a workspace is named with -C DIR") from error
 
 
 class Group(TyperGroup):

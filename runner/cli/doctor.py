@@ -10,11 +10,14 @@ from typing import Annotated
 import typer
 
 from runner import cache
-from runner.cli.options import Json
+from runner.cli.options import Json, Workspace
 from runner.cli.output import envelope, failed
 from runner.evaluation import setup
 from runner.store import workspace as workspaces
-from runner.store.config import Config, override
+from runner.store.config import CONFIG, Config, override
+
+Finding = tuple[str, str, str]
+"""Name, level (ok, warn, fail) and sentence."""
 
 
 def doctor(
@@ -24,18 +27,24 @@ def doctor(
     no_call: Annotated[
         bool, typer.Option("--no-call", help="Do not ask the language model something small.")
     ] = False,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Is this machine ready to be left alone? Exit code 3 if something is missing."""
     from runner.errors import PrerequisiteMissing, RunnerError
 
-    try:
-        config = workspaces.find(Path.cwd()).config()
-    except RunnerError:
-        config = Config()
-    findings = _findings(override(config, runtime=runtime))
-    findings += _ledger()
-    findings.append(("llm", *_model(config, call=not no_call)))
+    place = workspaces.around(Path.cwd()) if workspace is None else workspaces.named(workspace)
+    findings, config = list[Finding](), Config()
+    if place is not None:
+        try:
+            config = place.config()
+            findings.append(("configuration", "ok", str(place.folder / CONFIG)))
+        except RunnerError as error:
+            findings.append(("configuration", "fail", f"{error} (the findings below are for the defaults)"))
+    findings += _findings(override(config, runtime=runtime), Path.cwd() if place is None else place.folder)
+    if place is not None:
+        findings += _ledger(place)
+    findings.append(("llm", *_model(config, place, call=not no_call)))
     ready = all(level != "fail" for _, level, _ in findings)
     if json:
         said = [{"name": name, "level": level, "sentence": sentence} for name, level, sentence in findings]
@@ -47,16 +56,12 @@ def doctor(
         failed(PrerequisiteMissing("this machine is not ready; see what fails"))
 
 
-def _ledger() -> list[tuple[str, str, str]]:
+def _ledger(place: workspaces.Workspace) -> list[Finding]:
     """Whether the whole ledger of this workspace can be read, where there is one."""
     from runner.errors import RunnerError
     from runner.store.ledger import Ledger
 
-    try:
-        path = workspaces.find(Path.cwd()).ledger
-    except RunnerError:
-        return []
-    if not path.exists():
+    if not (path := place.ledger).exists():
         return []
     try:
         Ledger(path, read_only=True, check=True).close()
@@ -65,7 +70,7 @@ def _ledger() -> list[tuple[str, str, str]]:
     return [("ledger", "ok", f"{path} is whole")]
 
 
-def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:
+def _disk(config: Config, folders: list[Path]) -> Finding:
     from runner.store.filesystem import file_system
     from runner.store.free_space import GB, least_free
 
@@ -76,7 +81,8 @@ def _disk(config: Config, folders: list[Path]) -> tuple[str, str, str]:
     return ("disk", level, said)
 
 
-def _findings(config: Config) -> list[tuple[str, str, str]]:
+def _findings(config: Config, place: Path) -> list[Finding]:
+    """`place` is where attempts would be written."""
     from runner.errors import RunnerError
     from runner.evaluation.devices import host_of, resolve
     from sandbox import prerequisites
@@ -85,7 +91,7 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
 
     variant = "cpu" if config.variant == "auto" else config.variant
     findings = [("git", "ok", "found") if shutil.which("git") else ("git", "fail", "install git")]
-    findings.append(_disk(config, [Path.cwd(), Path(tempfile.gettempdir())]))
+    findings.append(_disk(config, [place, Path(tempfile.gettempdir())]))
     try:
         from runner.images.build import find_images
         from runner.store.free_space import written_folders
@@ -93,7 +99,7 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
         engine = setup.connect(config)
         if (found := engine.endpoint) is not None:
             findings.append(("endpoint", "ok", f"{found.url}: {found.why}"))
-        findings[1] = _disk(config, written_folders(engine, Path.cwd()))
+        findings[1] = _disk(config, written_folders(engine, place))
         devices = resolve(config, host_of(engine, NvmlProbe()))
         variant = devices.variant
         findings.append(("devices", "ok", devices.sentence))
@@ -107,7 +113,7 @@ def _findings(config: Config) -> list[tuple[str, str, str]]:
     return [*findings, _data(config, variant)]
 
 
-def _data(config: Config, variant: str) -> tuple[str, str, str]:
+def _data(config: Config, variant: str) -> Finding:
     from judge.heldout import DataCorrupt
     from runner.data.manifest import verify
     from runner.errors import RunnerError
@@ -121,20 +127,19 @@ def _data(config: Config, variant: str) -> tuple[str, str, str]:
     return ("data", "fail" if problems else "ok", "; ".join(problems) or str(folder))
 
 
-def _model(config: Config, *, call: bool) -> tuple[str, str]:
+def _model(config: Config, place: workspaces.Workspace | None, *, call: bool) -> tuple[str, str]:
     """Level and sentence on the language model. The small call is reserved and settled in a ledger of its own: no run's
     limit is touched."""
     from runner.errors import RunnerError
     from runner.proposers.registry import MODELS
 
-    if config.proposer not in MODELS:
+    if config.proposer not in MODELS or place is None:
         return "ok", "none is configured; the offline proposers need none"
     from runner.llm.model_check import try_model
     from runner.store.temporary_folder import scratch
 
-    workspace = workspaces.find(Path.cwd())
     try:
         with scratch("doctor") as folder:
-            return "ok", try_model(config, workspace, folder / "ledger.db", call=call)
+            return "ok", try_model(config, place, folder / "ledger.db", call=call)
     except RunnerError as error:
         return "fail", str(error)

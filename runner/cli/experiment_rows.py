@@ -7,16 +7,42 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.output import number, table
+from runner.scoring.best_script import best_of
 from runner.store import workspace as workspaces
 from runner.store.ledger import Ledger
 from runner.store.records import Attempt, Experiment, Line, Run
+from runner.store.workspace_lock import locked
 from sandbox.sanitise import one_line
 
 
-def open_run(run: str | None) -> tuple[workspaces.Workspace, Ledger, Run]:
-    workspace = workspaces.find(Path.cwd())
+def open_run(run: str | None, folder: Path | None) -> tuple[workspaces.Workspace, Ledger, Run]:
+    """Of the workspace `folder`; without one, of that of the present folder."""
+    workspace = workspaces.named(folder)
     ledger = Ledger(workspace.ledger, read_only=True)
     return workspace, ledger, ledger.run(run)
+
+
+def is_running(workspace: workspaces.Workspace, ledger: Ledger, run: Run) -> bool:
+    """Whether a runner is at work on this run: it is the one that was begun or resumed last."""
+    return locked(workspace.state) and run.finished_at is None and ledger.run().id == run.id
+
+
+def run_row(workspace: workspaces.Workspace, ledger: Ledger, run: Run) -> dict[str, Any]:
+    """`experiments` are proposals, `kept` those that were adopted: the baseline is neither."""
+    lines = ledger.lines(run.id)
+    kept = [e for e in lines if e.status == "keep"]
+    return {
+        "run": run.id,
+        "created_at": run.created_at,
+        "finished_at": run.finished_at,
+        "running": is_running(workspace, ledger, run),
+        "stop_reason": run.stop_reason,
+        "spent_s": run.spent_s,
+        "experiments": sum(e.number > 0 for e in lines),
+        "kept": sum(e.number > 0 for e in kept),
+        "confirmed": sum(e.confirmed for e in kept),
+        "best_val_bpb": best.val_bpb if (best := best_of(ledger, run.id)) else None,
+    }
 
 
 def listing(lines: list[Line]) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from runner import cache
-from runner.cli.options import Json, Kept, RunId
+from runner.cli.options import Json, Kept, RunId, Workspace
 from runner.cli.output import envelope
 from runner.store import workspace as workspaces
 from runner.store.config import recorded_config
@@ -19,6 +19,7 @@ def export(
     which: Kept,
     to: Annotated[Path, typer.Option(help="A new folder.")],
     run: RunId = None,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Write a kept experiment's script, weights, graph, verdict and data manifest into a new folder."""
@@ -26,7 +27,7 @@ def export(
     from runner.results.kept_experiment import find
     from runner.scoring.comparability import recorded
 
-    ledger = Ledger(workspaces.find(Path.cwd()).ledger, read_only=True)
+    ledger = Ledger(workspaces.named(workspace).ledger, read_only=True)
     experiment = find(ledger, which, run)
     settings = ledger.run(experiment.run).settings
     config, measured = recorded_config(settings["config"]), recorded(settings)

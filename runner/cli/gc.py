@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from runner.cli.options import Workspace
 from runner.cli.output import envelope, say, table
 from runner.evaluation import setup
 from runner.exit_codes import ExitCode
@@ -16,6 +16,7 @@ from runner.store import workspace as workspaces
 
 def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    workspace: Workspace = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Remove what no kept experiment needs. The ledger, scripts and logs stay; refused while a run is at work here."""
@@ -29,15 +30,15 @@ def gc(
     from runner.store.workspace_lock import lock
     from sandbox.engine import SandboxError
 
-    workspace = workspaces.find(Path.cwd())
+    place = workspaces.named(workspace)
     missing = ""
-    with lock(workspace.state, "gc"), signals():
+    with lock(place.state, "gc"), signals():
         freed = remove_abandoned_folders(dry_run=dry_run)
-        if workspace.ledger.exists():  # else nothing was ever run here
-            ledger = Ledger(workspace.ledger, read_only=True)
+        if place.ledger.exists():  # else nothing was ever run here
+            ledger = Ledger(place.ledger, read_only=True)
             freed += remove_unneeded_files(ledger, dry_run=dry_run)
             try:
-                engine = setup.connect(workspace.config())
+                engine = setup.connect(place.config())
                 freed += remove_unneeded_images(ledger, engine, dry_run=dry_run)
             except SandboxError as error:
                 missing = str(error)

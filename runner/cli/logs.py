@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from runner.cli.experiment_rows import open_run
-from runner.cli.options import Json, Number, RunId
+from runner.cli.options import Json, Number, RunId, Workspace
 from runner.cli.output import envelope, say
 from runner.errors import UsageError
 from runner.store.config import LARGEST_NUMBER
@@ -16,6 +16,7 @@ from runner.store.config import LARGEST_NUMBER
 def logs(
     experiment: Number,
     run: RunId = None,
+    workspace: Workspace = None,
     attempt: Annotated[
         int | None,
         typer.Option(help="Which attempt; the last if not said.", min=1, max=LARGEST_NUMBER),
@@ -23,7 +24,7 @@ def logs(
     json: Json = False,
 ) -> None:
     """The end of what the script printed, made harmless. Not evidence of anything."""
-    _, ledger, found = open_run(run)
+    _, ledger, found = open_run(run, workspace)
     attempts = [a for a in ledger.experiment(found.id, experiment).attempts if attempt in {None, a.attempt}]
     if attempt is not None and not attempts:
         raise UsageError(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from runner.errors import UsageError
 from runner.store.config import LARGEST_NUMBER
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -25,6 +26,16 @@ DisplayName = Annotated[
         "--display", help="auto, live, plain, json or none; auto is live on a terminal, else plain."
     ),
 ]
-WorkspaceFolder = Annotated[
-    Path | None, typer.Argument(metavar="[DIR]", help="The workspace; this one if not said.")
+Workspace = Annotated[
+    Path | None,
+    typer.Option("-C", "--workspace", metavar="DIR", help="The workspace; the one you are in if not said."),
 ]
+"""Of every verb that reads or changes one. Other paths on the command line still begin at the present folder."""
+WorkspaceFolder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The same as -C DIR.")]
+
+
+def one_folder(argument: Path | None, option: Path | None) -> Path | None:
+    """The workspace that was named, for a verb that takes it in both ways. Raises UsageError."""
+    if argument is not None and option is not None:
+        raise UsageError("a workspace is named twice: leave out the argument or -C")
+    return argument if option is None else option

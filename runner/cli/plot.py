@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import RunId
+from runner.cli.options import RunId, Workspace
 from runner.cli.output import say
 from runner.errors import UsageError
 from runner.store import workspace as workspaces
 
 
 def plot(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Where to.")] = Path("progress.png"),
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Where to; progress.png in the workspace if not said.")
+    ] = None,
     run: RunId = None,
+    workspace: Workspace = None,
 ) -> None:
     """Write progress.png alone."""
     from runner.report.plot import write_plot
@@ -23,14 +26,15 @@ def plot(
     from runner.store.ledger import Ledger
     from runner.store.temporary_folder import scratch
 
-    if out.is_dir() or out.suffix not in {".png", ".svg", ".pdf"}:
+    if out is not None and (out.is_dir() or out.suffix not in {".png", ".svg", ".pdf"}):
         raise UsageError(f"{out} is no name for a picture: end it with .png, .svg or .pdf")
-    workspace = workspaces.find(Path.cwd())
-    ledger = Ledger(workspace.ledger, read_only=True)
+    place = workspaces.named(workspace)
+    out = out or place.folder / "progress.png"
+    ledger = Ledger(place.ledger, read_only=True)
     with scratch("plot") as folder:
         made = folder / f"plot{out.suffix}"
         write_plot(made, ledger.experiments(ledger.run(run).id))
-        aside = user_files.put(workspace.state, out, made.read_bytes())
+        aside = user_files.put(place.state, out, made.read_bytes())
     if aside is not None:
         say(f"what was in {out} is now in {aside}")
     print(out)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import Gpus, Json
+from runner.cli.options import Gpus, Json, Workspace
 from runner.cli.output import envelope, failed, number, say
 from runner.cli.reproduction_text import explain
 from runner.durations import parse_duration
-from runner.errors import CannotReproduce, Inconclusive, ReproduceMismatch, RunnerError, UsageError
+from runner.errors import CannotReproduce, Inconclusive, ReproduceMismatch, UsageError
 from runner.evaluation import setup
 from runner.store import workspace as workspaces
 from runner.store.config import Config, override
@@ -45,6 +45,7 @@ def reproduce(
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
+    workspace: Workspace = None,
     json: Json = False,
 ) -> None:
     """Run a kept image again under the same limits and the same judge: PASS, FAIL or INCONCLUSIVE."""
@@ -58,11 +59,7 @@ def reproduce(
     limit_s = None if time_limit is None else parse_duration(time_limit)
     if exact and repeats > 1:
         raise UsageError("--exact runs once: the weights are the same or they are not; leave out --repeats")
-    try:
-        config = workspaces.find(Path.cwd()).config()
-    except RunnerError:
-        config = Config()
-    config = override(config, gpus=gpus, runtime=runtime)
+    config = override(workspaces.config_of(workspace), gpus=gpus, runtime=runtime)
     facts = read_labels(setup.connect(config), tag)
     likely = [Path(path) for path in (config.data, facts.data_path) if path]
     folder = locate(tag, facts.data_sha256, named=data.resolve() if data else None, likely=likely)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import DisplayName, Gpus
+from runner.cli.options import DisplayName, Gpus, Workspace
 from runner.cli.output import say
 from runner.cli.signals import signals
 from runner.durations import parse_duration
@@ -81,6 +81,7 @@ def run(
             "--unsafe-unheld-limits", help="Run where the engine ignores limits: it may harm this machine."
         ),
     ] = False,
+    workspace: Workspace = None,
     display: DisplayName = "auto",
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
@@ -88,9 +89,9 @@ def run(
     from runner.search.session import session
 
     options = limit_options(budget, max_experiments, max_cost, max_tokens)
-    workspace = workspaces.find(Path.cwd())
+    place = workspaces.named(workspace)
     config = override(
-        workspace.config(),
+        place.config(),
         wall_clock=wall_clock,
         compile_check=compile_check,
         early_stopping=False if no_early_stopping else None,
@@ -139,7 +140,7 @@ def run(
         if given := [name for name, value in fixed.items() if value is not None]:
             say(f"{', '.join(given)}: not used, a resumed run keeps what it was started with")
     with signals():
-        session(workspace, config, options, display="json" if json else display)
+        session(place, config, options, display="json" if json else display)
 
 
 def _refuse_unused(proposer: str, given: dict[str, object]) -> None:

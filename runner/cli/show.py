@@ -11,18 +11,18 @@ from runner.cli.experiment_rows import (
     experiment_row,
     open_run,
 )
-from runner.cli.options import Json, Number, RunId
+from runner.cli.options import Json, Number, RunId, Workspace
 from runner.cli.output import envelope, number, table
 from runner.scoring.claim_text import claim_sentence
 from runner.store.records import Attempt, Experiment, Run
 from sandbox.sanitise import one_line
 
 
-def show(experiment: Number, run: RunId = None, json: Json = False) -> None:
+def show(experiment: Number, run: RunId = None, workspace: Workspace = None, json: Json = False) -> None:
     """One experiment: what was tried, every attempt, the decision."""
     from runner.evaluation.compile_report import report_in, sentence
 
-    _, ledger, found = open_run(run)
+    _, ledger, found = open_run(run, workspace)
     item = ledger.experiment(found.id, experiment)
     concerning = [
         c for c in confirmation_rows(ledger, found) if experiment in {c["candidate"], c["reference"]}

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from runner.cli.experiment_rows import confirmation_rows, experiment_row, listing, open_run
-from runner.cli.options import Json, RunId
+from runner.cli.experiment_rows import confirmation_rows, experiment_row, is_running, listing, open_run
+from runner.cli.options import Json, RunId, Workspace
 from runner.cli.output import envelope, number
 from runner.scoring.best_script import best_of
 from runner.scoring.claim_text import claim_sentence
-from runner.store.workspace_lock import locked
 from sandbox.sanitise import one_line
 
 _RECENT = 8
 
 
-def status(run: RunId = None, json: Json = False) -> None:
+def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -> None:
     """One screen: is a runner alive, the best, the last experiments."""
-    workspace, ledger, found = open_run(run)
+    place, ledger, found = open_run(run, workspace)
     best, now = best_of(ledger, found.id), ledger.open(found.id)
-    running = locked(workspace.state) and found.finished_at is None
+    running = is_running(place, ledger, found)
     money = ledger.spent(found.id)
     if json:
         envelope(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import Json, WorkspaceFolder
+from runner.cli.options import Json, Workspace, WorkspaceFolder, one_folder
 from runner.cli.output import envelope, say
 from runner.errors import UsageError
 from runner.exit_codes import ExitCode
@@ -17,6 +17,7 @@ _LOOK_S = 0.5
 
 def stop(
     folder: WorkspaceFolder = None,
+    workspace: Workspace = None,
     after_experiment: Annotated[
         bool, typer.Option("--after-experiment", help="Let it finish the present experiment first.")
     ] = False,
@@ -27,8 +28,8 @@ def stop(
     from runner.search.stop_request import Process, StopResult, end_after_experiment
     from runner.store.workspace_lock import at_work
 
-    workspace = workspaces.named(folder)
-    found = at_work(workspace.state)
+    place = workspaces.named(one_folder(folder, workspace))
+    found = at_work(place.state)
     asked, ended, pid = StopResult.NOT_RUNNING, True, None
     if found is not None:
         pid = found.owner.pid
@@ -38,7 +39,7 @@ def stop(
             )
         with Process(found.owner) as process:
             if after_experiment:
-                asked = end_after_experiment(workspace.state, found.owner)
+                asked = end_after_experiment(place.state, found.owner)
             else:
                 asked = process.interrupt()
             if wait and not process.has_ended(0):
@@ -54,6 +55,6 @@ def stop(
     if json:
         envelope("stop", asked=str(asked), pid=pid, ended=ended)
     elif asked is StopResult.NOT_RUNNING:
-        print(f"nothing is running in {workspace.folder}")
+        print(f"nothing is running in {place.folder}")
     else:
         print(f"process {pid} {'has ended' if ended else 'will end'}; `autoresearch resume` goes on")

@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import Gpus
+from runner.cli.options import Gpus, Workspace
 from runner.cli.output import envelope, failed, number, say
 from runner.cli.signals import signals
 from runner.durations import format_duration
-from runner.errors import RunnerError
 from runner.store import workspace as workspaces
-from runner.store.config import LARGEST_NUMBER, Config, override
+from runner.store.config import LARGEST_NUMBER, override
 
 
 def try_(
@@ -28,6 +27,7 @@ def try_(
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
     seed: Annotated[int, typer.Option(help="What harness.seed will be.", min=0, max=LARGEST_NUMBER)] = 0,
+    workspace: Workspace = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
 ) -> None:
     """Evaluate any script once (check, sandbox, collect, judge), without an agent or a run."""
@@ -36,12 +36,8 @@ def try_(
     from runner.store.temporary_folder import scratch
 
     source = workspaces.read_script(file)
-    try:
-        config = workspaces.find(Path.cwd()).config()
-    except RunnerError:
-        config = Config()
     config = override(
-        config,
+        workspaces.config_of(workspace),
         wall_clock=wall_clock,
         compile_check=compile_check,
         gpus=gpus,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import WorkspaceFolder
+from runner.cli.options import Workspace, WorkspaceFolder, one_folder
 from runner.cli.output import say
 from runner.exit_codes import ExitCode
 from runner.store import workspace as workspaces
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 def watch(
     folder: WorkspaceFolder = None,
+    workspace: Workspace = None,
     json: Annotated[bool, typer.Option("--json", help="One event a line on stdout.")] = False,
 ) -> None:
     """Follow a live run: a table on a terminal, else one line per event. Ctrl-C ends the watching, not the run."""
     from runner.display.follow import find, follow
     from runner.display.lines import LineDisplay
 
-    workspace = workspaces.named(folder)
+    place = workspaces.named(one_folder(folder, workspace))
     try:
-        watched = find(workspace)
+        watched = find(place)
         if json or not sys.stdout.isatty():
             display: Display = LineDisplay("json" if json else "plain", sys.stdout)
         else:
@@ -34,7 +35,7 @@ def watch(
 
             display = LiveDisplay(watched.ledger, watched.run, float(watched.launch.data["budget_s"]))  # type: ignore[arg-type]
         with display as show:
-            for event in follow(workspace, watched):
+            for event in follow(place, watched):
                 show(event)
     except KeyboardInterrupt:
         say("no longer watching; the run goes on")

@@ -114,7 +114,7 @@ class Confirmer:
     def expected_gain(self, experiment: Experiment) -> float:
         """By how many bits per byte a kept script is expected to be better than the last confirmed one; never negative."""
         steps = _steps(self._recorder.index().kept, self.last_confirmed(), experiment.number)
-        return max(-math.fsum(e.expected_delta or 0.0 for e in steps), 0.0)
+        return max(0.0, -math.fsum(e.expected_delta or 0.0 for e in steps))
 
     def _open(self) -> Confirmation | None:
         return next((c for c in self._recorder.confirmations() if c.verdict == "open"), None)

@@ -57,6 +57,8 @@ class Options:
     max_tokens: int | None = None
     call: bool = True
     """Whether a language model is asked something small before anything is trained."""
+    run: str | None = None
+    """The one to be resumed; None is the newest."""
     unheld_limits: bool = False
     """Run even where the engine does not enforce the limits that were asked of it."""
 
@@ -72,7 +74,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
         ledger = Ledger(workspace.ledger, check=True)
         try:
             if options.resume:
-                run = ledger.run()
+                run = ledger.run(options.run)
                 require_at_home(workspace.ledger, run.id, run.settings)
                 now = workspace.config()
                 config = replace(
@@ -88,6 +90,7 @@ def session(workspace: Workspace, config: Config, options: Options, *, display: 
                     run.id, {**run.settings, **asdict(caps), **_extent(options), **home_of(workspace.ledger)}
                 )
                 ledger.reopen_run(run.id)
+                run = ledger.run(run.id)
             else:
                 caps = _caps(options, {})
                 _require_proposer(config, caps)

@@ -17,7 +17,7 @@ from runner.errors import PrerequisiteMissing, UsageError
 from runner.protocols import Evaluation, State
 from runner.store.config import to_workspace
 from runner.store.filesystem import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
-from runner.store.ledger_queries import Queries, damaged
+from runner.store.ledger_queries import SESSION, Queries, damaged
 from runner.store.schema import MIGRATIONS
 from runner.store.workspace_lock import locked
 
@@ -90,6 +90,7 @@ class Ledger(Queries):
 
     # -- writing ---------------------------------------------------------------------------------------------
     def start_run(self, run: str, *, now: float, seed: int, settings: Mapping[str, Any]) -> None:
+        settings = {**settings, SESSION: self.next_session()}
         with self._write() as db:
             db.execute(
                 "INSERT INTO runs (id, created_at, seed, settings) VALUES (?, ?, ?, ?)",
@@ -97,6 +98,8 @@ class Ledger(Queries):
             )
 
     def reopen_run(self, run: str) -> None:
+        """It is the newest session of the workspace from now on."""
+        self.change_settings(run, {**self.run(run).settings, SESSION: self.next_session()})
         with self._write() as db:
             db.execute("UPDATE runs SET finished_at = NULL, stop_reason = NULL WHERE id = ?", (run,))
 

@@ -35,6 +35,10 @@ _CONFIRMED = (
 )
 
 
+SESSION = "session"
+"""Setting of a run: a number that grows with every start and every resume in the workspace, whatever the clock says."""
+
+
 def damaged(path: Path, error: Exception) -> PrerequisiteMissing:
     return PrerequisiteMissing(
         f"the ledger {path} is damaged ({error}); put a copy of it aside and move it away to start afresh"
@@ -275,10 +279,15 @@ class Queries:
         rows = self._read("SELECT * FROM runs ORDER BY rowid")
         return [Run(**{**dict(row), "settings": self._settings(row["settings"])}) for row in rows]
 
+    def next_session(self) -> int:
+        """The number of a session that begins now. A run of an older version has its place as its number."""
+        return max((_session(place, run) for place, run in enumerate(self.runs())), default=-1) + 1
+
     def run(self, run: str | None = None) -> Run:
-        """The named run, else the newest; one that was refused before its first script only where there is no other.
-        Raises UsageError."""
-        found = [item for item in self.runs() if run in {None, item.id}]
+        """The named run, else the one that was begun or resumed last; one that was refused before its first script only where
+        there is no other. Raises UsageError."""
+        runs = sorted(enumerate(self.runs()), key=lambda item: _session(*item))
+        found = [item for _, item in runs if run in {None, item.id}]
         begun = {
             row["id"]
             for row in self._read(
@@ -288,7 +297,9 @@ class Queries:
         found = [item for item in found if item.finished_at is None or item.id in begun] or found
         if not found:
             raise UsageError(
-                f"there is no run {run}" if run else "there is no run yet; start one with `autoresearch run`"
+                f"there is no run {run}; `autoresearch ls --runs` lists them"
+                if run
+                else "there is no run yet; start one with `autoresearch run`"
             )
         return found[-1]
 
@@ -307,3 +318,7 @@ class Queries:
         settings: dict[str, Any] = loads(written)
         config = from_workspace(settings.get("config", {}), self._root)
         return {**settings, "config": config} if config else settings
+
+
+def _session(place: int, run: Run) -> int:
+    return int(run.settings.get(SESSION, place))

@@ -105,26 +105,35 @@ def read_script(path: Path) -> bytes:
     return source
 
 
-def find(start: Path) -> Workspace:
-    """The workspace `start` is in. Raises UsageError."""
+def around(start: Path) -> Workspace | None:
+    """The workspace that `start` is in."""
     for folder in (start.resolve(), *start.resolve().parents):
         if (folder / CONFIG).is_file():
             return Workspace(folder)
-    raise UsageError(
-        "this is no workspace (no autoresearch.toml here or above); make one with `autoresearch init DIR`"
-    )
+    return None
 
 
 def named(folder: Path | None) -> Workspace:
     """The workspace that `folder` is; without one, that of the present folder. Raises UsageError, for one that is not there too: a slip
     must not mean another workspace."""
     if folder is None:
-        return find(Path.cwd())
+        if (found := around(Path.cwd())) is not None:
+            return found
+        raise UsageError(
+            "this is no workspace (no autoresearch.toml here or above); name one with -C DIR, or make one with `autoresearch "
+            "init DIR`"
+        )
     if not folder.is_dir():
         raise UsageError(f"there is no folder {folder}")
     if not (folder / CONFIG).is_file():
         raise UsageError(f"{folder} is no workspace (it has no {CONFIG})")
     return Workspace(folder.resolve())
+
+
+def config_of(folder: Path | None) -> Config:
+    """For a verb that needs no workspace: that of `folder`, else of the present folder, else the defaults. Raises UsageError, for a
+    configuration that cannot be used too: the defaults would not be what was asked for."""
+    return Config() if folder is None and around(Path.cwd()) is None else named(folder).config()
 
 
 def create(folder: Path, *, demo: bool = False) -> Workspace:

@@ -9,6 +9,7 @@ T_SENTENCE = (
     "tests/trainer/test_artifact_check.py::test_every_case_is_told_in_one_sentence_with_name_size_and_limit"
 )
 T_REFUSED = "tests/search/test_session.py::test_a_run_that_is_refused_hides_none_that_was_at_work"
+T_WORKSPACE = "tests/cli/test_workspace_option.py::"
 T_RULES = "tests/store/test_config_checks.py::"
 T_SLIPS = "tests/cli/test_slips.py::"
 T_HARNESS = "tests/trainer/test_harness.py::"
@@ -47,6 +48,9 @@ ROWS = [
     ("numbers of experiments end where the ledger's do, for verbs that read", "runner/cli/options.py", "min=0, max=LARGEST_NUMBER", "min=0", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a file that cannot be written has the name that was given", "runner/store/user_files.py", "raise OSError(error.errno, error.strerror, str(target)) from error", "raise", T_SLIPS + "test_a_file_that_cannot_be_written_has_the_name_that_was_given"),
     ("a proposer that repeats itself is named", "runner/search/endings.py", "if 2 * again > len(last):", "if False:", "tests/search/test_endings.py::test_a_proposer_that_repeats_itself_is_named_with_how_often_and_what_to_do"),
+    ("a runner at work on another run is not at work on this one", "runner/cli/experiment_rows.py", " and ledger.run().id == run.id", "", T_WORKSPACE + "test_only_the_run_that_was_begun_or_resumed_last_can_be_at_work"),
+    ("the run that was resumed last is the newest", "runner/store/ledger.py", "self.change_settings(run, {**self.run(run).settings, SESSION: self.next_session()})", "pass", T_WORKSPACE + "test_only_the_run_that_was_begun_or_resumed_last_can_be_at_work"),
+    ("a configuration that cannot be used is not replaced by the defaults", "runner/store/workspace.py", "return Config() if folder is None and around(Path.cwd()) is None else", "return Config() if folder is None else", T_WORKSPACE + "test_a_configuration_that_cannot_be_used_is_not_replaced_by_the_defaults"),
     ("a byte order mark is no part of a script", "runner/store/workspace.py", ".removeprefix(_BOM)", "", T_SLIPS + "test_a_byte_order_mark_is_no_part_of_a_file"),
     ("another program's database is no ledger", "runner/store/ledger.py", 'self._db.execute("SELECT id, settings FROM runs LIMIT 0")', "pass", T_SLIPS + "test_a_ledger_that_is_none_is_named"),
     ("no title is a formula", "runner/report/tsv.py", "if cell.startswith(_FORMULA) else cell", "if False else cell", "tests/report/test_exports.py::test_no_title_is_a_formula"),

@@ -292,6 +292,23 @@ def test_a_copy_of_a_workspace_does_not_go_on_with_the_run_of_the_first_and_a_mo
     assert offline(simulated, resume=True, workspace=moved) == ALL_DONE
 
 
+def test_an_earlier_run_is_resumed_by_its_name_and_is_then_the_newest(simulated: SimulatedRun) -> None:
+    assert offline(simulated) == ALL_DONE
+    ledger = Ledger(simulated.workspace.ledger)
+    first = ledger.run().id
+    assert offline(simulated) == ALL_DONE
+    second = ledger.run().id
+    assert second != first
+    go = replace(OPTIONS, max_experiments=2, resume=True, run=first)
+    assert session(simulated.workspace, Config(), go, display="none") == ALL_DONE
+    assert [len(ledger.experiments(run)) for run in (first, second)] == [3, 2]
+    assert ledger.run().id == first, "the verbs that read show another run than the one that was just resumed"
+    assert ledger.run(second).id == second
+    assert offline(simulated) == ALL_DONE
+    assert ledger.run().id not in {first, second}
+    ledger.close()
+
+
 def test_a_baseline_is_not_gone_on_with_when_the_budget_is_gone(simulated: SimulatedRun) -> None:
     simulated.ledger = Ledger(simulated.workspace.ledger)
     simulated.ledger.start_run("simulated", now=0.0, seed=1, settings={})
