@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runner.cli.experiment_rows import (
     command_to_reproduce,
+    command_to_resume,
     confirmation_rows,
     experiment_row,
     is_running,
@@ -34,5 +35,7 @@ def best(run: RunId = None, workspace: Workspace = None, json: Json = False) -> 
         print(f"{number(best.val_bpb)}  experiment {best.number}  {one_line(best.title)}")
         print(closing_sentence(ledger.kept_or_repeated(found.id), ledger.confirmations(found.id)))
         at_work = is_running(place, ledger, found)
-        makes = "the run at work makes it next" if at_work else "`autoresearch resume` makes it"
+        makes = (
+            "the run at work makes it next" if at_work else f"`{command_to_resume(ledger, found)}` makes it"
+        )
         print(command_to_reproduce(best, found) or f"its image is not made yet; {makes}")

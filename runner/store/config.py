@@ -174,7 +174,9 @@ def recorded_config(content: Mapping[str, Any]) -> Config:
 def default_toml(settings: Mapping[str, str | int]) -> str:
     """The file of a new workspace: every key with its default as a comment, those of `settings` set."""
     defaults = Config()
-    lines = ["# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m."]
+    lines = [
+        "# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m. docs/configuration.md says what each means."
+    ]
     for field in fields(Config):
         value = settings.get(field.name, getattr(defaults, field.name))
         # JSON writes text, numbers and truth as TOML does
