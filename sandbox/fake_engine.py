@@ -32,6 +32,7 @@ from typing import IO
 from sandbox import gpu_check
 from sandbox.cpu_use import CpuUse
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
+from sandbox.gpu import GpuUse
 from sandbox.images import context_blocks
 from sandbox.job_validation import refuse_malformed
 from sandbox.live_file import MOST_BYTES
@@ -55,6 +56,7 @@ class Script:
     memory_peak_bytes: int | None = None
     detail: str = ""
     cpu: CpuUse | None = None
+    gpu: GpuUse | None = None
 
 
 Behaviour = Callable[[Job], Script | Outcome]
@@ -170,6 +172,7 @@ class FakeEngine:
             memory_peak_bytes=script.memory_peak_bytes,
             detail=script.detail,
             cpu=script.cpu,
+            gpu=script.gpu,
         )
 
     def build(self, context: BuildContext, progress: Callable[[str], None] | None = None) -> Image:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -30,6 +31,8 @@ MODEL, PARAMS = "model.stablehlo", "params.safetensors"
 GPU_XLA_FLAGS = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
 """What a training on a GPU compiles with, because compiling counts against its wall clock: XLA's autotuning took 3.5 of the five
 minutes on an H100, and the step it found was 3 % faster (docs/performance.md). A script may set its own before it uses JAX."""
+GPU_USE = "gpu.json"
+"""What the host saw of the GPU during the training (`sandbox.gpu_use.GpuUse`)."""
 POSITIONS = "position_nats.npy"
 """float32[N, T]: what every target of the validation rows cost. Read by the host alone."""
 OUTPUTS = (
@@ -142,6 +145,8 @@ class Pipeline:
             self.require_ready()  # the data must not have changed during the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
+            if outcome.gpu is not None:
+                (folder / GPU_USE).write_text(json.dumps(asdict(outcome.gpu)) + "\n")
             found, reason = artifact(outcome)
             verdict = None
             if found is None:

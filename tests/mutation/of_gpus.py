@@ -2,6 +2,9 @@
 
 T = "tests/evaluation/test_devices.py::"
 T_VISIBLE, T_NVML = "tests/sandbox/test_visible_gpus.py::", "tests/sandbox/test_nvml.py::"
+T_CANARY, CANARY = "tests/evaluation/test_canary.py::", "runner/evaluation/canary.py"
+T_CONTENDED, T_USE = "tests/evaluation/test_contended_trainings.py::", "tests/sandbox/test_gpu_use.py::"
+CONTENTION = "runner/evaluation/contention.py"
 T_FAULTS, PIPELINE = "tests/evaluation/test_gpu_faults.py::", "runner/evaluation/pipeline.py"
 DEVICES, VISIBLE, SETUP = (
     "runner/evaluation/devices.py",
@@ -33,6 +36,19 @@ ROWS = [
     ("a judge without a GPU is no verdict", PIPELINE, "if verdict.reason is Reason.CRASHED and lease.gpu_uuid is not None:", "if False:", T_FAULTS + "test_a_model_whose_judge_got_no_gpu_is_judged_once_more"),
     ("nor is one whose GPU broke", PIPELINE, "if verdict.reason is Reason.CRASHED and (broken :=", "if False and (broken :=", T_FAULTS + "test_a_model_is_not_blamed_for_a_gpu_that_broke_before_it_was_judged"),
     ("GPUs take turns", "sandbox/lease.py", "for uuid in self._turns():", "for uuid in self._uuids:", "tests/sandbox/test_leases.py::test_gpus_take_turns_so_that_a_broken_one_does_not_get_every_training"),
+    ("strangers on a GPU are seen", CONTENTION, "if use.strangers_share >= STRANGERS_SHARE:", "if False:", T_CONTENDED + "test_what_happened_on_its_gpu_decides"),
+    ("a slowed GPU does not decide", CONTENTION, "if use.slowed_share >= SLOWED_SHARE:", "if False:", T_CONTENDED + "test_a_training_beside_strangers_on_its_gpu_is_made_again_and_what_was_seen_is_kept"),
+    ("a power cap is no harm", "sandbox/nvml.py", "    0x8: ", "    0x4: \"at its power limit\",\n    0x8: ", T_NVML + "test_the_state_of_a_gpu_names_what_a_measurement_suffers_from"),
+    ("whose a process is, says its cgroup", "sandbox/gpu_use.py", "return container in (proc", "return True or (proc", T_USE + "test_the_cgroup_says_whose_a_process_is"),
+    ("a process that has ended is no stranger", "sandbox/gpu_use.py", "    except ProcessLookupError:\n        return None", "    except ProcessLookupError:\n        return False", T_USE + "test_a_process_that_has_ended_is_nobodys_and_a_hidden_one_a_strangers"),
+    ("a GPU with somebody's memory is not free", "sandbox/lease.py", "and self._probe.state(uuid).used_bytes < _USED_BYTES", "", "tests/sandbox/test_leases.py::test_a_gpu_whose_memory_is_in_use_or_that_does_not_answer_is_not_free"),
+    ("a wrong attention is seen", CANARY, "if not error < _INACCURATE:", "if False:", T_CANARY + "test_every_red_line_says_what_to_do"),
+    ("a slow GPU is seen", CANARY, "slow = rate < _SLOW * peak", "slow = False", T_CANARY + "test_every_red_line_says_what_to_do"),
+    ("JAX on the CPU is no GPU", CANARY, 'if said.get("platform") != "gpu" or ', "if ", T_CANARY + "test_every_red_line_says_what_to_do"),
+    ("memory errors are seen", CANARY, "if state.ecc_errors:", "if False:", T_CANARY + "test_what_the_driver_knows_is_said"),
+    ("the canary looks at the window", "trainer_jax/canary.py", "behind < WINDOW", "behind <= WINDOW", "tests/trainer/test_canary.py::test_the_formula_sees_a_window_and_no_future"),
+    ("failures of the hardware are told from a program's", "sandbox/gpu_host.py", " if int(number) in _SERIOUS", " if int(number)", T_CANARY + "test_failures_of_the_hardware_are_read_from_the_kernels_log_and_those_of_programs_are_not"),
+    ("gVisor's list of drivers is asked", "sandbox/gpu_host.py", "if not known or version in known:", "if True:", T_CANARY + "test_a_driver_that_gvisor_does_not_know_is_said"),
     ("clients of MPS are processes", "sandbox/nvml.py", "found += self._nvml", "self._nvml", T_NVML + "test_processes_are_those_of_cuda_and_of_mps"),
     ("a GPU does not wait for CPUs", SETUP, ", may_share=True", "", T + "test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold"),
 ]  # fmt: skip
