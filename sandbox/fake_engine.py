@@ -100,7 +100,9 @@ class FakeEngine:
         sleep: Callable[[float], None] = lambda _: None,
     ) -> None:
         """`sleep` is called with the seconds of each container that ran."""
-        self.gpu_answer: Callable[[Job], str] = lambda job: gpu_check.answer(job.lease.gpu_uuid or "")
+        self.gpu_answer: Callable[[Job], str | Outcome] = lambda job: gpu_check.answer(
+            job.lease.gpu_uuid or ""
+        )
         """What a container prints that looks for its GPU (`sandbox.gpu_check`)."""
         self.jobs: list[Job] = []
         self.builds: list[BuildContext] = []
@@ -132,7 +134,8 @@ class FakeEngine:
         names = self._create(job)
         if gpu_check.is_check(job):
             self._forget(names)
-            return Outcome(Ending.EXITED, 0, 0.0, log_tail=self.gpu_answer(job))
+            said = self.gpu_answer(job)
+            return said if isinstance(said, Outcome) else Outcome(Ending.EXITED, 0, 0.0, log_tail=said)
         before = set(job.destination.iterdir())
         try:
             outcome = self._live(job, before)

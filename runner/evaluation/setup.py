@@ -223,6 +223,6 @@ def leases(
 
     if devices.kind == CPU:
         return CpuLeases(devices.cpus, waiting=waiting, folder=folder)
-    cpus = CpuLeases(devices.cpus, may_share=True, folder=folder)
+    cpus = CpuLeases(devices.cpus, folder=folder, patience_s=patience_s, may_share=True)
     uuids = devices.uuids if only is None else (only,)
     return GpuLeases(uuids, probe, cpus, waiting=waiting, folder=folder, patience_s=patience_s)

@@ -50,5 +50,5 @@ ROWS = [
     ("failures of the hardware are told from a program's", "sandbox/gpu_host.py", " if int(number) in _SERIOUS", " if int(number)", T_CANARY + "test_failures_of_the_hardware_are_read_from_the_kernels_log_and_those_of_programs_are_not"),
     ("gVisor's list of drivers is asked", "sandbox/gpu_host.py", "if not known or version in known:", "if True:", T_CANARY + "test_a_driver_that_gvisor_does_not_know_is_said"),
     ("clients of MPS are processes", "sandbox/nvml.py", "found += self._nvml", "self._nvml", T_NVML + "test_processes_are_those_of_cuda_and_of_mps"),
-    ("a GPU does not wait for CPUs", SETUP, ", may_share=True", "", T + "test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold"),
+    ("a GPU does not wait for CPUs", SETUP, "patience_s=patience_s, may_share=True", "patience_s=patience_s", T + "test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold"),
 ]  # fmt: skip
