@@ -32,9 +32,12 @@ def tried(
         text=True,
     )
     end = time.monotonic() + 60
-    while not any(c.role == "train" for c in server.containers()) and time.monotonic() < end:
+    while not (trained := [c for c in server.containers() if c.role == "train"]):
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            pytest.fail(f"nothing was trained: {process.communicate()[1]}")
         time.sleep(0.1)
-    (uuid,) = next(c.given for c in server.containers() if c.role == "train")
+    (uuid,) = trained[0].given
     meanwhile(server.uuids().index(uuid))
     out, errors = process.communicate(timeout=120)
     return json.loads(out), errors
