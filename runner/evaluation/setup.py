@@ -125,6 +125,7 @@ def set_up(
         variant=devices.variant,
         cpus=devices.cpus,
         cpu_model=cpu_model(),
+        device=devices.model,
         judge_wall_clock_s=parse_duration(config.judge_wall_clock),
     )
     return Environment(

@@ -26,6 +26,7 @@ ROWS = [
     ("trainings at once fit the host's memory", DEVICES, "slots = max(1, min(asked, memory_of_all // (memory or LEAST_BYTES)))", "slots = asked", T + "test_trainings_at_once_fit_the_hosts_memory"),
     ("data for the other device are refused", SETUP, "    if (vocabulary, length) != sizes[GPU if kind == CPU else CPU]:\n", "    if True:\n", T + "test_data_for_the_other_kind_of_device_are_refused"),
     ("a run is not resumed on another device", "runner/scoring/comparability.py", ', "device": "kind of device"}', "}", "tests/search/test_session.py::test_a_run_is_not_resumed_on_another_kind_of_device"),
+    ("no comparison with another kind of device", "runner/cli/reproduce.py", 'if facts.device not in {"", here}:', "if False:", "tests/results/test_reproduction.py::test_what_was_trained_on_another_kind_of_device_is_not_compared"),
     ("a run on CPUs stays on them", "runner/search/session.py", 'config = replace(config, gpus="none")', "pass", "tests/search/test_session.py::test_a_run_that_began_on_the_cpu_stays_there"),
     ("a lost GPU hides no other one", "sandbox/nvml.py", "            except nvml.NVMLError:  # it fell", "            except ZeroDivisionError:  # it fell", T_NVML + "test_a_gpu_that_fell_off_the_bus_hides_no_other_one_and_is_an_error_in_a_sentence"),
     ("no training on the CPU in place of a GPU", "runner/evaluation/pipeline.py", 'environment["JAX_PLATFORMS"] = "cuda"', "pass", "tests/evaluation/test_environment.py::test_compiling_for_a_gpu_does_not_use_up_the_wall_clock"),
