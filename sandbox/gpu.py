@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _GIB = 1 << 30
+GPU_USE = "gpu.json"
+"""File in an attempt's folder with the `GpuUse` of its training."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
 from runner.scoring.early_stopping import TrainingMonitor
 from runner.scoring.learning_curve import TELEMETRY
 from sandbox.engine import Engine
+from sandbox.gpu import GPU_USE
 from sandbox.gpu_check import check_gpu
 from sandbox.mounts import make_folder
 from sandbox.outcome import Ending, Fault, Outcome, Refusal
@@ -31,8 +32,6 @@ MODEL, PARAMS = "model.stablehlo", "params.safetensors"
 GPU_XLA_FLAGS = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
 """What a training on a GPU compiles with, because compiling counts against its wall clock: XLA's autotuning took 3.5 of the five
 minutes on an H100, and the step it found was 3 % faster (docs/performance.md). A script may set its own before it uses JAX."""
-GPU_USE = "gpu.json"
-"""What the host saw of the GPU during the training (`sandbox.gpu_use.GpuUse`)."""
 POSITIONS = "position_nats.npy"
 """float32[N, T]: what every target of the validation rows cost. Read by the host alone."""
 OUTPUTS = (

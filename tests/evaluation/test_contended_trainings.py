@@ -12,6 +12,7 @@ from benchmarks.simulated_run import OneLease, SimulatedRun
 from runner.display.lines import sentence
 from runner.evaluation.contention import busy_machine, contention, cpu_budget
 from runner.protocols import Event
+from runner.report.write_report import write
 from sandbox.cpu_use import CpuMeter, CpuUse
 from sandbox.fake_engine import Script
 from sandbox.gpu import GpuUse
@@ -67,7 +68,8 @@ def test_a_training_beside_strangers_on_its_gpu_is_made_again_and_what_was_seen_
         def train(self, job: Job) -> Script:
             found = super().train(job)
             slowed = 0.4 if len(self.ledger.experiment("simulated", 0).attempts) == 2 else 0.0
-            return replace(found, gpu=GpuUse(150, slowed_share=slowed, slowed_by="too hot"))
+            use = GpuUse(150, slowed_share=slowed, slowed_by="too hot", utilisation=0.9, hottest_c=80)
+            return replace(found, gpu=use)
 
     simulated = Throttled(tmp_path, [])
     loop = simulated.loop()
@@ -81,6 +83,11 @@ def test_a_training_beside_strangers_on_its_gpu_is_made_again_and_what_was_seen_
     ]
     kept = json.loads((Path(attempts[1].folder) / "gpu.json").read_text())
     assert (kept["samples"], kept["slowed_share"]) == (150, 0.4)
+    page = write(simulated.workspace, simulated.ledger, "simulated")["report"].read_text()
+    assert (
+        "GPUs: 0.1 hours in 4 trainings, 90% of the time in use, at most 80 °C, 1 of them (0.0 hours) voided"
+        in page
+    )
 
 
 def stat(*cpus: tuple[int, int]) -> str:
