@@ -183,7 +183,9 @@ class GpuLeases:
                     f"no GPU became free within {self._patience_s:g} s; others are using them"
                 )
             if not told:
-                self._waiting("waiting for a GPU: others are using the ones that were named")
+                self._waiting(
+                    f"waiting for a GPU: none of the {len(self._uuids)} that may be used is free (`nvidia-smi` shows what is on them)"
+                )
                 told = True
             self._sleep(_POLL_S)
 

@@ -194,7 +194,12 @@ def test_a_gpu_with_a_strangers_process_is_waited_for(tmp_path: Path) -> None:
         if len(waits) == 3:
             probe.busy.clear()
 
-    with gpus(tmp_path, probe, ("GPU-a",), patience_s=100, sleep=sleep).acquire() as lease:
+    told: list[str] = []
+    waited = gpus(tmp_path, probe, ("GPU-a",), patience_s=100, sleep=sleep, waiting=told.append)
+    with waited.acquire() as lease:
+        assert told == [
+            "waiting for a GPU: none of the 1 that may be used is free (`nvidia-smi` shows what is on them)"
+        ]
         assert lease.gpu_uuid == "GPU-a"
         assert not lease.contended
     assert len(waits) == 3
