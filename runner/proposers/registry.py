@@ -9,7 +9,7 @@ from runner.errors import UsageError
 from runner.protocols import Proposer
 from runner.store.config import with_path
 
-NAMES = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
+NAMES = ("gp", "tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
 MODELS = frozenset({"llm", "hybrid"})
 """Proposers that call a language model, and so may cost money."""
 
@@ -25,6 +25,10 @@ def make_proposer(
     """One of NAMES. `timeout_s` is for one answer of a command, `model` makes the researcher behind llm and hybrid.
     Raises UsageError for anything else."""
     name, _, argument = spec.partition(":")
+    if name == "gp":
+        from runner.proposers.gp import GpProposer
+
+        return GpProposer(seed)
     if name == "tpe":
         from runner.proposers.tpe import TpeProposer
 
@@ -52,8 +56,8 @@ def make_proposer(
     if name in MODELS and model is not None:
         if name == "llm":
             return model()
+        from runner.proposers.gp import GpProposer
         from runner.proposers.hybrid import HybridProposer
-        from runner.proposers.tpe import TpeProposer
 
-        return HybridProposer(model(), TpeProposer(seed))
+        return HybridProposer(model(), GpProposer(seed))
     raise UsageError(f"there is no proposer {spec!r}; choose one of {', '.join(NAMES)}")
