@@ -67,7 +67,7 @@ def run(
     ] = None,
     proposer: Annotated[
         str | None,
-        typer.Option(help="tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm, hybrid."),
+        typer.Option(help="gp, tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm, hybrid."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run.")] = False,

@@ -62,8 +62,8 @@ class Config:
     """Whether a training whose own reports are hopeless is ended before its wall clock (docs/runner.md)."""
     judge_wall_clock: str = "2m"
     """Limit of each of the judge's two containers."""
-    proposer: str = "tpe"
-    """tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
+    proposer: str = "gp"
+    """gp, tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
     model: str = ""
     """Of the llm and hybrid proposers, as litellm names it: provider/name; llm is the default once there is one. Keys come
     from the environment."""

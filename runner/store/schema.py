@@ -203,4 +203,8 @@ MIGRATIONS = (
     DROP TABLE begun;
     DROP TABLE confirming;
     """,
+    """
+    -- a row of attempts holds a log: how many of them count is answered without reading it
+    CREATE INDEX attempts_counted ON attempts (run, number) WHERE outcome = 'ok' AND NOT contended;
+    """,
 )

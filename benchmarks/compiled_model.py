@@ -1,0 +1,172 @@
+"""Real trainings of train.py in about a second, for benchmarks of the search: compiled once, with its constants as arguments.
+
+Model, loss, optimizer and schedule are train.py's own functions, on the text of `data prepare --demo`. What differs from a training
+in a container:
+
+- The constants that change the size of an array keep their values (SIZES), because another size is another compilation. All other
+  constants with a `# tune:` comment are tuned, from the values that benchmarks/search.py begins with: rates of the GPU
+  preset, plausible and not tuned for so few steps.
+- The clock is the number of steps: STEPS times the pace of that training, which stands for a machine that is never equally fast. So
+  two trainings of one script with one seed differ, as on a real machine.
+- The judge's rows and bytes are used, and its arithmetic is done here, in the same process.
+- `ramp` is written without an `if` on a constant.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import sys
+import tempfile
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.search import preset
+
+ROOT = Path(__file__).resolve().parents[1]
+SIZES = {
+    "DEPTH": "2",
+    "WIDTH": "32",
+    "HEAD_WIDTH": "16",
+    "MLP_RATIO": "4",
+    "WINDOWS": '"SSSL"',
+    "SHORT_WINDOW": "16",
+    "VALUE_GATE_WIDTH": "16",
+    "CONV_REACH": "3",
+    "BATCH": "8",
+    "CHUNK": "64",
+    "MAX_EPOCHS": "1.0",
+}
+"""Not tuned here. The clock alone ends a training, so MAX_EPOCHS does nothing."""
+STEPS, REPORTS = 200, 20
+MOST_STEPS = 2 * STEPS
+TEXT_TOKENS = 1_000_000
+"""Of the training text, from its beginning: a training reads a tenth of it."""
+Recipe = Mapping[str, Any]
+
+
+def script(source: str) -> str:
+    """The lines of the constants that are tuned here, in train.py's order. `source` is train.py."""
+    lines = [line for line in preset(source).splitlines() if "  # tune: " in line]
+    return "".join(f"{line}\n" for line in lines if line.split(" ")[0] not in SIZES)
+
+
+def module(source: str) -> types.ModuleType:
+    """train.py with the presets' constants."""
+    text = preset(source)
+    for name, value in SIZES.items():
+        text, found = re.subn(rf"(?m)^{name} = .*$", f"{name} = {value}", text, count=1)
+        assert found, name
+    made = types.ModuleType("train")
+    exec(compile(text, "train.py", "exec"), made.__dict__)
+    return made
+
+
+class CompiledModel:
+    """For one prepared data set; see `result`. There can be one in a process, because the harness reads its folder from the environment."""
+
+    def __init__(self, data: Path) -> None:
+        os.environ.update(
+            AUTORESEARCH_DATA=str(data / "train"), AUTORESEARCH_OUT=tempfile.mkdtemp(prefix="compiled-")
+        )
+        sys.path.insert(0, str(ROOT))
+        import jax
+        import numpy as np
+
+        from judge.heldout import load
+
+        source = (ROOT / "trainer_jax" / "train.py").read_text()
+        self.script, self._train = script(source), module(source)
+        self.names = [line.split(" ")[0] for line in self.script.splitlines()]
+        self.vocabulary = int(self._train.V)
+        tokens = np.memmap(data / "train" / "tokens.bin", dtype="<u2", mode="r")
+        self._tokens = np.array(tokens[:TEXT_TOKENS])
+        self._held_out = {split: load(data, split) for split in ("val", "test")}
+        mesh = jax.make_mesh((1,), ("devices",), devices=jax.devices()[:1])
+        here = jax.sharding.PartitionSpec()
+        whole = jax.shard_map(self._whole_training, mesh=mesh, in_specs=here, out_specs=here, check_vma=False)
+        self._run, self._nats = jax.jit(whole), jax.jit(self._document_nats)
+        self._rows: dict[int, Any] = {}
+
+    def result(self, recipe: Recipe, seed: int, pace: float = 1.0) -> tuple[list[bytes], dict[str, float]]:
+        """Lines of telemetry, and bits per byte on both held-out texts."""
+        import jax
+        import numpy as np
+
+        steps = min(max(round(STEPS * pace), REPORTS), MOST_STEPS)
+        values = {name: np.float32(recipe[name]) for name in self.names}
+        rows = self._rows_of(seed)
+        params, losses = self._run(values, jax.random.key(seed), rows, np.int32(steps))
+        lines, at = [], 0
+        for step, part in enumerate(np.asarray(losses)[:steps], 1):
+            if step == 1 or step * REPORTS // steps > (step - 1) * REPORTS // steps:
+                mean = float(np.mean(np.asarray(losses)[at:step]))
+                report = {"step": step, "loss": mean, "progress": (step - 1) / steps}
+                lines.append(json.dumps(report).encode() + b"\n")
+                at = step
+            del part
+        return lines, {split: self._bits(values, params, split) for split in ("val", "test")}
+
+    def _rows_of(self, seed: int) -> Any:
+        import numpy as np
+
+        from trainer_jax.packing import Rows
+
+        if seed not in self._rows:
+            t = self._train
+            epoch = Rows(self._tokens, t.harness.bos_id, t.T, seed).epoch()
+            flat = [row for row, _ in zip(epoch, range(MOST_STEPS * t.BATCH), strict=False)]
+            self._rows[seed] = np.stack(flat).reshape(MOST_STEPS, t.BATCH, t.T + 1)
+            if len(self._rows) > 64:
+                del self._rows[next(iter(self._rows))]
+        return self._rows[seed]
+
+    def _with(self, values: Mapping[str, Any]) -> types.ModuleType:
+        """train.py, whose constants are these while it is traced."""
+        import jax.numpy as jnp
+
+        def ramp(progress: Any, share: Any) -> Any:
+            return jnp.where(share > 0, jnp.minimum(progress / jnp.maximum(share, 1e-9), 1.0), 1.0)
+
+        self._train.__dict__.update(values, ramp=ramp)
+        return self._train
+
+    def _whole_training(self, values: Mapping[str, Any], key: Any, rows: Any, steps: Any) -> tuple[Any, Any]:
+        """Parameters after `steps` steps, and the loss of each step. `rows` are int32[MOST_STEPS, B, T + 1]."""
+        import jax
+        import jax.numpy as jnp
+
+        t = self._with(values)
+        optimizer = t.make_optimizer()
+
+        def one(step: Any, carried: Any) -> Any:
+            params, state, losses = carried
+            progress = step / steps
+            loss, grads = t.loss_and_grads(params, rows[step])
+            updates, state = optimizer.update(grads, state, params, progress=progress)
+            scale = t.learning_rate_scale(progress)
+            params = jax.tree.map(lambda w, u: w + scale * u, params, updates)
+            return params, state, losses.at[step].set(loss)
+
+        params = t.init_params(key)
+        start = (params, optimizer.init(params), jnp.zeros(MOST_STEPS))
+        params, _, losses = jax.lax.fori_loop(0, steps, one, start)
+        return params, losses
+
+    def _document_nats(self, values: Mapping[str, Any], params: Any, rows: Any, document: Any) -> Any:
+        """Summed over the targets that belong to a document, as the judge does."""
+        import jax
+        import jax.numpy as jnp
+
+        logits = self._with(values).forward(params, rows[:, :-1]).astype(jnp.float32)
+        nats = -jnp.take_along_axis(jax.nn.log_softmax(logits), rows[:, 1:, None], axis=-1)[..., 0]
+        return jnp.sum(jnp.where(document >= 0, nats, 0.0))
+
+    def _bits(self, values: Mapping[str, Any], params: Any, split: str) -> float:
+        held_out = self._held_out[split]
+        nats = self._nats(values, params, held_out.rows.tokens, held_out.rows.document)
+        return float(nats) / int(held_out.document_bytes.sum()) / math.log(2)
