@@ -1,7 +1,7 @@
 """A Gaussian process over points of the unit cube (Rasmussen & Williams 2006): Matern 5/2, one length scale a coordinate, constant mean.
 
-Length scales are maximum a posteriori: before anything is seen, each is about as long as the cube's diagonal is for half of its edges
-(Hvarfner, Hellsten & Nardi 2024), so that a few dozen points say something in twenty dimensions.
+Length scales are maximum a posteriori: before anything is seen, each is half the cube's diagonal (after Hvarfner, Hellsten & Nardi
+2024), so that a few dozen points say something in twenty dimensions.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _LENGTH, _LOG_SD = 0.5, 1.0
 its logarithm."""
 _STARTS, _STEP, _SWEEPS = (-0.7, 0.0, 0.7), 0.9, 2
 """Of the search for length scales, in logarithms: where all begin, and how far one is moved at a time."""
-_NOISES = (1e-4, 1e-2)
-"""Variances of a value's own noise that are tried where it is not known, in units of the process's variance; and the limits of one that is."""
-_LEAST, _MOST = 1e-5, 0.3
+_NOISES, _LEAST, _MOST = (1e-4, 1e-2), 1e-5, 0.3
+"""Variance of a value's own noise in units of the process's variance: what is tried where it is not known, and the limits of one that
+is."""
 _erfc = np.vectorize(math.erfc, otypes=[float])
 
 
@@ -41,7 +41,7 @@ class Process:
     def of(cls, points: Array, values: Array, squares: Array, weights: Array, noise: float) -> Process:
         """`squares` are the points' squared distances by coordinate, float64[d, n, n]."""
         count = len(points)
-        factor = np.linalg.cholesky(_matern(squares, weights) + noise * np.eye(count))
+        factor: Array = np.linalg.cholesky(_matern(squares, weights) + noise * np.eye(count))
         one, seen = np.linalg.solve(factor, np.stack([np.ones(count), values], axis=1)).T
         mean = float(one @ seen / (one @ one))
         residual = seen - mean * one
@@ -63,8 +63,8 @@ class Process:
 def fitted(
     points: Array, values: Array, rng: np.random.Generator, noise_variance: float | None = None
 ) -> Process:
-    """The process of `values`, float64[n], at `points`, float64[n, d]. `noise_variance` is that of a value, as a share of that of all
-    values; None where it is not known. Length scales are learned one coordinate after the other, in random order."""
+    """The process of `values`, float64[n], at `points`, float64[n, d]. `noise_variance` is that of one value, which the process
+    is not to follow; None where it is not known. Length scales are learned one coordinate after the other, in random order."""
     dimensions = points.shape[1]
     shares = _NOISES if noise_variance is None else (min(max(noise_variance, _LEAST), _MOST),)
     expected = math.log(math.sqrt(dimensions) * _LENGTH)
@@ -75,17 +75,9 @@ def fitted(
         prior = -0.5 * float((((log_lengths - expected) / _LOG_SD) ** 2).sum())
         return process.log_likelihood + prior, process
 
-    best, lengths, noise = (
-        (-math.inf, Process.of(points, values, squares, np.ones(dimensions), 1.0)),
-        np.ones(dimensions),
-        1.0,
-    )
-    for start in _STARTS:
-        for share in shares:
-            all_alike = np.full(dimensions, expected + start)
-            found = tried(all_alike, share)
-            if found[0] > best[0]:
-                best, lengths, noise = found, all_alike, share
+    starts = [(np.full(dimensions, expected + start), share) for start in _STARTS for share in shares]
+    lengths, noise = max(starts, key=lambda start: tried(*start)[0])
+    best = tried(lengths, noise)
     for _ in range(_SWEEPS):
         for coordinate in rng.permutation(dimensions):
             for step in (-_STEP, _STEP):

@@ -72,11 +72,14 @@ class GpProposer:
 
 def _newest(context: Context) -> list[PastExperiment]:
     """What was trained, the newest first; and the best script, however old it is."""
-    found = list[PastExperiment]()
+    found, best = list[PastExperiment](), False
     for past in reversed(context.history):
         wanted = len(found) < _REMEMBERED and past.status not in _UNTRAINED
+        best = best or past.number == context.best_number
         if wanted or past.number == context.best_number:
             found.append(past)
+        elif best and len(found) >= _REMEMBERED:
+            break
     return found
 
 

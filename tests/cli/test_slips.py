@@ -66,7 +66,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("run --max-tokens 99999999999999999999999", 2, "--max-tokens"),
         ("run --max-cost nan", 2, "amount of dollars"),
         ("run --proposer tpe --model openai/gpt-5", 2, "--model: the proposer tpe asks no model"),
-        ("run --fallback-model openai/gpt-5", 2, "--fallback-model: the proposer tpe asks no model"),
+        ("run --fallback-model openai/gpt-5", 2, "--fallback-model: the proposer gp asks no model"),
         ("run --proposer repeat --api-base http://127.0.0.1:1/v1", 2, "--api-base: the proposer repeat asks"),
         ("run --max-cost -1", 2, "amount of dollars"),
         ("run --budget 8h --data train.py", 2, "train.py"),
@@ -240,7 +240,7 @@ def test_a_configuration_that_makes_no_sense_is_refused_by_name(
     [
         ('model = "openai/gpt-5"', "llm"),
         ('model = "openai/gpt-5"\nproposer = "tpe"', "tpe"),
-        ('model = ""', "tpe"),
+        ('model = ""', "gp"),
     ],
 )
 def test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is(
