@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.shared_clock import SharedClock
 from judge.verdict import Verdict
 from runner.evaluation.pipeline import Pipeline
 from runner.protocols import Context, Event, Proposal
 from runner.results import git_lineage
 from runner.results.promotion import Promotion
+from runner.search.background import Start, in_thread
 from runner.search.loop import Loop, Settings
-from runner.search.prefetch import Start, in_thread
 from runner.search.time_budget import Budget
 from runner.store.ledger import Ledger
 from runner.store.workspace import Workspace, open_state
@@ -62,6 +64,25 @@ class OneLease:
         raise AssertionError("nothing here survives SIGKILL")
 
 
+class SeveralLeases(OneLease):
+    """One CPU each, `count` of them."""
+
+    def __init__(self, count: int) -> None:
+        self._free = deque(Lease(cpus=(cpu,)) for cpu in range(count))
+        self.most_at_once, self._held = 0, 0
+
+    @contextmanager
+    def acquire(self) -> Iterator[Lease]:
+        lease = self._free.popleft()  # there are as many as slots
+        self._held += 1
+        self.most_at_once = max(self.most_at_once, self._held)
+        try:
+            yield lease
+        finally:
+            self._held -= 1
+            self._free.append(lease)
+
+
 class WrittenScore:
     """A judge that reads the score that a fake training wrote into the weights; a second one is that of the test split. All documents are equally hard, and so is the only
     position. `references` are the references it was given, for val and test."""
@@ -99,12 +120,20 @@ def source(score: float, extra: str = "") -> str:
 
 
 class SimulatedRun:
-    """A workspace with everything a run needs. `noise` maps a seed to what it adds to a score."""
+    """A workspace with everything a run needs. `noise` maps a seed to what it adds to a score. In `slots` so many trainings run at
+    once."""
 
     def __init__(
-        self, folder: Path, sources: list[str], *, noise: Callable[[int], float] | None = None
+        self,
+        folder: Path,
+        sources: list[str],
+        *,
+        noise: Callable[[int], float] | None = None,
+        slots: int = 1,
     ) -> None:
-        self.clock = Clock()
+        self.slots = slots
+        self.clock: Clock | SharedClock = Clock() if slots == 1 else SharedClock()
+        self.leases = OneLease() if slots == 1 else SeveralLeases(slots)
         self.train_s = 60.0
         self.crash_log = "Traceback: it broke"
         self.unheld = ""
@@ -133,13 +162,14 @@ class SimulatedRun:
         script = next(mount.source for mount in job.mounts if mount.target == "/work/train.py").read_text()
         names: dict[str, Any] = {}
         exec(script, names)
+        seconds = names.get("SECONDS", self.train_s)
         if names.get("CRASH"):
-            return Script(exit_code=1, log=self.crash_log, seconds=self.train_s)
+            return Script(exit_code=1, log=self.crash_log, seconds=seconds)
         self.report(job, names)
         score = names["SCORE"] + self.noise(int(job.environment["AUTORESEARCH_SEED"]))
         (job.destination / "model.stablehlo").write_text("model")
         (job.destination / "params.safetensors").write_text(repr(score))
-        return Script(log="fine", seconds=self.train_s)
+        return Script(log="fine", seconds=seconds)
 
     def report(self, job: Job, names: Mapping[str, Any]) -> None:
         """A script that says LOSS reports a loss that falls from START towards LOSS, or the REPORTS that it names."""
@@ -159,12 +189,12 @@ class SimulatedRun:
         budget_s: float = 1e6,
         expected_s: float = 70.0,
         emit: Callable[[Event], None] | None = None,
-        start: Start = in_thread,
+        start: Start | None = None,
         asked_to_end: Callable[[], bool] = lambda: False,
         **settings: Any,
     ) -> Loop:
         limits = Limits(wall_clock_s=60.0)
-        pipeline = Pipeline(self.engine, self.base.id, self.judge, OneLease(), self.data / "train", limits)
+        pipeline = Pipeline(self.engine, self.base.id, self.judge, self.leases, self.data / "train", limits)
         run = self.ledger.run("simulated")
         return Loop(
             run="simulated",
@@ -180,10 +210,12 @@ class SimulatedRun:
                 expected_s=expected_s,
                 clock=self.clock,
                 persist=lambda seconds: self.ledger.spend("simulated", seconds),
+                slots=self.slots,
             ),
             settings=Settings(**settings),
             clock=self.clock,
             emit=emit or self.events.append,
-            start=start,
+            start=start or (self.clock.start if isinstance(self.clock, SharedClock) else in_thread),
             asked_to_end=asked_to_end,
+            slots=self.slots,
         )

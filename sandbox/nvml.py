@@ -49,7 +49,7 @@ class NvmlProbe:
         handle = self._handle(uuid)
         with self._asking(f"does not answer about {uuid}"):
             found = list(self._nvml.nvmlDeviceGetComputeRunningProcesses(handle))
-        with suppress(AttributeError, self._nvml.NVMLError):  # clients of MPS have a list of their own
+        with suppress(*self._errors):  # clients of MPS have a list of their own
             found += self._nvml.nvmlDeviceGetMPSComputeRunningProcesses(handle)
         return sorted({process.pid for process in found})
 
@@ -115,8 +115,13 @@ class NvmlProbe:
     def _asking(self, failed: str) -> Iterator[None]:
         try:
             yield
-        except self._nvml.NVMLError as error:
+        except self._errors as error:
             raise SandboxError(f"the NVIDIA driver {failed} ({error})") from error
+
+    @property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        """The second is for a driver that is older than pynvml."""
+        return self._nvml.NVMLError, self._nvml.NVMLLibraryMismatchError
 
 
 def _text(value: Any) -> str:

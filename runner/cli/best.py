@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runner.cli.experiment_rows import (
     command_to_reproduce,
+    command_to_resume,
     confirmation_rows,
     experiment_row,
     is_running,
@@ -40,5 +41,7 @@ def best(run: RunId = None, workspace: Workspace = None, json: Json = False) -> 
             )
         )
         at_work = is_running(place, ledger, found)
-        makes = "the run at work makes it next" if at_work else "`autoresearch resume` makes it"
+        makes = (
+            "the run at work makes it next" if at_work else f"`{command_to_resume(ledger, found)}` makes it"
+        )
         print(command_to_reproduce(best, found) or f"its image is not made yet; {makes}")

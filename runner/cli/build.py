@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.options import Json
+from runner.cli.options import Json, automatic_or
 from runner.cli.output import envelope, say
 from runner.evaluation import setup
 from runner.store.config import Config
@@ -23,7 +23,7 @@ def build(
     """Build the candidate's and the judge's image, without network, from wheels checked by hash."""
     from runner.images.build import build_images
 
-    variant = setup.automatic_variant(say) if variant == "auto" else variant
+    variant = automatic_or(variant)
     images = build_images(setup.connect(Config()), variant=variant, base=base, force=force, progress=say)
     if json:
         envelope("build", variant=variant, candidate=images.candidate.id, judge=images.judge.id)

@@ -10,7 +10,7 @@ import typer
 
 from runner import cache
 from runner.cli.conversion import Command, Group
-from runner.cli.options import Json
+from runner.cli.options import Json, automatic_or
 from runner.cli.output import envelope, say
 from runner.evaluation import setup
 from runner.store.config import Config
@@ -47,7 +47,9 @@ def data_prepare(
     ] = None,
     vocab_size: Annotated[int | None, typer.Option(help="Tokens, BOS included: 257 to 65536.")] = None,
     seq_len: Annotated[int | None, typer.Option(help="Tokens per row.")] = None,
-    shards: Annotated[int, typer.Option(help="climbmix: how many training shards.")] = _SHARDS,
+    shards: Annotated[
+        int | None, typer.Option(help=f"climbmix: how many training shards, {_SHARDS} if not said.")
+    ] = None,
     demo: Annotated[
         bool,
         typer.Option("--demo", help="The default text for `init --demo`: short rows, little held-out text."),
@@ -56,12 +58,15 @@ def data_prepare(
 ) -> None:
     """Make token shards, tokenizer and manifest; nothing is done when they are there already."""
     from runner.data.prepare import HELD_OUT_BYTES, prepare
+    from runner.data.sources import NAMED
     from runner.errors import UsageError
-    from runner.images.wheelhouse import fill_text_wheels, lock_file
+    from runner.images.wheelhouse import fill_text_wheels
 
-    if variant == "auto":
-        variant = "cpu" if demo else setup.automatic_variant(say)
-    lock_file(variant)
+    if shards is not None and dataset != "climbmix":
+        raise UsageError("--shards is for --dataset climbmix alone")
+    if text_column is not None and dataset in NAMED:
+        raise UsageError(f"--text-column is for your own data, and --dataset is {dataset}")
+    variant = "cpu" if demo and variant == "auto" else automatic_or(variant)
     small = variant == "cpu"
     if demo and not (dataset == "default" and small and vocab_size is None and seq_len is None):
         raise UsageError(
@@ -73,6 +78,7 @@ def data_prepare(
     length = setup.DEMO_SEQUENCE if demo else length if seq_len is None else seq_len
     if not (257 <= vocabulary <= 65536 and 8 <= length <= 65536):
         raise UsageError("--vocab-size must be between 257 and 65536 and --seq-len between 8 and 65536")
+    shards = _SHARDS if shards is None else shards
     folder = out or (
         cache.demo_data()
         if demo

@@ -27,6 +27,10 @@ def is_running(workspace: workspaces.Workspace, ledger: Ledger, run: Run) -> boo
     return locked(workspace.state) and run.finished_at is None and ledger.run().id == run.id
 
 
+def command_to_resume(ledger: Ledger, run: Run) -> str:
+    return "autoresearch resume" + ("" if ledger.run().id == run.id else f" --run {run.id}")
+
+
 def run_row(workspace: workspaces.Workspace, ledger: Ledger, run: Run) -> dict[str, Any]:
     """`experiments` are proposals, `kept` those that were adopted: the baseline is neither."""
     lines = ledger.lines(run.id)

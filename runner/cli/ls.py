@@ -65,7 +65,7 @@ def _list_runs(folder: Path | None, last: int | None, *, as_json: bool) -> None:
             f"{row['spent_s']:.0f} s",
             "running"
             if row["running"]
-            else one_line(row["stop_reason"] or "not finished; resume --run goes on"),
+            else one_line(row["stop_reason"] or "not finished; `autoresearch resume --run` goes on"),
         )
         for row in found
     ]

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from runner.durations import parse_duration
 from runner.errors import UsageError
+from runner.resources import VARIANTS
 from runner.store.config import LARGEST_NUMBER
+from runner.suggestions import unknown
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 RunId = Annotated[str | None, typer.Option("--run", help="Which run; the newest if not said.")]
@@ -32,6 +35,25 @@ Workspace = Annotated[
 ]
 """Of every verb that reads or changes one. Other paths on the command line still begin at the present folder."""
 WorkspaceFolder = Annotated[Path | None, typer.Argument(metavar="[DIR]", help="The same as -C DIR.")]
+
+
+def automatic_or(variant: str) -> str:
+    """The variant of the images that was named; for "auto" what this machine trains on. Raises UsageError for an unknown one."""
+    from runner.cli.output import say
+    from runner.evaluation.setup import automatic_variant
+
+    names = ("auto", *VARIANTS)
+    if variant not in names:
+        raise UsageError(f"--variant: {unknown('variant', variant, names)}")
+    return automatic_variant(say) if variant == "auto" else variant
+
+
+def seconds(option: str, text: str | None) -> float | None:
+    """Of a duration, None where none was given. Raises UsageError, which names the option."""
+    try:
+        return None if text is None else parse_duration(text)
+    except UsageError as error:
+        raise UsageError(f"{option}: {error}") from error
 
 
 def one_folder(argument: Path | None, option: Path | None) -> Path | None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import Gpus, Json, Workspace
+from runner.cli.options import Gpus, Json, Workspace, seconds
 from runner.cli.output import envelope, failed, number, say
 from runner.cli.reproduction_text import explain
-from runner.durations import parse_duration
 from runner.errors import CannotReproduce, Inconclusive, ReproduceMismatch, UsageError
 from runner.evaluation import setup
 from runner.store import workspace as workspaces
@@ -56,14 +55,17 @@ def reproduce(
     from runner.results.snapshot import read_labels
     from runner.store.temporary_folder import scratch
 
-    limit_s = None if time_limit is None else parse_duration(time_limit)
+    limit_s = seconds("--time-limit", time_limit)
     if exact and repeats > 1:
         raise UsageError("--exact runs once: the weights are the same or they are not; leave out --repeats")
     config = override(workspaces.config_of(workspace), gpus=gpus, runtime=runtime)
-    facts = read_labels(setup.connect(config), tag)
+    engine = setup.connect(config)
+    facts = read_labels(engine, tag)
     likely = [Path(path) for path in (config.data, facts.data_path) if path]
     folder = locate(tag, facts.data_sha256, named=data.resolve() if data else None, likely=likely)
-    environment = setup.set_up(_config_as_recorded(config, facts), data=folder, progress=say)
+    environment = setup.set_up(
+        _config_as_recorded(config, facts, engine.dialect.local), data=folder, progress=say
+    )
 
     def pipeline_for(image: str, wall_clock_s: float) -> Pipeline:
         environment.require_unseen(image)
@@ -115,13 +117,16 @@ def reproduce(
         failed(error(explain(found)))
 
 
-def _config_as_recorded(config: Config, facts: SnapshotLabels) -> Config:
-    """`config` with the limits under which the image was kept; what an older image does not say stays. Raises
-    CannotReproduce where this machine lacks what it was kept on."""
+def _config_as_recorded(config: Config, facts: SnapshotLabels, engine_is_local: bool) -> Config:
+    """`config` with the limits under which the image was kept, as far as this machine has so much; what an older image does not say
+    stays. Raises CannotReproduce where this machine lacks what it was kept on."""
+    from runner.evaluation.devices import host_memory
+
+    most = host_memory() if engine_is_local else facts.memory_bytes
     same = {
         "compile_check": "off",
         "variant": facts.variant or config.variant,
-        "memory_gb": facts.memory_bytes / GIB if facts.memory_bytes else config.memory_gb,
+        "memory_gb": min(facts.memory_bytes, most) / GIB if facts.memory_bytes else config.memory_gb,
         "pids": facts.pids or config.pids,
     }
     if facts.judge_wall_clock_s:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runner.cli.options import DisplayName, Gpus, Workspace
+from runner.cli.options import DisplayName, Gpus, Workspace, seconds
 from runner.cli.output import say
 from runner.cli.signals import signals
-from runner.durations import parse_duration
 from runner.errors import UsageError
 from runner.proposers.registry import absolute
 from runner.store import workspace as workspaces
@@ -67,7 +66,7 @@ def run(
     ] = None,
     proposer: Annotated[
         str | None,
-        typer.Option(help="gp, tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm, hybrid."),
+        typer.Option(help="tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm, hybrid."),
     ] = None,
     data: Annotated[Path | None, typer.Option(help="A prepared data set.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest run.")] = False,
@@ -164,7 +163,7 @@ def limit_options(
     if max_cost is not None and not 0 <= max_cost < float("inf"):
         raise UsageError("--max-cost is an amount of dollars, for example 5")
     return Options(
-        budget_s=None if budget is None else parse_duration(budget),
+        budget_s=seconds("--budget", budget),
         max_experiments=max_experiments,
         resume=True,
         seed=0,

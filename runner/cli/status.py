@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from runner.cli.experiment_rows import confirmation_rows, experiment_row, is_running, listing, open_run
+from runner.cli.experiment_rows import (
+    command_to_resume,
+    confirmation_rows,
+    experiment_row,
+    is_running,
+    listing,
+    open_run,
+)
 from runner.cli.options import Json, RunId, Workspace
 from runner.cli.output import envelope, number
 from runner.scoring.best_script import best_of
@@ -42,7 +49,7 @@ def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -
         if running
         else f"ended: {found.stop_reason}"
         if found.stop_reason
-        else "not running; --resume goes on"
+        else f"not running; `{command_to_resume(ledger, found)}` goes on"
     )
     print(f"run {found.id}  {one_line(state)}  {found.spent_s:.0f} s spent")
     if money.calls:

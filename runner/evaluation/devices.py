@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.errors import PrerequisiteMissing, UsageError
-from runner.store.config import Config
+from runner.store.config import CONFIG, Config
 from runner.store.gpu_request import GpuRequest, Mode, parse_gpu_request
 from sandbox.gpu import Driver, Gpu, GpuProbe
 from sandbox.spec import GIB, MIB
@@ -85,6 +85,7 @@ def host_memory() -> int:
 def resolve(config: Config, host: Host) -> Devices:
     """Raises UsageError for GPUs that are not there or not ours, PrerequisiteMissing where what was asked for cannot be had, SandboxError
     where the driver fails."""
+    _refuse_more_than_there_is(config, host)
     request = parse_gpu_request(config.gpus)
     needed = request.mode in {Mode.ALL, Mode.COUNT, Mode.LISTED} or config.variant not in {"auto", "cpu"}
     if request.mode is Mode.NONE:
@@ -106,6 +107,16 @@ def resolve(config: Config, host: Host) -> Devices:
             raise PrerequisiteMissing(f"{remark}; --gpus none trains on the CPU")
         return _cpu(config, host, f"the CPU: {remark}")
     return _gpu(config, host, request, driver, chosen, [permission.why, remark])
+
+
+def _refuse_more_than_there_is(config: Config, host: Host) -> None:
+    """A limit above what the machine has would hold nobody back."""
+    if config.cpus > host.cpus:
+        raise UsageError(f"{CONFIG}: cpus: {config.cpus} are more than this process may use, {host.cpus}")
+    if host.engine_is_local and int(config.memory_gb * GIB) > host.memory_bytes:
+        raise UsageError(
+            f"{CONFIG}: memory_gb: {config.memory_gb:g} is more than this machine has, {host.memory_bytes / GIB:.1f} GiB"
+        )
 
 
 def _unavailable(driver: Driver | None, found: Sequence[Gpu], host: Host) -> str:

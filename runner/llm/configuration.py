@@ -12,7 +12,7 @@ from runner.llm.messages import Client
 from runner.llm.metered_client import CallSettings, MeteredClient
 from runner.llm.prices import FREE, MILLION, Price, UnknownPrice
 from runner.llm.proposer import LlmProposer
-from runner.proposers.gp import GpProposer
+from runner.proposers.tpe import TpeProposer
 from runner.protocols import Notice
 from runner.store.config import Config
 from runner.store.ledger import Ledger
@@ -73,7 +73,7 @@ def llm_proposer(
     """`tell` is called with each notice that becomes an event; `to_end` returns whether the run is to end."""
     settings = call_settings(config, caps, client)
     metered = MeteredClient(client, ledger, run, settings, clock=clock, rng=rng, tell=tell)
-    return LlmProposer(metered, GpProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
+    return LlmProposer(metered, TpeProposer(seed), clock=clock, repairs=config.repairs, to_end=to_end)
 
 
 def _price(config: Config, model: str, client: Client) -> Price:

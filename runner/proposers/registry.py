@@ -27,10 +27,6 @@ def make_proposer(
     if why := problem("proposer", spec):
         raise UsageError(why)
     name, _, argument = spec.partition(":")
-    if name == "gp":
-        from runner.proposers.gp import GpProposer
-
-        return GpProposer(seed)
     if name == "tpe":
         from runner.proposers.tpe import TpeProposer
 
@@ -58,8 +54,8 @@ def make_proposer(
     if name in MODELS and model is not None:
         if name == "llm":
             return model()
-        from runner.proposers.gp import GpProposer
         from runner.proposers.hybrid import HybridProposer
+        from runner.proposers.tpe import TpeProposer
 
-        return HybridProposer(model(), GpProposer(seed))
+        return HybridProposer(model(), TpeProposer(seed))
     raise UsageError(f"the proposer {spec} needs a language model")

@@ -14,14 +14,14 @@ from runner.proposers.tunable_constants import replace
 from runner.protocols import Context, Proposal
 
 ATTEMPTS = 50
-AT_A_TIME = 5
+_AT_A_TIME = 5
 NOTHING_TO_TUNE = Proposal(None, "nothing to tune", failure=protocols.NOTHING_TO_TUNE)
 ALL_TRIED = Proposal(None, "nothing new", failure=protocols.ALL_TRIED)
 
 
 def choose(constants: Sequence[Constant], rng: random.Random) -> list[Constant]:
     """One to five of them, all numbers alike: changing all at once finds little, and one at a time needs too many trainings."""
-    return rng.sample(constants, min(rng.randint(1, AT_A_TIME), len(constants)))
+    return rng.sample(constants, min(rng.randint(1, _AT_A_TIME), len(constants)))
 
 
 def draw(constant: Constant, rng: random.Random) -> Value:

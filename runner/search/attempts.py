@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from runner.errors import PrerequisiteMissing
@@ -14,11 +14,13 @@ from runner.results.garbage_collection import remove_unneeded_weights
 from runner.scoring.best_script import best
 from runner.search.finished_trainings import FinishedTrainings
 from runner.search.recorder import Recorder
+from runner.search.slots import Slots
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace
 
 MAX_INFRASTRUCTURE_FAILURES = 3
+"""In a row, in one slot."""
 MAX_CONTENDED = 2
 """Trainings in a row that are made again because others had their CPUs. The next one counts: on a machine that stays busy a
 run goes on, and a script has no more retries than that."""
@@ -29,9 +31,21 @@ _MADE_AGAIN = frozenset(
 """What a busy machine can be the reason for; a crash is the script's."""
 
 
+class EngineFails(PrerequisiteMissing):
+    """A slot's trainings fail again and again, and not through their scripts."""
+
+
+@dataclass
+class _InARow:
+    """Of one slot."""
+
+    failures: int = 0
+    contended: int = 0
+
+
 class AttemptRunner:
     """Of one run. `require_space` raises RunnerError when the disk budget is used up. `pause_s` is
-    waited after an infrastructure failure, longer after each in a row."""
+    waited after an infrastructure failure, longer after each in a row. The turn is given up while a script is evaluated."""
 
     def __init__(
         self,
@@ -43,14 +57,16 @@ class AttemptRunner:
         require_space: Callable[[], None],
         pause_s: float,
         stopping: FinishedTrainings | None = None,
+        slots: Slots,
     ) -> None:
         """`stopping` ends hopeless trainings; None: every training runs to its end."""
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
         self.require_space, self._pause_s = require_space, pause_s
-        self._failures, self._contended, self._stopping = 0, 0, stopping
+        self._stopping, self._slots, self._turn = stopping, slots, slots.turn
+        self._in_a_row = [_InARow() for _ in range(slots.count)]
 
     def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
-        """With this training seed. `confirmation` is the one it is made for."""
+        """With this training seed. `confirmation` is the one it is made for. Raises EngineFails."""
         self.require_space()
         run, ledger, clock = self.recorder.run_id, self.recorder.ledger, self.recorder.clock
         number, started = experiment.number, clock.monotonic()
@@ -62,23 +78,27 @@ class AttemptRunner:
         shutil.rmtree(folder, ignore_errors=True)  # of a row that was never written
 
         def progress(state: State) -> None:
-            if experiment.status == "open":
-                self.recorder.set(number, state=state)
-            self.recorder.emit("state", number=number, attempt=attempt, state=str(state))
+            with self._turn:
+                if experiment.status == "open":
+                    self.recorder.set(number, state=state)
+                self.recorder.emit("state", number=number, attempt=attempt, state=str(state))
 
-        evaluation = self.pipeline.evaluate(
-            experiment.source.encode("utf-8", errors="replace"),
-            Ids(run, str(number), attempt),
-            seed=seed,
-            folder=folder,
-            progress=progress,
-            reference=self._reference(),
-            monitor=self._stopping.monitor(experiment, self.recorder.index()) if self._stopping else None,
-        )
+        source, reference = experiment.source.encode("utf-8", errors="replace"), self._reference()
+        monitor = self._stopping.monitor(experiment, self.recorder.index()) if self._stopping else None
+        with self._turn.given_up():
+            evaluation = self.pipeline.evaluate(
+                source,
+                Ids(run, str(number), attempt),
+                seed=seed,
+                folder=folder,
+                progress=progress,
+                reference=reference,
+                monitor=monitor,
+            )
         evaluation, note = self._allow_contention(evaluation)
         spent = clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
-        self.budget.charge(spent)
+        self.budget.charge()
         self.budget.learn(spent)
         ledger.finish_attempt(run, number, attempt, evaluation, now=clock.time())
         self.recorder.emit(
@@ -99,7 +119,7 @@ class AttemptRunner:
             remove_all_but_log(folder)
         remove_unneeded_weights(self.recorder.experiment(number))
         self._count_infrastructure(evaluation.outcome, evaluation.detail)
-        return self.recorder.experiment(number).attempts[-1]
+        return next(a for a in self.recorder.experiment(number).attempts if a.attempt == attempt)
 
     def _reference(self) -> Path | None:
         """The best script's loss at every position, once there is a best script."""
@@ -110,22 +130,25 @@ class AttemptRunner:
         """The evaluation, which counts after all when too many in a row were contended on CPUs; and what others did."""
         if evaluation.outcome not in _MADE_AGAIN:
             return evaluation, ""
+        mine = self._in_a_row[self._slots.mine]
         if not evaluation.contention:
-            self._contended = 0
+            mine.contended = 0
             return evaluation, ""
-        self._contended += 1
-        if self._contended > MAX_CONTENDED:
+        mine.contended += 1
+        if mine.contended > MAX_CONTENDED:
             evaluation = replace(evaluation, contended=False)
         return evaluation, evaluation.contention
 
     def _count_infrastructure(self, outcome: EvaluationOutcome, detail: str) -> None:
+        mine = self._in_a_row[self._slots.mine]
         if outcome is not EvaluationOutcome.INFRASTRUCTURE:
-            self._failures = 0
+            mine.failures = 0
             return
-        self._failures += 1
-        if self._failures >= MAX_INFRASTRUCTURE_FAILURES:
-            raise PrerequisiteMissing(
-                f"the engine failed {self._failures} times in a row ({detail}); repair it, then "
+        mine.failures += 1
+        if mine.failures >= MAX_INFRASTRUCTURE_FAILURES:
+            raise EngineFails(
+                f"the engine failed {mine.failures} times in a row ({detail}); repair it, then "
                 "`autoresearch run --resume` goes on"
             )
-        self.recorder.clock.sleep(self._pause_s * self._failures)
+        with self._turn.given_up():
+            self.recorder.clock.sleep(self._pause_s * mine.failures)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 
 from runner.scoring.best_script import best
 from runner.scoring.noise import Noise, RememberedNoise
@@ -15,6 +16,7 @@ from runner.scoring.scores import ignores_seed
 from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
 from runner.search.seeds import common_seed, first_unused
+from runner.search.slots import Slots
 from runner.search.time_budget import Budget
 from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.experiment_index import ExperimentIndex
@@ -42,22 +44,26 @@ class Confirmer:
         budget: Budget,
         seed: int,
         earlier: Sequence[Sequence[tuple[int, float]]] = (),
+        *,
+        slots: Slots,
     ) -> None:
         """`earlier` are the runs (seed and score) of each script that comparable runs ran more than once."""
         self._recorder, self._attempts, self._budget, self._seed = recorder, attempts, budget, seed
-        self._known_noise = RememberedNoise(earlier)
+        self._known_noise, self._slots, self._confirming = RememberedNoise(earlier), slots, False
 
     def reserve(self) -> int:
         """Trainings to be kept for the confirmation at the end; 0 where there is nothing to confirm or it would not succeed."""
         return 2 * (self._pairs(self._most_pairs()) or 0)
 
     def midway(self) -> None:
-        """Confirm what is very probably confirmed with few pairs, where the share allows it."""
+        """Confirm what is very probably confirmed with few pairs, where the share allows it and no other slot does so."""
+        if self._confirming:
+            return
         index = self._recorder.index()
         allowed = int((MIDWAY_SHARE * index.attempts - index.confirming) // 2)
         if allowed >= 1 and (pairs := self._pairs(min(allowed, MIDWAY_PAIRS))) is not None:
             self._begin(pairs)
-            self.resume()
+            self.resume(slots=1)
 
     def at_the_end(self) -> bool:
         """Where there is something to confirm that as many pairs as the share allows will probably do, and time for one: then
@@ -69,8 +75,16 @@ class Confirmer:
         self.resume()
         return True
 
-    def resume(self) -> None:
-        """Go on with an open confirmation until it is decided or the budget allows no other training."""
+    def resume(self, slots: int | None = None) -> None:
+        """Go on with an open confirmation, in so many slots (all, if not said), until it is decided or the budget allows no other
+        training."""
+        self._confirming = True
+        try:
+            self._resume(slots or self._slots.count)
+        finally:
+            self._confirming = False
+
+    def _resume(self, slots: int) -> None:
         while (confirmation := self._open()) is not None:
             index = self._recorder.index()
             pairs, missing = self._pairs_of(confirmation, index)
@@ -83,8 +97,12 @@ class Confirmer:
             elif self._is_decided(confirmation, pairs) or not self._budget.allows_another():
                 self._finish(confirmation, pairs)
             else:
-                number, seed = missing
-                self._attempts.run(index[number], seed, confirmation=confirmation.id)
+                self._slots.at_once(
+                    [
+                        partial(self._attempts.run, index[number], seed, confirmation=confirmation.id)
+                        for number, seed in missing[:slots]
+                    ]
+                )
 
     # -- what the ledger says --------------------------------------------------------------------------------------
     def last_confirmed(self) -> int:
@@ -136,21 +154,25 @@ class Confirmer:
 
     def _pairs_of(
         self, confirmation: Confirmation, index: ExperimentIndex
-    ) -> tuple[list[tuple[float, float]], tuple[int, int]]:
-        """The scores of each whole pair, reference first; and experiment and seed of the next run. Which of
-        the two runs first alternates."""
+    ) -> tuple[list[tuple[float, float]], list[tuple[int, int]]]:
+        """The scores of each whole pair before the first that is not, reference first; and experiment and seed of each run that is
+        missing, in the order in which they are made. Which of the two runs first alternates."""
         pairs: list[tuple[float, float]] = []
-        while True:
-            seed = common_seed(self._seed, confirmation.first_seed + len(pairs))
-            found = dict[int, float]()
-            both = (confirmation.candidate, confirmation.reference)
-            for number in both if len(pairs) % 2 == 0 else both[::-1]:
-                for a in index[number].counted:
-                    if a.confirmation == confirmation.id and a.seed == seed and a.val_bpb is not None:
-                        found[number] = a.val_bpb
-                if number not in found:
-                    return pairs, (number, seed)
-            pairs.append((found[confirmation.reference], found[confirmation.candidate]))
+        missing: list[tuple[int, int]] = []
+        both = (confirmation.candidate, confirmation.reference)
+        for place in range(confirmation.most_pairs):
+            seed = common_seed(self._seed, confirmation.first_seed + place)
+            found = {
+                number: a.val_bpb
+                for number in both
+                for a in index[number].counted
+                if a.confirmation == confirmation.id and a.seed == seed and a.val_bpb is not None
+            }
+            order = both if place % 2 == 0 else both[::-1]
+            missing += [(number, seed) for number in order if number not in found]
+            if not missing:
+                pairs.append((found[confirmation.reference], found[confirmation.candidate]))
+        return pairs, missing
 
     def _failing(self, confirmation: Confirmation, index: ExperimentIndex) -> Experiment | None:
         """The one of the two that keeps failing when it runs again."""

@@ -11,11 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from runner.clock import Clock
-from runner.errors import NothingEvaluated
-from runner.evaluation.failure_advice import unscored
 from runner.evaluation.pipeline import Pipeline
 from runner.parsing.client import Parser, shared
-from runner.parsing.static_check import check
 from runner.protocols import (
     EXHAUSTED,
     LLM_BUDGET_EXHAUSTED,
@@ -30,7 +27,9 @@ from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
 from runner.scoring.noise import Noise, RememberedNoise, repeated_runs
 from runner.scoring.scores import mean, scores
-from runner.search.attempts import AttemptRunner
+from runner.search.attempts import AttemptRunner, EngineFails
+from runner.search.background import Start, in_thread
+from runner.search.baseline import Baseline
 from runner.search.confirmer import Confirmer
 from runner.search.decider import Decider
 from runner.search.endings import (
@@ -42,19 +41,16 @@ from runner.search.endings import (
     untrainable,
 )
 from runner.search.finished_trainings import FinishedTrainings
-from runner.search.prefetch import Start, in_thread
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
 from runner.search.recovery import recover
-from runner.search.seeds import common_seed
+from runner.search.slots import InOrder, Slots, Turn
 from runner.search.time_budget import Budget
 from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
-from runner.store.workspace import Workspace, read_script
+from runner.store.workspace import Workspace
 
-MAX_CUT_SHORT = 2
-"""Trainings of the baseline that may end at the wall clock without weights, as on a machine that is busy for a while."""
 STOPPED_EARLY = str(EvaluationOutcome.STOPPED_EARLY)
 
 
@@ -91,11 +87,22 @@ class Loop:
         asked_to_end: Callable[[], bool] = lambda: False,
         require_space: Callable[[], None] = lambda: None,
         parser: Parser | None = None,
+        slots: int = 1,
+        abandon: Callable[[], None] = lambda: None,
     ) -> None:
+        """`slots` trainings run at once; `abandon` ends the run's containers when one slot's failure, or a signal, ends the run."""
         self._parser = parser or shared()
         self.recorder = Recorder(run, ledger, clock, emit)
         self.workspace, self.promotion, self.budget = workspace, promotion, budget
         self.settings, self._asked_to_end = settings, asked_to_end
+        self._turn = Turn()
+        self._slots = Slots(slots, self._turn, start=start, abandon=abandon)
+        self._promotions = InOrder(self._turn)
+        self._claimed: set[int] = set()
+        """Experiments that a slot is at work on."""
+        self._working, self._nothing_more = 0, ""
+        self._untrained: list[Experiment] = []
+        """In a row."""
         self.attempts = AttemptRunner(
             recorder=self.recorder,
             pipeline=pipeline,
@@ -111,11 +118,12 @@ class Loop:
             )
             if settings.early_stopping
             else None,
+            slots=self._slots,
         )
         self._seed, self._noise = seed, RememberedNoise()
         earlier = repeated_runs(comparable_runs(ledger, run))
         self._decider = Decider(seed, settings.retests, earlier)
-        self._confirmer = Confirmer(self.recorder, self.attempts, budget, seed, earlier)
+        self._confirmer = Confirmer(self.recorder, self.attempts, budget, seed, earlier, slots=self._slots)
         self._stage = ProposalStage(
             recorder=self.recorder,
             workspace=workspace,
@@ -126,11 +134,27 @@ class Loop:
             parser=self._parser,
             start=start,
             asked_to_end=asked_to_end,
+            turn=self._turn,
+            slots=slots,
+        )
+        self._baseline = Baseline(
+            recorder=self.recorder,
+            workspace=workspace,
+            attempts=self.attempts,
+            stage=self._stage,
+            slots=self._slots,
+            seed=seed,
+            repeats=settings.baseline_repeats,
+            parser=self._parser,
         )
 
     def go(self) -> str:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
         be scored, PrerequisiteMissing when the engine keeps failing or `require_space` (called before each step) finds no free space."""
+        with self._turn:
+            return self._go()
+
+    def _go(self) -> str:
         recover(
             self.recorder,
             self.workspace,
@@ -140,7 +164,7 @@ class Loop:
             self.promotion,
             self._promote,
         )
-        self._baseline()
+        self._baseline.run(self._promote)
         self._confirmer.resume()
         for experiment in self.recorder.index().open:  # a killed runner had no time to decide it
             if scores(experiment):
@@ -153,63 +177,51 @@ class Loop:
                 return reason  # else fewer pairs did, and what was kept for more is free again
 
     def _search(self) -> str:
-        """Experiment after experiment; returns why there is no other."""
-        untrained: list[Experiment] = []
-        while (reason := self.over()) is None:
-            self.attempts.require_space()
-            experiment = next(iter(self.recorder.index().open), None) or self._stage.propose()
-            self._stage.ask_early(experiment)
-            finished = self._advance(experiment)
-            if finished.status == "open":
-                return self._ended(TIME_BUDGET_EXHAUSTED)
-            self._confirmer.midway()
-            untrained = [] if finished.attempts else [*untrained, finished]
-            if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
-                return finished.reason if finished.reason == LLM_BUDGET_EXHAUSTED else NOTHING_MORE
-            if len(untrained) >= MAX_UNTRAINED_IN_A_ROW:
-                return untrainable(untrained)
-        return self._ended(reason)
-
-    def _ended(self, reason: str) -> str:
-        """Emit an event for each experiment that is still open."""
+        """Experiment after experiment in every slot; returns why there is no other."""
+        self._untrained, self._nothing_more = [], ""
+        self._working = self._slots.count
+        reasons = self._slots.at_once([self._in_one_slot] * self._slots.count)
         for experiment in self.recorder.index().open:
             self.recorder.emit("left_open", number=experiment.number)
-        return reason
+        return self._nothing_more or reasons[-1]
 
-    def _baseline(self) -> None:
-        if not len(self.recorder.index()):
-            source = read_script(self.workspace.script)
-            checked = check(source, self._parser)
-            if checked.rejection:
-                why = f"{checked.rejection} ({checked.detail})"
-                raise NothingEvaluated(f"train.py cannot be the baseline: {why}")
-            self._stage.record(0, source, checked, title="baseline", category="baseline", parent=None)
-        baseline = self.recorder.index()[0]
-        while len(baseline.counted) < self.settings.baseline_repeats and baseline.status == "open":
-            if self.budget.left() <= 0:
-                raise NothingEvaluated(
-                    f"the budget ended before the baseline had run {self.settings.baseline_repeats} times; "
-                    "`autoresearch resume --budget` with a longer one goes on"
-                )
-            attempt = self.attempts.run(baseline, common_seed(self._seed, len(baseline.counted)))
-            baseline = self.recorder.index()[0]
-            cut_short = sum(a.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT for a in baseline.attempts)
-            if attempt.outcome == EvaluationOutcome.TIMEOUT_NO_ARTIFACT and cut_short <= MAX_CUT_SHORT:
-                self.recorder.emit("cut_short", number=0, left=MAX_CUT_SHORT - cut_short)
-            elif attempt.outcome not in {"ok", "infrastructure"}:
-                self.recorder.set(0, status="failed", state=State.FAILED, reason=attempt.outcome)
-                baseline = self.recorder.index()[0]
-        if baseline.status == "failed":  # now, or before a resume
-            limit_s = self.attempts.pipeline.limits.wall_clock_s
-            advice = unscored(str(baseline.reason), limit_s, look="autoresearch logs 0")
-            raise NothingEvaluated(
-                f"the baseline could not be scored ({baseline.reason}): {advice}; then begin a new run without --resume"
-            )
-        if baseline.status == "open":
-            self.recorder.decide(
-                0, status=Decision.KEEP, state=State.DECIDED, reason="baseline", val_bpb=mean(baseline)
-            )
-            self._promote(self.recorder.index()[0])
+    def _in_one_slot(self) -> str:
+        """Why this slot has nothing more to do. A slot that can train nothing is given up while there is another."""
+        try:
+            while not (reason := self._nothing_more or self.over()):
+                self._one_experiment()
+            return reason
+        except EngineFails as error:
+            self._working -= 1
+            if not self._working:
+                raise
+            self.recorder.emit("slot_lost", left=self._working, why=str(error))
+            return TIME_BUDGET_EXHAUSTED
+
+    def _one_experiment(self) -> None:
+        """The oldest that is open, or else a new one."""
+        self.attempts.require_space()
+        experiment = next(iter(self._waiting()), None) or self._stage.propose()
+        self._claimed.add(experiment.number)
+        try:
+            self._stage.ask_early(experiment)
+            finished = self._advance(experiment)
+        finally:
+            self._claimed.discard(experiment.number)
+        if finished.status == "open":
+            self._nothing_more = TIME_BUDGET_EXHAUSTED
+            return
+        self._confirmer.midway()
+        self._untrained = [] if finished.attempts else [*self._untrained, finished]
+        if finished.status == "proposer_failed" and finished.reason in EXHAUSTED:
+            budget_gone = finished.reason == LLM_BUDGET_EXHAUSTED
+            self._nothing_more = LLM_BUDGET_EXHAUSTED if budget_gone else NOTHING_MORE
+        elif len(self._untrained) >= MAX_UNTRAINED_IN_A_ROW:
+            self._nothing_more = untrainable(self._untrained)
+
+    def _waiting(self) -> list[Experiment]:
+        """Experiments that are open and that no slot is at work on."""
+        return [e for e in self.recorder.index().open if e.number not in self._claimed]
 
     # -- one experiment ----------------------------------------------------------------------------------------
     def _advance(self, experiment: Experiment) -> Experiment:
@@ -277,7 +289,9 @@ class Loop:
 
     def _promote(self, experiment: Experiment) -> None:
         gain = self._confirmer.expected_gain(experiment)
-        columns = self.promotion.promote(experiment, self.noise() or Noise(0.0, 1), gain)
+        noise = self.noise() or Noise(0.0, 1)
+        with self._promotions.place():
+            columns = self.promotion.promote(experiment, noise, gain)
         self.recorder.set(experiment.number, **columns)
         self.recorder.emit("kept", number=experiment.number, val_bpb=experiment.val_bpb, tag=columns["tag"])
 
@@ -291,10 +305,10 @@ class Loop:
     def over(self) -> str | None:
         """Why the search is over; None while it goes on."""
         most, index = self.settings.max_experiments, self.recorder.index()
-        busy = any(e.number > 0 for e in index.open)
-        if most is not None and not busy and index.trained >= most:
+        left = any(e.number > 0 for e in self._waiting())
+        if most is not None and not left and index.trained + self._stage.waiting >= most:
             return ALL_DONE
-        if not busy and self._asked_to_end():
+        if not left and self._asked_to_end():
             return ASKED
         return None if self._time_for_another() else TIME_BUDGET_EXHAUSTED
 
@@ -304,4 +318,4 @@ class Loop:
 
     def _trainings_left(self) -> int:
         """How many trainings end in time for the confirmation at the end."""
-        return max(self.budget.more_trainings() - self._confirmer.reserve(), 0)
+        return self.budget.more_trainings(after=self._confirmer.reserve())

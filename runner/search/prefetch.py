@@ -1,66 +1,37 @@
-"""The next proposal is made while the present one trains, so that a slow model does not leave the device idle."""
+"""The next proposals are made while the present ones train, so that a slow model does not leave a device idle."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from runner.parsing.client import Parser
 from runner.parsing.facts import BadEdit
 from runner.proposers.validation import ask
 from runner.protocols import Context, Proposal, Proposer
-
-Wait = Callable[[], Proposal]
-Start = Callable[[Callable[[], Proposal]], Wait]
-"""Starts work in the background and returns a function that waits for its result."""
-
-
-def in_thread(work: Callable[[], Proposal]) -> Wait:
-    """On a daemon thread: a run that is stopped does not wait for a model. The wait raises what the work raised."""
-    box: list[Proposal | BaseException] = []
-
-    def run() -> None:
-        try:
-            box.append(work())
-        except BaseException as error:
-            box.append(error)
-
-    thread = threading.Thread(target=run, name="next-proposal", daemon=True)
-    thread.start()
-
-    def wait() -> Proposal:
-        while thread.is_alive():
-            thread.join(1.0)  # signals are answered between the seconds
-        if isinstance(box[0], BaseException):
-            raise box[0]
-        return box[0]
-
-    return wait
+from runner.search.background import Start, in_thread
 
 
 @dataclass
 class Prefetch:
-    """At most one proposal under way."""
+    """At most `most` proposals under way: one for each slot."""
 
     proposer: Proposer
     start: Start = in_thread
-    _pending: tuple[Context, Wait] | None = None
+    most: int = 1
+    _pending: list[tuple[Context, Callable[[], Proposal]]] = field(default_factory=list)
 
     @property
     def wanted(self) -> bool:
-        """Whether the proposer is slow enough to be asked early, and has not been."""
-        return self._pending is None and bool(getattr(self.proposer, "can_be_prefetched", False))
+        """Whether the proposer is slow enough to be asked early, and another may be asked for."""
+        return len(self._pending) < self.most and bool(getattr(self.proposer, "can_be_prefetched", False))
 
     def ask(self, context: Context) -> None:
-        self._pending = (context, self.start(lambda: ask(self.proposer, context)))
+        self._pending.append((context, self.start(lambda: ask(self.proposer, context))))
 
-    def receive(self) -> tuple[Context, Proposal] | None:
-        """Wait for the proposal asked for early; None when none was."""
-        if self._pending is None:
-            return None
-        (context, wait), self._pending = self._pending, None
-        return context, wait()
+    def oldest(self) -> tuple[Context, Callable[[], Proposal]] | None:
+        """The proposal that was asked for first: its context, and what waits for it. None when none was."""
+        return self._pending.pop(0) if self._pending else None
 
 
 def rebased(

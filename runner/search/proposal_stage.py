@@ -6,7 +6,9 @@ Each proposal becomes a row: one that may train, or one with the reason why not.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from runner.parsing.client import Parser
@@ -16,9 +18,11 @@ from runner.proposers.validation import ask
 from runner.protocols import INVALID_PROPOSAL, Context, Proposal, Proposer, State
 from runner.scoring.best_script import best
 from runner.scoring.noise import RememberedNoise
-from runner.search.prefetch import Prefetch, Start, in_thread, rebased
+from runner.search.background import Start, in_thread
+from runner.search.prefetch import Prefetch, rebased
 from runner.search.proposer_context import context_for
 from runner.search.recorder import Recorder
+from runner.search.slots import Turn
 from runner.search.time_budget import Budget
 from runner.store.records import Experiment
 from runner.store.workspace import Workspace
@@ -39,11 +43,17 @@ class ProposalStage:
         parser: Parser,
         start: Start = in_thread,
         asked_to_end: Callable[[], bool] = lambda: False,
+        turn: Turn,
+        slots: int = 1,
     ) -> None:
+        """`turn` is given up while a slow proposer is asked."""
         self._recorder, self._workspace, self._proposer = recorder, workspace, proposer
         self._budget, self._wall_clock_s = budget, wall_clock_s
         self._max_experiments, self._asked_to_end = max_experiments, asked_to_end
-        self._prefetch, self._parser = Prefetch(proposer, start), parser
+        self._prefetch, self._parser = Prefetch(proposer, start, slots), parser
+        self._turn, self._slots, self._asked_for = turn, slots, set[int]()
+        self.waiting = 0
+        """Slots that wait for a proposal."""
         self._noise = RememberedNoise()
 
     def read_history(self) -> None:
@@ -61,8 +71,11 @@ class ProposalStage:
 
     def propose(self) -> Experiment:
         """The next experiment: open when it may train, else failed or rejected with a reason."""
-        number = len(self._recorder.index())
-        proposal = self._next_proposal(number)
+        self.waiting += 1
+        try:
+            number, proposal = self._next_proposal()
+        finally:
+            self.waiting -= 1
         index = self._recorder.index()
         incumbent = best(index.kept)
         parent = incumbent if proposal.parent is None else index.get(proposal.parent)
@@ -109,15 +122,16 @@ class ProposalStage:
     def ask_early(self, experiment: Experiment) -> None:
         """Ask for the next proposal while `experiment` trains, unless a limit would leave no training for it."""
         most, index = self._max_experiments, self._recorder.index()
-        trained = index.trained - (experiment.number > 0 and bool(index[experiment.number].attempts))
-        another = (most is None or trained + 1 < most) and not self._asked_to_end()
+        begun = experiment.number > 0 and bool(index[experiment.number].attempts)
+        trained = index.trained + (not begun) + len(self._asked_for)
+        another = (most is None or trained < most) and not self._asked_to_end()
         if (
             experiment.status == "open"
             and another
             and self._prefetch.wanted
-            and self._budget.allows_another(2)
+            and self._budget.allows_another(1 + self._slots)
         ):
-            self._prefetch.ask(self._context(len(index)))
+            self._prefetch.ask(self._context(self._next_number()))
 
     def record(self, number: int, source: bytes, checked: Checked, **columns: Any) -> None:
         """Write experiment `number` into the ledger with what its check found."""
@@ -133,19 +147,37 @@ class ProposalStage:
             **{"hypothesis": "", **columns},
         )
 
-    def _next_proposal(self, number: int) -> Proposal:
-        """The one made while the last experiment trained, if it still fits, else a new one."""
-        if (early := self._prefetch.receive()) is not None:
-            context, proposal = early
-            self._tell(proposal)
+    def _next_number(self) -> int:
+        """Of the experiment that is asked for now: the first that no other has or will have."""
+        index = self._recorder.index()
+        number = next(
+            n for n in itertools.count(index.first_free) if n not in self._asked_for and index.get(n) is None
+        )
+        self._asked_for.add(number)
+        return number
+
+    def _next_proposal(self) -> tuple[int, Proposal]:
+        """The oldest that was asked for while a script trained, if it still fits, else a new one. With the experiment's number."""
+        if (early := self._prefetch.oldest()) is not None:
+            context, wait = early
+            proposal = self._answer(context, wait)
             incumbent = best(self._recorder.index().kept)
             fitting = rebased(proposal, context, incumbent.number, incumbent.source, self._parser)
             if fitting is not None:
-                return fitting
+                return context.number, fitting
             self._recorder.emit(
                 "dropped", title=proposal.title, reason="another script became the best meanwhile"
             )
-        proposal = ask(self._proposer, self._context(number))
+        context = self._context(self._next_number())
+        return context.number, self._answer(context, lambda: ask(self._proposer, context))
+
+    def _answer(self, context: Context, wait: Callable[[], Proposal]) -> Proposal:
+        slow = getattr(self._proposer, "can_be_prefetched", False)
+        try:
+            with self._turn.given_up() if slow else nullcontext():
+                proposal = wait()
+        finally:
+            self._asked_for.discard(context.number)
         self._tell(proposal)
         return proposal
 

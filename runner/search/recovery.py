@@ -28,10 +28,11 @@ def recover(
     """`keep` promotes an experiment that a killed runner had no time for. Raises PrerequisiteMissing when files are gone that
     later experiments are compared with."""
     pipeline.engine.reap(now=recorder.clock.time(), everything_of_run=recorder.run_id)
-    for number, attempt in recorder.ledger.lose_open_attempts(recorder.run_id, now=recorder.clock.time()):
-        remove_all_but_log(workspace.attempts(recorder.run_id, number) / str(attempt))
-        # nobody knows how long it ran: charge a whole attempt, so that the budget is never under-counted
+    lost = recorder.ledger.lose_open_attempts(recorder.run_id, now=recorder.clock.time())
+    if lost:  # nobody knows how long they ran, side by side: charge a whole one, so that the budget is never under-counted
         budget.charge(pipeline.longest_training_s)
+    for number, attempt in lost:
+        remove_all_but_log(workspace.attempts(recorder.run_id, number) / str(attempt))
         recorder.emit("recovered", number=number, attempt=attempt)
     for experiment in recorder.experiments():  # what a killed runner had no time for
         remove_unneeded_weights(experiment)

@@ -62,8 +62,8 @@ class Config:
     """Whether a training whose own reports are hopeless is ended before its wall clock (docs/runner.md)."""
     judge_wall_clock: str = "2m"
     """Limit of each of the judge's two containers."""
-    proposer: str = "gp"
-    """gp, tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
+    proposer: str = "tpe"
+    """tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
     model: str = ""
     """Of the llm and hybrid proposers, as litellm names it: provider/name; llm is the default once there is one. Keys come
     from the environment."""
@@ -174,7 +174,9 @@ def recorded_config(content: Mapping[str, Any]) -> Config:
 def default_toml(settings: Mapping[str, str | int]) -> str:
     """The file of a new workspace: every key with its default as a comment, those of `settings` set."""
     defaults = Config()
-    lines = ["# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m."]
+    lines = [
+        "# Every key is optional; these are the defaults. Durations: 40s, 5m, 1h30m. docs/configuration.md says what each means."
+    ]
     for field in fields(Config):
         value = settings.get(field.name, getattr(defaults, field.name))
         # JSON writes text, numbers and truth as TOML does

@@ -16,7 +16,7 @@ from runner.resources import VARIANTS
 from runner.store.gpu_request import FORMS, parse_gpu_request
 from runner.suggestions import did_you_mean
 
-PROPOSERS = ("gp", "tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
+PROPOSERS = ("tpe", "random", "repeat", "ablate", "scripted:FOLDER", "command:PROGRAM", "llm", "hybrid")
 _DAY_S = 86400.0
 
 

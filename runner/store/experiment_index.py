@@ -47,15 +47,22 @@ class ExperimentIndex:
         """Experiments with an attempt, the baseline not counted."""
         self.fingerprints, self.seeds = Counter[str](), Counter[int]()
         """How many experiments have each syntax tree, how many attempts each seed; none has a count of 0."""
+        self.first_free = 0
+        """The first number that no experiment has."""
         self.changes = list[int]()
         """Numbers, one for each `put`: whoever remembers how long it was sees what has changed since."""
         for experiment in experiments:
             self.put(experiment)
 
     def put(self, experiment: Experiment) -> None:
-        """A new one, or one that has changed. New ones come in order."""
+        """A new one, or one that has changed."""
         number, before = experiment.number, self._by_number.get(experiment.number)
+        late = before is None and number < next(reversed(self._by_number), -1)
         self._by_number[number] = experiment
+        if late:  # its proposer took longer than that of a later one
+            self._by_number = dict(sorted(self._by_number.items()))
+        while self.first_free in self._by_number:
+            self.first_free += 1
         self.changes.append(number)
         for name, (belongs, key) in _LISTS.items():
             keys, found = self._keys[name], self._lists[name]

@@ -52,7 +52,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        ("run --budget 0", 2, "not a duration"),
+        ("run --budget 0", 2, "--budget: '0' is not a duration"),
         ("run --budget -5m", 2, "not a duration"),
         ("run --budget nan", 2, "not a duration"),
         ("run --budget 1e9h", 2, "not a duration"),
@@ -66,7 +66,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("run --max-tokens 99999999999999999999999", 2, "--max-tokens"),
         ("run --max-cost nan", 2, "amount of dollars"),
         ("run --proposer tpe --model openai/gpt-5", 2, "--model: the proposer tpe asks no model"),
-        ("run --fallback-model openai/gpt-5", 2, "--fallback-model: the proposer gp asks no model"),
+        ("run --fallback-model openai/gpt-5", 2, "--fallback-model: the proposer tpe asks no model"),
         ("run --proposer repeat --api-base http://127.0.0.1:1/v1", 2, "--api-base: the proposer repeat asks"),
         ("run --max-cost -1", 2, "amount of dollars"),
         ("run --budget 8h --data train.py", 2, "train.py"),
@@ -100,8 +100,10 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("run --proposer randon", 2, "did you mean random?"),
         ("run --display jsno", 2, "did you mean json?"),
         ("resume --display jsno", 2, "did you mean json?"),
-        ("build --variant cuda14", 2, "only cpu, cuda12, cuda13"),
-        ("data prepare --variant cuda14", 2, "only cpu, cuda12, cuda13"),
+        ("build --variant cuda14", 2, "only auto, cpu, cuda12, cuda13; did you mean cuda1"),
+        ("data prepare --variant cuda14", 2, "only auto, cpu, cuda12, cuda13"),
+        ("data prepare --shards 5", 2, "--shards is for --dataset climbmix alone"),
+        ("data prepare --text-column body", 2, "--text-column is for your own data"),
         ("data prepare --dataset defualt", 3, "did you mean default?"),
         ("stop nowhere", 2, "no folder nowhere"),
         ("watch nowhere", 2, "no folder nowhere"),
@@ -109,7 +111,7 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[..., Said]:
         ("stop below", 2, "below is no workspace"),
         ("reproduce x:1 --repeats 0", 2, "--repeats"),
         ("reproduce x:1 --exact --repeats 2", 2, "--exact runs once"),
-        ("reproduce x:1 --time-limit 0s", 2, "no time at all"),
+        ("reproduce x:1 --time-limit 0s", 2, "--time-limit: '0s' is no time at all"),
         ("nonsense", 2, "No such command"),
     ],
 )
@@ -240,7 +242,7 @@ def test_a_configuration_that_makes_no_sense_is_refused_by_name(
     [
         ('model = "openai/gpt-5"', "llm"),
         ('model = "openai/gpt-5"\nproposer = "tpe"', "tpe"),
-        ('model = ""', "gp"),
+        ('model = ""', "tpe"),
     ],
 )
 def test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is(

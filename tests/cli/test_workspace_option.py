@@ -144,7 +144,7 @@ def test_runs_are_listed_in_the_order_they_were_begun(
     assert not first["running"]
     _, text, _ = say("ls", "--runs")
     assert [line.split()[0] for line in text.splitlines()] == ["run", "simulated", "second"]
-    assert "not finished; resume --run goes on" in text.splitlines()[1]
+    assert "not finished; `autoresearch resume --run` goes on" in text.splitlines()[1]
     assert text.splitlines()[2].endswith("refused: no engine")
     assert [line.split()[0] for line in say("ls", "--runs", "-n", "1")[1].splitlines()] == ["run", "second"]
 
@@ -171,6 +171,11 @@ def test_only_the_run_that_was_begun_or_resumed_last_can_be_at_work(
         return found
 
     assert running() == []
+    for name, command in (
+        ("killed", "`autoresearch resume --run killed`"),
+        ("newer", "`autoresearch resume`"),
+    ):
+        assert f"not running; {command} goes on" in say("status", "--run", name, "-C", str(tmp_path))[1]
     with lock(workspace.state):
         assert running() == ["newer"]
         ledger.reopen_run("killed")

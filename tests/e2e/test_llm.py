@@ -232,7 +232,7 @@ def test_when_no_model_answers_the_optimiser_goes_on_and_says_so(simulated: Simu
     simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     with serving([Error(503)]) as provider:
         go(simulated, provider, 3)
-        assert {e.author for e in simulated.ledger.experiments("simulated")[1:]} == {"gp"}
+        assert {e.author for e in simulated.ledger.experiments("simulated")[1:]} == {"tpe"}
         paused = [data for _, kind, data in simulated.ledger.events("simulated") if kind == "llm_paused"]
         assert paused
         assert "no model answers" in paused[0]["reason"]
@@ -245,7 +245,7 @@ def test_after_the_pause_the_model_is_asked_again(simulated: SimulatedRun) -> No
     with serving([Error(503), Error(503), Error(503), Say(PROSE.text)]) as provider:
         go(simulated, provider, 8)
         authors = [e.author for e in simulated.ledger.experiments("simulated")[1:]]
-        assert authors[0] == "gp"
+        assert authors[0] == "tpe"
         assert "llm openai/scripted" in authors
         the_bill_is_right(simulated, provider)
 

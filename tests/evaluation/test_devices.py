@@ -241,3 +241,21 @@ def test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold(tmp_path: P
     with others.acquire(), leases(devices, server().probe, folder=tmp_path).acquire() as lease:
         assert lease.gpu_uuid == "GPU-a0"
         assert len(lease.cpus) == one
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (Config(cpus=65), "autoresearch.toml: cpus: 65 are more than this process may use, 64"),
+        (Config(memory_gb=513), "autoresearch.toml: memory_gb: 513 is more than this machine has, 512.0 GiB"),
+    ],
+)
+def test_a_limit_above_what_the_machine_has_is_refused_with_its_key(config: Config, says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        resolve(config, CPU_ONLY)
+    assert resolve(Config(cpus=64, memory_gb=512), CPU_ONLY).cpus == 64
+
+
+def test_the_memory_of_another_machine_is_not_known_here() -> None:
+    elsewhere = replace(CPU_ONLY, engine_is_local=False)
+    assert resolve(Config(memory_gb=513), elsewhere).memory_bytes == 513 * GIB

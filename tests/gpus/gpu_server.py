@@ -40,9 +40,10 @@ class NoCompiler(Exception):
     """There is no C compiler; the message says what to do."""
 
 
-def compile_library(folder: Path) -> Path:
-    """The folder with the stand-in for libnvidia-ml.so.1, for LD_LIBRARY_PATH."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
+def compile_library(folder: Path, *, path: str | None = None) -> Path:
+    """The folder with the stand-in for libnvidia-ml.so.1, for LD_LIBRARY_PATH. The compiler is looked for in `path` (default $PATH).
+    Raises NoCompiler."""
+    compiler = shutil.which("gcc", path=path) or shutil.which("cc", path=path)
     if compiler is None:
         raise NoCompiler(
             "there is no C compiler for the stand-in of the NVIDIA driver's library: run script/bootstrap --tests as root, "

@@ -177,6 +177,11 @@ def test_a_driver_that_is_missing_or_broken_as_a_whole(asked: Callable[[World | 
     )
 
 
+def test_without_a_compiler_it_is_said_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(NoCompiler, match="script/bootstrap --tests as root, or apt-get install gcc"):
+        compile_library(tmp_path, path=str(tmp_path))
+
+
 def test_the_world_changes_under_a_program_that_looks(library: Path, tmp_path: Path) -> None:
     state, world = tmp_path / "state", machine(1)
     write(state, text(world))

@@ -45,7 +45,14 @@ UNTIL_IT_FAILS = (
 )
 
 
-def job(server: GpuServer, uuid: str | None, folder: Path, program: str = ONCE, experiment: str = "1") -> Job:
+def job(
+    server: GpuServer,
+    uuid: str | None,
+    folder: Path,
+    program: str = ONCE,
+    experiment: str = "1",
+    **variables: str,
+) -> Job:
     (folder / experiment).mkdir()
     return Job(
         run="gpus",
@@ -58,11 +65,12 @@ def job(server: GpuServer, uuid: str | None, folder: Path, program: str = ONCE, 
         lease=Lease(cpus=(min(os.sched_getaffinity(0)),), gpu_uuid=uuid),
         destination=folder / experiment,
         outputs=(Output("a", 4096),),
+        environment=variables,
     )
 
 
 def seen(outcome: Outcome) -> Any:
-    assert outcome.ending is Ending.EXITED, outcome
+    assert outcome.files, (outcome, outcome.log_tail)
     return json.loads(outcome.files["a"].path.read_text())
 
 
@@ -78,6 +86,17 @@ def test_a_container_sees_the_gpu_that_was_leased_and_no_other(gpu_server: GpuSe
 def test_without_a_gpu_a_container_has_no_driver(gpu_server: GpuServer, tmp_path: Path) -> None:
     assert seen(gpu_server.engine().run(job(gpu_server, None, tmp_path))) == "no driver"
     assert gpu_server.containers() == []
+
+
+def test_jax_has_the_platform_cuda_only_in_a_container_with_a_gpu(
+    gpu_server: GpuServer, tmp_path: Path
+) -> None:
+    program = "import jax, json; json.dump(str(jax.numpy.ones(2).sum()), open('/out/a', 'w'))"
+    engine, uuid = gpu_server.engine(), gpu_server.uuids()[0]
+    gpu_server.break_toolkit("none", times=1)
+    without = engine.run(job(gpu_server, uuid, tmp_path, program, JAX_PLATFORMS="cuda"))
+    assert (without.exit_code, without.files) == (1, {}), without.log_tail
+    assert seen(engine.run(job(gpu_server, uuid, tmp_path, program, "2", JAX_PLATFORMS="cuda"))) == "2.0"
 
 
 def test_an_instance_of_a_gpu_that_is_split_is_given_alone(gpu_server: GpuServer, tmp_path: Path) -> None:
@@ -233,7 +252,7 @@ def test_a_script_is_trained_and_judged_on_one_gpu(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "ok", done.stdout
     roles = [container.role for container in gpu_server.containers()]
-    assert roles[0] == "train"
-    assert set(roles[1:]) == {"judge-blind", "judge-score"}
+    assert roles[:2] == ["probe", "train"]
+    assert set(roles[2:]) == {"judge-blind", "judge-score"}
     assert {container.given for container in gpu_server.containers()} == {(uuid,)}
     assert gpu_server.most_at_once() == {uuid: 1}

@@ -20,8 +20,8 @@ from runner.llm.prices import Price, UnknownPrice
 from runner.llm.proposer import NOTES_TOKENS, SILENT, STAGNANT, LlmProposer
 from runner.parsing.client import shared
 from runner.parsing.static_check import constants_only
-from runner.proposers.gp import GpProposer
 from runner.proposers.hybrid import HybridProposer
+from runner.proposers.tpe import TpeProposer
 from runner.protocols import Context, PastExperiment, Proposal
 from runner.store.config import Config
 from runner.store.ledger import Ledger
@@ -118,7 +118,7 @@ def researcher(
     clock = clock or Clock()
     settings = CallSettings(models=models, prices=dict.fromkeys(models, PRICE), **settings)
     metered = MeteredClient(client, ledger(folder), "r", settings, clock=clock, rng=random.Random(1))
-    return LlmProposer(metered, GpProposer(1), clock=clock)
+    return LlmProposer(metered, TpeProposer(1), clock=clock)
 
 
 def past(number: int, **changes: Any) -> PastExperiment:
@@ -181,7 +181,7 @@ def test_a_refused_key_is_not_tried_again(tmp_path: Path) -> None:
     client = FakeClient(CallFailed(Cause.KEY, "no", sent=False))
     proposal = researcher(tmp_path, client).propose(context())
     assert len(client.asked) == 1
-    assert proposal.author == "gp"
+    assert proposal.author == "tpe"
     assert [notice.kind for notice in proposal.notices] == ["call_failed", "llm_paused"]
 
 
@@ -217,7 +217,7 @@ def test_no_money_for_the_stand_in_of_a_broken_model_is_no_answer_not_the_end(tm
 def test_three_useless_answers_in_a_row_and_the_optimiser_stands_in(tmp_path: Path) -> None:
     model = researcher(tmp_path, FakeClient(Completion("prose", "stop", Usage(10, 1))))
     authors = [model.propose(context(number=number)).author for number in (1, 2, 3, 4)]
-    assert authors == ["llm m", "llm m", "llm m", "gp"]
+    assert authors == ["llm m", "llm m", "llm m", "tpe"]
 
 
 def test_a_model_that_repeats_itself_does_not_end_the_search(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_model_that_repeats_itself_does_not_end_the_search(tmp_path: Path) -> 
     tried = past(1, source=SCRIPT.replace("3", "4"), fingerprint=fingerprint(SCRIPT.replace("3", "4")))
     model = researcher(tmp_path, FakeClient(good()))
     authors = [model.propose(context(tried, number=number)).author for number in (2, 3, 4, 5)]
-    assert authors == ["llm m", "llm m", "llm m", "gp"]
+    assert authors == ["llm m", "llm m", "llm m", "tpe"]
 
 
 def test_silence_is_told_before_anything_is_waited_for(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_with_nothing_to_tune_an_outage_never_ends_the_search(tmp_path: Path) ->
 def test_while_the_optimiser_can_stand_in_nothing_is_waited_for(tmp_path: Path) -> None:
     clock = Clock()
     model = researcher(tmp_path, FakeClient(CallFailed(Cause.KEY, "no", sent=False)), clock=clock)
-    assert [model.propose(context(number=number)).author for number in (1, 2, 3)] == ["gp"] * 3
+    assert [model.propose(context(number=number)).author for number in (1, 2, 3)] == ["tpe"] * 3
     assert clock.slept == []
 
 
@@ -526,9 +526,9 @@ def test_hybrid_gives_every_third_trial_to_the_model(tmp_path: Path) -> None:
         def propose(self, context: Context) -> Proposal:
             return Proposal("x = 1\n", "t", author="llm m")
 
-    hybrid = HybridProposer(Model(), GpProposer(1))
+    hybrid = HybridProposer(Model(), TpeProposer(1))
     authors = [hybrid.propose(context(number=n)).author for n in range(1, 7)]
-    assert authors == ["gp", "gp", "llm m", "gp", "gp", "llm m"]
+    assert authors == ["tpe", "tpe", "llm m", "tpe", "tpe", "llm m"]
     nothing_to_tune = context(number=1, best_source="x = 1\n")
     assert hybrid.propose(nothing_to_tune).author == "llm m"
 

@@ -56,7 +56,7 @@ ROWS = [
     (
         "asked before a proposal",
         "runner/search/loop.py",
-        "            self.attempts.require_space()\n",
+        "        self.attempts.require_space()\n",
         "",
         T + "test_a_run_that_holds_its_share_asks_for_no_proposal",
     ),

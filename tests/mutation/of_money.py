@@ -47,6 +47,6 @@ ROWS = [
     ("no baseline without money", "runner/llm/model_check.py", "        raise CallOverBudget\n", "        pass\n", T_SESSION + "test_a_limit_that_no_answer_fits_into_ends_before_the_baseline"),
     ("silence is told first", LLM, "return replace(proposal, failure=SILENT) if proposal.failure in EXHAUSTED else proposal", "self._waited_for(context)\n        return replace(proposal, failure=SILENT) if proposal.failure in EXHAUSTED else proposal", T_RESEARCHER + "test_silence_is_told_before_anything_is_waited_for"),
     ("a wait ends when asked", LLM, "            if self._to_end():\n                return False\n", "", T_RESEARCHER + "test_a_wait_ends_with_the_search_and_when_the_run_is_asked_to_end"),
-    ("a limit of trainings", "runner/search/loop.py", "index.trained >= most", "len(index) > most", T_SESSION + "test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn"),
+    ("a limit of trainings", "runner/search/loop.py", "index.trained + self._stage.waiting >= most", "len(index) > most", T_SESSION + "test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn"),
     ("nothing trained is no success", "runner/search/session.py", "raise NothingEvaluated(why)", "pass", T_SESSION + "test_a_night_of_answers_that_cannot_be_used_has_an_end_and_a_code_of_its_own"),
 ]  # fmt: skip

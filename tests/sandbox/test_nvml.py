@@ -24,6 +24,9 @@ class Nvml:
             super().__init__(f"error {value}")
             self.value = value
 
+    class NVMLLibraryMismatchError(Exception):
+        pass
+
     def __init__(self, broken: int | None = None) -> None:
         self.broken = broken
 
@@ -77,7 +80,7 @@ class Nvml:
 
     def nvmlDeviceGetMPSComputeRunningProcesses(self, handle: str) -> list[Any]:
         if handle == "MIG-2":
-            raise self.NVMLError(3)
+            raise self.NVMLLibraryMismatchError  # an older driver
         return [SimpleNamespace(pid=4712)] if handle == "GPU-0" else []
 
 

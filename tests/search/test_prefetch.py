@@ -9,7 +9,8 @@ import pytest
 from benchmarks.simulated_run import Clock, SimulatedRun, source
 from runner.parsing.client import shared
 from runner.protocols import Context, Edit, Proposal
-from runner.search.prefetch import Prefetch, Wait, in_thread, rebased
+from runner.search.background import Start, T, in_thread
+from runner.search.prefetch import Prefetch, rebased
 
 MODEL_S, TRAIN_S = 60.0, 300.0
 
@@ -29,10 +30,10 @@ class SlowModel:
         return Proposal(source(2.1, f"idea{context.number} = 1\n"), f"idea {context.number}")
 
 
-def beside(clock: Clock) -> Callable[[Callable[[], Proposal]], Wait]:
+def beside(clock: Clock) -> Start:
     """What runs beside the caller takes its time from a clock of its own; waiting ends when the later of both has come."""
 
-    def start(work: Callable[[], Proposal]) -> Wait:
+    def start(work: Callable[[], T]) -> Callable[[], T]:
         began = clock.now
         result = work()
         done, clock.now = clock.now, began
@@ -144,5 +145,5 @@ def test_only_one_proposal_is_under_way() -> None:
     assert prefetch.wanted
     prefetch.ask(THEN)
     assert not prefetch.wanted
-    assert prefetch.receive() is not None
-    assert prefetch.receive() is None
+    assert prefetch.oldest() is not None
+    assert prefetch.oldest() is None

@@ -151,7 +151,7 @@ def test_after_three_answers_that_cannot_be_used_the_optimiser_gets_its_turn(sim
         assert session(simulated.workspace, config(provider), go, display="none") == ALL_DONE
     ledger = Ledger(simulated.workspace.ledger)
     proposals = ledger.experiments(ledger.run().id)[1:]
-    assert [e.author for e in proposals] == ["llm openai/x"] * 3 + ["gp"] * 2
+    assert [e.author for e in proposals] == ["llm openai/x"] * 3 + ["tpe"] * 2
     assert [bool(e.attempts) for e in proposals] == [False] * 3 + [True] * 2, "a limit of trainings"
     ledger.close()
 

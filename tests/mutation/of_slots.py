@@ -1,0 +1,32 @@
+"""Several trainings at once."""
+
+T = "tests/search/test_slots.py::"
+LOOP, ATTEMPTS, SLOTS, STAGE = (
+    "runner/search/loop.py",
+    "runner/search/attempts.py",
+    "runner/search/slots.py",
+    "runner/search/proposal_stage.py",
+)
+KILLED = T + "test_killed_at_any_event_with_several_in_flight_it_goes_on"
+BUSY = T + "test_sixteen_slots_are_busy_although_a_proposal_takes_a_minute"
+LAST = T + "test_the_best_is_what_was_kept_last_and_not_what_has_the_highest_number"
+MANY = T + "test_as_many_trainings_as_were_asked_for_and_no_more"
+LOST = T + "test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot"
+CLOCK = T + "test_a_budget_is_wall_clock_however_many_slots_there_are"
+
+ROWS = [
+    ("a slot takes what no other has", LOOP, "if e.number not in self._claimed]", "]", MANY),
+    ("no more than was asked for", LOOP, "index.trained + self._stage.waiting >= most", "index.trained >= most", T + "test_what_slots_wait_for_counts_towards_the_limit"),
+    ("one slot is lost alone", LOOP, "            if not self._working:\n", "            if True:\n", LOST),
+    ("the last slot lost ends the run", LOOP, "            if not self._working:\n", "            if False:\n", T + "test_when_every_slot_fails_the_run_ends_with_a_sentence"),
+    ("failures are counted by slot", ATTEMPTS, "mine = self._in_a_row[self._slots.mine]\n        if outcome is not", "mine = self._in_a_row[0]\n        if outcome is not", LOST),
+    ("an attempt is the one that was begun", ATTEMPTS, "if a.attempt == attempt)", ")", T + "test_each_of_several_runs_of_one_script_is_its_own"),
+    ("commits in the order of decisions", SLOTS, "self._changed.wait_for(lambda: self._waiting[0] is place)", "pass", T + "test_work_in_order_is_done_in_the_order_of_its_places"),
+    ("what fails ends the others", SLOTS, "        if self.ended:\n            self._lock.release()\n            raise Ended\n", "", T + "test_after_a_failure_no_other_slot_writes_anything"),
+    ("the others' containers end", SLOTS, "                    self._abandon()\n", "", T + "test_a_failure_ends_what_the_other_slots_run"),
+    ("the best was kept last", "runner/store/experiment_index.py", '"kept": (lambda experiment: experiment.kept, _decision)', '"kept": (lambda experiment: experiment.kept, _number)', LAST),
+    ("verbs show what was kept last", "runner/store/ledger_queries.py", "ORDER BY decision DESC LIMIT 1", "ORDER BY number DESC LIMIT 1", LAST),
+    ("a number of its own", STAGE, "if n not in self._asked_for and", "if", BUSY),
+    ("a proposal for each slot", STAGE, "Prefetch(proposer, start, slots)", "Prefetch(proposer, start, 1)", BUSY),
+    ("the wall clock is charged once", "runner/search/attempts.py", "        self.budget.charge()\n", "        self.budget.charge(spent)\n", CLOCK),
+]  # fmt: skip

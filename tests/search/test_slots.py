@@ -1,0 +1,281 @@
+"""Several trainings at once decide as one after the other would have: on all that is known by then, and nothing is lost."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from benchmarks.shared_clock import SharedClock
+from benchmarks.simulated_run import SimulatedRun, source
+from runner.protocols import Context, Event, Proposal
+from runner.scoring.best_script import best
+from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
+from runner.search.slots import InOrder, Slots, Turn
+from sandbox.fake_engine import Point, Script
+from sandbox.outcome import Ending
+from sandbox.spec import Job, Role
+
+RUN = "simulated"
+
+
+class SlowModel:
+    """Takes `seconds` for a proposal, and never makes the same one twice."""
+
+    name, can_be_prefetched = "model", True
+
+    def __init__(self, clock: SharedClock, seconds: float) -> None:
+        self._clock, self._seconds = clock, seconds
+        self.numbers: list[int] = []
+        self.in_flight: list[int] = []
+
+    def propose(self, context: Context) -> Proposal:
+        self.numbers.append(context.number)
+        self.in_flight.append(sum(past.status == "open" for past in context.history))
+        self._clock.sleep(self._seconds)
+        return Proposal(source(2.1, f"idea{context.number} = 1\n"), f"idea {context.number}")
+
+
+def trained_seconds(run: SimulatedRun) -> float:
+    return sum(a.seconds or 0.0 for e in run.ledger.experiments(RUN) for a in e.attempts)
+
+
+def events(run: SimulatedRun, kind: str) -> list[dict[str, object]]:
+    return [data for _, found, data in run.ledger.events(RUN) if found == kind]
+
+
+def invariants(run: SimulatedRun) -> None:
+    experiments = run.ledger.experiments(RUN)
+    assert [e.number for e in experiments] == list(range(len(experiments))), "no number is left out"
+    decisions = [e.decision for e in experiments if e.decision is not None]
+    assert sorted(decisions) == list(range(1, len(decisions) + 1)), "each decision has a place of its own"
+    assert all(a.outcome is not None for e in experiments for a in e.attempts)
+    for kept in (e for e in experiments if e.kept):
+        assert kept.image, f"experiment {kept.number} is kept and not frozen"
+        assert run.engine.image(kept.image).id == kept.image
+    folders = [a.folder for e in experiments for a in e.attempts]
+    assert len(set(folders)) == len(folders)
+
+
+def test_sixteen_slots_are_busy_although_a_proposal_takes_a_minute(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [], slots=16)
+    run.train_s = 300.0
+    model = SlowModel(run.clock, 60.0)
+    run.proposals = model
+    began = run.clock.now
+    run.loop(budget_s=3900.0, expected_s=300.0).go()
+    begun = min(a.started_at for e in run.ledger.experiments(RUN)[1:] for a in e.attempts)
+    ended = max(a.started_at + 300.0 for e in run.ledger.experiments(RUN)[1:] for a in e.attempts)
+    searched = sum(300.0 for e in run.ledger.experiments(RUN)[1:] for a in e.attempts)
+    assert run.leases.most_at_once == 16
+    assert searched / (16 * (ended - begun)) > 0.95
+    assert run.clock.now - began <= 3900.0
+    assert len(set(model.numbers)) == len(model.numbers), "no two proposals were made for one experiment"
+    assert max(model.in_flight) == 16, "a proposer is told what trains now"
+    invariants(run)
+
+
+def test_it_is_decided_against_the_best_as_it_then_is(tmp_path: Path) -> None:
+    """Both are better than the baseline. The second ends first and is adopted, so the first must be better than the second."""
+    run = SimulatedRun(
+        tmp_path,
+        [source(1.9, "SECONDS = 200.0\n"), source(1.8, "SECONDS = 90.0\n")],
+        slots=2,
+        noise=lambda _: 0.0,
+    )
+    run.loop().go()
+    _, first, second = run.ledger.experiments(RUN)[:3]
+    assert (first.status, second.status) == ("discard", "keep")
+    assert (second.decision, first.decision) == (2, 3)
+    assert first.delta == pytest.approx(0.1, abs=1e-3)
+
+
+def test_the_best_is_what_was_kept_last_and_not_what_has_the_highest_number(tmp_path: Path) -> None:
+    run = SimulatedRun(
+        tmp_path,
+        [source(1.7, "SECONDS = 200.0\n"), source(1.8, "SECONDS = 90.0\n")],
+        slots=2,
+    )
+    run.loop().go()
+    _, first, second = run.ledger.experiments(RUN)[:3]
+    assert (first.status, second.status) == ("keep", "keep")
+    assert best(run.ledger.index(RUN).kept).number == 1
+    assert run.ledger.last_decided(RUN, "keep").number == 1
+    confirmed = [c for c in run.ledger.confirmations(RUN) if c.verdict == "confirmed"]
+    assert confirmed[-1].candidate == 1
+    log = (tmp_path / ".git" / "refs" / "heads" / "autoresearch" / RUN).read_text()
+    assert log.strip() == first.git_commit, "commits follow the order of decisions"
+    invariants(run)
+
+
+@pytest.mark.parametrize("slots", [2, 3])
+def test_as_many_trainings_as_were_asked_for_and_no_more(tmp_path: Path, slots: int) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(20)], slots=slots)
+    reason = run.loop(max_experiments=7).go()
+    assert reason == "all experiments done"
+    assert run.ledger.index(RUN).trained == 7
+    assert run.leases.most_at_once == slots
+    invariants(run)
+
+
+def test_a_budget_is_wall_clock_however_many_slots_there_are(tmp_path: Path) -> None:
+    spent, trained = {}, {}
+    for slots in (1, 4):
+        run = SimulatedRun(
+            tmp_path / f"{slots}", [source(2.1, f"a = {n}\n") for n in range(200)], slots=slots
+        )
+        began = run.clock.now
+        run.loop(budget_s=3000.0).go()
+        spent[slots] = run.ledger.run(RUN).spent_s
+        trained[slots] = run.ledger.index(RUN).attempts
+        assert run.clock.now - began <= 3000.0
+        assert spent[slots] == pytest.approx(run.clock.now - began, abs=1.0)
+    assert trained[4] > 3.5 * trained[1]
+
+
+class Killed(BaseException):
+    """As kill -9: nothing after it runs."""
+
+
+@pytest.mark.parametrize("moment", range(0, 90, 2))
+def test_killed_at_any_event_with_several_in_flight_it_goes_on(moment: int, tmp_path: Path) -> None:
+    ideas = [
+        source(2.0 - 0.02 * n if n % 3 == 0 else 2.1, f"a = {n}\nSECONDS = {60 + 37 * (n % 4)}\n")
+        for n in range(8)
+    ]
+    run = SimulatedRun(tmp_path, [*ideas, "this is no python (\n", source(1.0, "CRASH = True\n")], slots=3)
+    seen = 0
+
+    def die(_: Event) -> None:
+        nonlocal seen
+        seen += 1
+        if seen >= moment + 1:
+            raise Killed
+
+    try:
+        run.loop(emit=die).go()
+    except Killed:
+        run.leases = type(run.leases)(3)  # the kernel frees them
+        run.loop().go()
+    else:
+        assert seen <= moment, "the moment was never reached"
+    experiments = run.ledger.experiments(RUN)
+    scripts = [e for e in experiments if e.source and e.number > 0]
+    assert len({e.source for e in scripts}) >= 10, "every idea was tried"
+    assert [e.status for e in scripts if e.source.startswith("SCORE = 1.0")] == ["failed"]
+    assert best(run.ledger.index(RUN).kept).val_bpb == pytest.approx(1.88, abs=2e-3)
+    assert not run.ledger.index(RUN).open
+    invariants(run)
+
+
+def test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(12)], slots=3)
+    behaviour, broken = run.engine._behaviour, (1,)
+
+    def lost(job: Job) -> Script:
+        if job.role is Role.TRAIN and job.lease.cpus == broken and job.experiment != "0":
+            run.clock.sleep(1.0)
+            return Script(ending=Ending.LOST, detail="the device is gone")
+        return behaviour(job)
+
+    run.engine._behaviour = lost
+    run.loop(infrastructure_pause_s=1.0).go()
+    assert [data["left"] for data in events(run, "slot_lost")] == [2]
+    assert {e.status for e in run.ledger.experiments(RUN)[1:13]} == {"discard"}, (
+        "nothing is charged to an idea"
+    )
+    invariants(run)
+
+
+def test_when_every_slot_fails_the_run_ends_with_a_sentence(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(12)], slots=3)
+    for _ in range(3 + 3 * MAX_INFRASTRUCTURE_FAILURES):
+        run.engine.inject(Point.START, Ending.ENGINE_FAILED)
+    with pytest.raises(Exception, match="failed 3 times in a row"):
+        run.loop().go()
+    with contextlib.suppress(Exception):
+        run.loop().go()
+    invariants(run)
+
+
+def test_what_slots_wait_for_counts_towards_the_limit(tmp_path: Path) -> None:
+    """Two slots ask for a proposal at the same time, and only one more is wanted."""
+    run = SimulatedRun(tmp_path, [], slots=2)
+    model = SlowModel(run.clock, 60.0)
+    model.can_be_prefetched = True  # type: ignore[misc]
+    run.proposals = model
+    assert run.loop(max_experiments=1).go() == "all experiments done"
+    assert model.numbers == [1]
+
+
+def test_each_of_several_runs_of_one_script_is_its_own(tmp_path: Path) -> None:
+    """The baseline's runs are made at once: one that is cut short is not taken for another."""
+    run = SimulatedRun(tmp_path, [], slots=3)
+    behaviour, seeds = run.engine._behaviour, set[str]()
+
+    def late(job: Job) -> Script:
+        seed = job.environment.get("AUTORESEARCH_SEED", "")
+        if job.role is Role.TRAIN and len(seeds) == 1 and seed not in seeds:
+            seeds.add(seed)
+            return Script(ending=Ending.TIMED_OUT, seconds=60.0)
+        seeds.add(seed)
+        return behaviour(job)
+
+    run.engine._behaviour = late
+    run.loop().go()
+    outcomes = [a.outcome for a in run.ledger.experiment(RUN, 0).attempts if a.confirmation is None]
+    assert sorted(map(str, outcomes)) == ["ok", "ok", "ok", "timeout_no_artifact"]
+    assert [data["left"] for data in events(run, "cut_short")] == [1]
+
+
+def test_work_in_order_is_done_in_the_order_of_its_places() -> None:
+    """Each takes its place in turn; the second would be ready first."""
+    turn, second, done = Turn(), threading.Event(), list[int]()
+    promotions = InOrder(turn)
+
+    def work(number: int) -> None:
+        with promotions.place():
+            if number == 0:
+                second.wait(0.3)  # as long as the second is kept waiting
+            done.append(number)
+            if number == 1:
+                second.set()
+
+    with turn:
+        Slots(2, turn).at_once([lambda: work(0), lambda: work(1)])
+    assert done == [0, 1]
+
+
+def broken_and_another(ended: list[str], *, abandon: Callable[[], None] = lambda: None) -> None:
+    """One of two slots fails after a second, while the other trains for ten."""
+    clock, turn = SharedClock(), Turn()
+
+    def fails() -> None:
+        with turn.given_up():
+            clock.sleep(1.0)
+        raise ValueError("broken")
+
+    def trains() -> None:
+        with turn.given_up():
+            clock.sleep(10.0)
+            with turn:
+                ended.append("progress")
+        ended.append("trained")
+
+    with turn, pytest.raises(ValueError, match="broken"):
+        Slots(2, turn, start=clock.start, abandon=abandon).at_once([fails, trains])
+
+
+def test_after_a_failure_no_other_slot_writes_anything() -> None:
+    ended: list[str] = []
+    broken_and_another(ended)
+    assert ended == []
+
+
+def test_a_failure_ends_what_the_other_slots_run() -> None:
+    ended: list[str] = []
+    broken_and_another(ended, abandon=lambda: ended.append("abandoned"))
+    assert ended == ["abandoned"]
