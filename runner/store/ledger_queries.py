@@ -29,8 +29,10 @@ _ATTEMPT = ", ".join(
 )
 
 
-_CONFIRMED = "number IN (SELECT candidate FROM confirmations WHERE run = ?1 AND verdict = 'confirmed')"
-"""Read once for all rows. The first value is the run."""
+_CONFIRMED = (
+    "EXISTS (SELECT 1 FROM confirmations WHERE confirmations.run = experiments.run AND candidate = number"
+    " AND verdict = 'confirmed')"
+)
 
 
 SESSION = "session"
@@ -155,16 +157,12 @@ class Queries:
             " ORDER BY number DESC LIMIT ?2",
             (run, -1 if newest is None else newest),
         )
-        counted: dict[int, int] = dict(
-            map(
-                tuple,
-                self._read(
-                    "SELECT number, count(*) FROM attempts WHERE run = ? AND number >= ? AND outcome = 'ok' AND NOT contended"
-                    " GROUP BY number",
-                    (run, rows[-1][0] if rows else 0),
-                ),
-            )
+        counts = self._read(
+            "SELECT number, count(*) FROM attempts WHERE run = ? AND number >= ? AND outcome = 'ok' AND NOT contended"
+            " GROUP BY number",
+            (run, rows[-1][0] if rows else 0),
         )
+        counted: dict[int, int] = dict(map(tuple, counts))
         return [
             Line(number, status, bpb, delta, counted.get(number, 0), title, reason, bool(confirmed))
             for number, status, bpb, delta, title, reason, confirmed in reversed(rows)
