@@ -16,6 +16,7 @@ in a container:
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -116,14 +117,13 @@ class CompiledModel:
         values = {name: np.float32(recipe[name]) for name in self.names}
         rows = self._rows_of(seed)
         params, losses = self._run(values, jax.random.key(seed), rows, np.int32(steps))
-        lines, at = [], 0
-        for step, part in enumerate(np.asarray(losses)[:steps], 1):
+        losses, lines, at = np.asarray(losses), [], 0
+        for step in range(1, steps + 1):
             if step == 1 or step * REPORTS // steps > (step - 1) * REPORTS // steps:
-                mean = float(np.mean(np.asarray(losses)[at:step]))
+                mean = float(np.mean(losses[at:step]))
                 report = {"step": step, "loss": mean, "progress": (step - 1) / steps}
                 lines.append(json.dumps(report).encode() + b"\n")
                 at = step
-            del part
         return lines, {split: self._bits(values, params, split) for split in ("val", "test")}
 
     def _rows_of(self, seed: int) -> Any:
@@ -133,8 +133,9 @@ class CompiledModel:
 
         if seed not in self._rows:
             t = self._train
-            epoch = Rows(self._tokens, t.harness.bos_id, t.T, seed).epoch()
-            flat = [row for row, _ in zip(epoch, range(MOST_STEPS * t.BATCH), strict=False)]
+            rows = Rows(self._tokens, t.harness.bos_id, t.T, seed)
+            endless = itertools.chain.from_iterable(rows.epoch() for _ in itertools.count())
+            flat = list(itertools.islice(endless, MOST_STEPS * t.BATCH))
             self._rows[seed] = np.stack(flat).reshape(MOST_STEPS, t.BATCH, t.T + 1)
             if len(self._rows) > 64:
                 del self._rows[next(iter(self._rows))]
