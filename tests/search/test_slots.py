@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,12 +10,13 @@ import pytest
 
 from benchmarks.shared_clock import SharedClock
 from benchmarks.simulated_run import SimulatedRun, source
+from runner.errors import PrerequisiteMissing
 from runner.protocols import Context, Event, Proposal
 from runner.scoring.best_script import best
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
 from runner.search.slots import InOrder, Slots, Turn
 from sandbox.fake_engine import Point, Script
-from sandbox.outcome import Ending
+from sandbox.outcome import Ending, Outcome
 from sandbox.spec import Job, Role
 
 RUN = "simulated"
@@ -56,6 +56,9 @@ def invariants(run: SimulatedRun) -> None:
     for kept in (e for e in experiments if e.kept):
         assert kept.image, f"experiment {kept.number} is kept and not frozen"
         assert run.engine.image(kept.image).id == kept.image
+    for experiment in experiments:
+        seeds = [a.seed for a in experiment.counted]
+        assert len(set(seeds)) == len(seeds), f"experiment {experiment.number} ran twice under one seed"
     folders = [a.folder for e in experiments for a in e.attempts]
     assert len(set(folders)) == len(folders)
 
@@ -171,20 +174,29 @@ def test_killed_at_any_event_with_several_in_flight_it_goes_on(moment: int, tmp_
     invariants(run)
 
 
-def test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot(tmp_path: Path) -> None:
-    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(12)], slots=3)
-    behaviour, broken = run.engine._behaviour, (1,)
+def losing(run: SimulatedRun, cpus: set[tuple[int, ...]]) -> None:
+    """From the first candidate on, whatever is trained on these CPUs is lost after five seconds."""
+    behaviour = run.engine._behaviour
 
-    def lost(job: Job) -> Script:
-        if job.role is Role.TRAIN and job.lease.cpus == broken and job.experiment != "0":
-            run.clock.sleep(1.0)
+    def lost(job: Job) -> Script | Outcome:
+        if job.role is Role.TRAIN and job.lease.cpus in cpus and job.experiment != "0":
+            run.clock.sleep(5.0)
             return Script(ending=Ending.LOST, detail="the device is gone")
         return behaviour(job)
 
     run.engine._behaviour = lost
+
+
+def test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot(tmp_path: Path) -> None:
+    """Although the others' trainings go well meanwhile."""
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(60)], slots=3)
+    run.train_s = 4.0
+    losing(run, {(1,)})
     run.loop(infrastructure_pause_s=1.0).go()
     assert [data["left"] for data in events(run, "slot_lost")] == [2]
-    assert {e.status for e in run.ledger.experiments(RUN)[1:13]} == {"discard"}, (
+    lost = [a for e in run.ledger.experiments(RUN) for a in e.attempts if a.outcome == "infrastructure"]
+    assert len(lost) == MAX_INFRASTRUCTURE_FAILURES
+    assert {e.status for e in run.ledger.experiments(RUN)[1:61]} == {"discard"}, (
         "nothing is charged to an idea"
     )
     invariants(run)
@@ -192,13 +204,18 @@ def test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot(tmp_path: Path)
 
 def test_when_every_slot_fails_the_run_ends_with_a_sentence(tmp_path: Path) -> None:
     run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(12)], slots=3)
-    for _ in range(3 + 3 * MAX_INFRASTRUCTURE_FAILURES):
+    losing(run, {(0,), (1,), (2,)})
+    with pytest.raises(PrerequisiteMissing, match="failed 3 times in a row"):
+        run.loop().go()
+    assert [data["left"] for data in events(run, "slot_lost")] == [2, 1]
+
+
+def test_an_engine_that_fails_under_the_baseline_ends_the_run(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [], slots=3)
+    for _ in range(3 * MAX_INFRASTRUCTURE_FAILURES):
         run.engine.inject(Point.START, Ending.ENGINE_FAILED)
-    with pytest.raises(Exception, match="failed 3 times in a row"):
+    with pytest.raises(PrerequisiteMissing, match="failed 3 times in a row"):
         run.loop().go()
-    with contextlib.suppress(Exception):
-        run.loop().go()
-    invariants(run)
 
 
 def test_what_slots_wait_for_counts_towards_the_limit(tmp_path: Path) -> None:
