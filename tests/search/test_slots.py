@@ -120,6 +120,7 @@ def test_as_many_trainings_as_were_asked_for_and_no_more(tmp_path: Path, slots: 
     reason = run.loop(max_experiments=7).go()
     assert reason == "all experiments done"
     assert run.ledger.index(RUN).trained == 7
+    assert [e.status for e in run.ledger.experiments(RUN)[1:]] == ["discard"] * 7
     assert run.leases.most_at_once == slots
     invariants(run)
 
