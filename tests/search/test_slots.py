@@ -31,10 +31,12 @@ class SlowModel:
         self._clock, self._seconds = clock, seconds
         self.numbers: list[int] = []
         self.in_flight: list[int] = []
+        self.others: list[int] = []
 
     def propose(self, context: Context) -> Proposal:
         self.numbers.append(context.number)
         self.in_flight.append(sum(past.status == "open" for past in context.history))
+        self.others.append(context.others_asked)
         self._clock.sleep(self._seconds)
         return Proposal(source(2.1, f"idea{context.number} = 1\n"), f"idea {context.number}")
 
@@ -78,6 +80,7 @@ def test_sixteen_slots_are_busy_although_a_proposal_takes_a_minute(tmp_path: Pat
     assert run.clock.now - began <= 3900.0
     assert len(set(model.numbers)) == len(model.numbers), "no two proposals were made for one experiment"
     assert max(model.in_flight) == 16, "a proposer is told what trains now"
+    assert max(model.others) == 15, "and how many others are asked"
     invariants(run)
 
 
