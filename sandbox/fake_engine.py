@@ -29,6 +29,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
+from sandbox import gpu_check
 from sandbox.cpu_use import CpuUse
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
 from sandbox.images import context_blocks
@@ -97,6 +98,8 @@ class FakeEngine:
         sleep: Callable[[float], None] = lambda _: None,
     ) -> None:
         """`sleep` is called with the seconds of each container that ran."""
+        self.gpu_answer: Callable[[Job], str] = lambda job: gpu_check.answer(job.lease.gpu_uuid or "")
+        """What a container prints that looks for its GPU (`sandbox.gpu_check`)."""
         self.jobs: list[Job] = []
         self.builds: list[BuildContext] = []
         self._behaviour = behaviour
@@ -125,6 +128,9 @@ class FakeEngine:
         if job.image not in self._memory.images:
             return _failed(Ending.REFUSED, f"there is no image {job.image}; run `autoresearch build`")
         names = self._create(job)
+        if gpu_check.is_check(job):
+            self._forget(names)
+            return Outcome(Ending.EXITED, 0, 0.0, log_tail=self.gpu_answer(job))
         before = set(job.destination.iterdir())
         try:
             outcome = self._live(job, before)

@@ -156,7 +156,7 @@ class GpuLeases:
             raise SandboxError("no GPU to lease; `nvidia-smi -L` lists their UUIDs")
         if unknown := sorted(set(uuids) - {gpu.uuid for gpu in probe.gpus()}):
             raise SandboxError(f"the driver knows no GPU {', '.join(unknown)}; `nvidia-smi -L` lists UUIDs")
-        self._uuids, self._probe, self._cpus = uuids, probe, cpus
+        self._uuids, self._probe, self._cpus = list(uuids), probe, cpus
         self._folder = folder or default_folder()
         self._patience_s, self._sleep, self._monotonic = patience_s, sleep, monotonic
         self._waiting = waiting
@@ -165,7 +165,7 @@ class GpuLeases:
     def acquire(self) -> Iterator[Lease]:
         until, told = self._monotonic() + self._patience_s, False
         while True:
-            for uuid in self._uuids:
+            for uuid in self._turns():
                 lock = _try_lock(self._folder / f"gpu-{uuid}.lock")
                 if lock is None:
                     continue
@@ -184,6 +184,11 @@ class GpuLeases:
                 self._waiting("waiting for a GPU: others are using the ones that were named")
                 told = True
             self._sleep(_POLL_S)
+
+    def _turns(self) -> list[str]:
+        """All GPUs, another one first each time, so that one that hands out nothing but errors does not get every training."""
+        self._uuids = [*self._uuids[1:], self._uuids[0]]
+        return [self._uuids[-1], *self._uuids[:-1]]
 
     def with_contention(self, lease: Lease) -> Lease:
         if lease.gpu_uuid is None:

@@ -16,6 +16,7 @@ from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
 from runner.scoring.early_stopping import TrainingMonitor
 from runner.scoring.learning_curve import TELEMETRY
 from sandbox.engine import Engine
+from sandbox.gpu_check import check_gpu
 from sandbox.mounts import make_folder
 from sandbox.outcome import Ending, Fault, Outcome, Refusal
 from sandbox.spec import GIB, MIB, Job, Lease, Limits, Monitor, Mount, Output, Role
@@ -37,6 +38,11 @@ OUTPUTS = (
     Output(TELEMETRY, 4 * MIB),
     Output("clock.f64", 16 * MIB),
 )
+
+_OF_A_LOST_GPU = frozenset(
+    {EvaluationOutcome.CRASH, EvaluationOutcome.NO_ARTIFACT, EvaluationOutcome.TIMEOUT_NO_ARTIFACT}
+)
+"""Outcomes that a GPU that fails while a script trains may be the reason for."""
 
 
 class Scores(Protocol):
@@ -127,7 +133,7 @@ class Pipeline:
             job = self._job(ids, lease, seed=seed, folder=folder, replay=replay)
             if monitor is not None:
                 job = replace(job, monitor=Monitor(TELEMETRY, monitor.see))
-            outcome = self._train(job)
+            outcome = self._on_its_gpu(job, ids)
             if outcome.ending is Ending.UNKILLABLE:
                 self.leases.quarantine(lease, f"{ids.run} {ids.experiment}: {outcome.detail}")
             # others on the GPU or the CPUs slowed the training
@@ -165,6 +171,28 @@ class Pipeline:
             early_stop=monitor.reason if monitor else "",
         )
 
+    def _on_its_gpu(self, job: Job, ids: Ids) -> Outcome:
+        """The training's outcome; nobody's fault where its GPU cannot be had before it, or after it failed.
+
+        A script that prints that it saw no GPU is not believed: it would be made again as often as it likes.
+        """
+        if (broken := self._broken_gpu(ids, job.lease)) is not None:
+            return broken
+        outcome = self._train(job)
+        if (
+            artifact(outcome)[0] in _OF_A_LOST_GPU
+            and (broken := self._broken_gpu(ids, job.lease)) is not None
+        ):
+            return replace(broken, log_tail=outcome.log_tail, seconds=outcome.seconds)
+        return outcome
+
+    def _broken_gpu(self, ids: Ids, lease: Lease) -> Outcome | None:
+        if lease.gpu_uuid is None:
+            return None
+        return check_gpu(
+            self.engine, self.image, lease, run=ids.run, experiment=ids.experiment, attempt=ids.attempt
+        )
+
     def _train(self, job: Job) -> Outcome:
         return self.engine.run(job)
 
@@ -175,11 +203,26 @@ class Pipeline:
         as POSITIONS. `reference` is such a file of the best script so far, which need not be there."""
         import numpy as np
 
+        verdict = self._verdict(folder, ids, lease, split, reference)
+        if verdict.reason is Reason.CRASHED and lease.gpu_uuid is not None:
+            # its container may have got no GPU; once more, whatever it says, and then the GPU is looked at
+            verdict = self._verdict(folder, ids, lease, split, reference)
+            if verdict.reason is Reason.CRASHED and (broken := self._broken_gpu(ids, lease)) is not None:
+                return Verdict(infrastructure=broken.detail or str(broken.ending))
+        if verdict.document_nats is not None and verdict.document_bytes is not None and split == "val":
+            np.save(folder / "document_nats.npy", verdict.document_nats)
+            np.save(folder / "document_bytes.npy", verdict.document_bytes)
+            if verdict.position_nats is not None:
+                (folder / POSITIONS).touch(mode=0o600)
+                np.save(folder / POSITIONS, verdict.position_nats)
+        return verdict
+
+    def _verdict(self, folder: Path, ids: Ids, lease: Lease, split: str, reference: Path | None) -> Verdict:
         scratch = folder / f"judge-{split}"
         remove_judging_files(folder)  # of a runner that was killed here
         make_folder(scratch)
         try:
-            verdict = self.judge.score(
+            return self.judge.score(
                 folder,
                 split,
                 run=ids.run,
@@ -191,13 +234,6 @@ class Pipeline:
             )
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        if verdict.document_nats is not None and verdict.document_bytes is not None and split == "val":
-            np.save(folder / "document_nats.npy", verdict.document_nats)
-            np.save(folder / "document_bytes.npy", verdict.document_bytes)
-            if verdict.position_nats is not None:
-                (folder / POSITIONS).touch(mode=0o600)
-                np.save(folder / POSITIONS, verdict.position_nats)
-        return verdict
 
     @property
     def _announced_s(self) -> float:

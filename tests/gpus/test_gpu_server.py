@@ -252,7 +252,7 @@ def test_a_script_is_trained_and_judged_on_one_gpu(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["outcome"] == "ok", done.stdout
     roles = [container.role for container in gpu_server.containers()]
-    assert roles[0] == "train"
-    assert set(roles[1:]) == {"judge-blind", "judge-score"}
+    assert roles[:2] == ["probe", "train"]
+    assert set(roles[2:]) == {"judge-blind", "judge-score"}
     assert {container.given for container in gpu_server.containers()} == {(uuid,)}
     assert gpu_server.most_at_once() == {uuid: 1}

@@ -2,6 +2,7 @@
 
 T = "tests/evaluation/test_devices.py::"
 T_VISIBLE, T_NVML = "tests/sandbox/test_visible_gpus.py::", "tests/sandbox/test_nvml.py::"
+T_FAULTS, PIPELINE = "tests/evaluation/test_gpu_faults.py::", "runner/evaluation/pipeline.py"
 DEVICES, VISIBLE, SETUP = (
     "runner/evaluation/devices.py",
     "sandbox/visible_gpus.py",
@@ -25,6 +26,13 @@ ROWS = [
     ("a run on CPUs stays on them", "runner/search/session.py", 'config = replace(config, gpus="none")', "pass", "tests/search/test_session.py::test_a_run_that_began_on_the_cpu_stays_there"),
     ("a lost GPU hides no other one", "sandbox/nvml.py", "            except nvml.NVMLError:  # it fell", "            except ZeroDivisionError:  # it fell", T_NVML + "test_a_gpu_that_fell_off_the_bus_hides_no_other_one_and_is_an_error_in_a_sentence"),
     ("no training on the CPU in place of a GPU", "runner/evaluation/pipeline.py", 'environment["JAX_PLATFORMS"] = "cuda"', "pass", "tests/evaluation/test_environment.py::test_compiling_for_a_gpu_does_not_use_up_the_wall_clock"),
+    ("the GPU is looked at before a training", PIPELINE, "if (broken := self._broken_gpu(ids, job.lease)) is not None:\n            return broken", "if False:\n            return broken", T_FAULTS + "test_a_container_without_exactly_its_gpu_is_nobodys_fault_and_nothing_is_trained"),
+    ("another GPU than the leased one is seen", "sandbox/gpu_check.py", "if uuids != [leased]:", "if leased not in uuids:", T_FAULTS + "test_a_container_without_exactly_its_gpu_is_nobodys_fault_and_nothing_is_trained"),
+    ("CUDA must start", "sandbox/gpu_check.py", 'if cuda := seen["cuda"]:', "if cuda := 0:", T_FAULTS + "test_a_container_without_exactly_its_gpu_is_nobodys_fault_and_nothing_is_trained"),
+    ("the GPU is looked at after a failure", PIPELINE, "artifact(outcome)[0] in _OF_A_LOST_GPU", "False", T_FAULTS + "test_a_script_that_failed_on_a_gpu_that_broke_is_not_blamed"),
+    ("a judge without a GPU is no verdict", PIPELINE, "if verdict.reason is Reason.CRASHED and lease.gpu_uuid is not None:", "if False:", T_FAULTS + "test_a_model_whose_judge_got_no_gpu_is_judged_once_more"),
+    ("nor is one whose GPU broke", PIPELINE, "if verdict.reason is Reason.CRASHED and (broken :=", "if False and (broken :=", T_FAULTS + "test_a_model_is_not_blamed_for_a_gpu_that_broke_before_it_was_judged"),
+    ("GPUs take turns", "sandbox/lease.py", "for uuid in self._turns():", "for uuid in self._uuids:", "tests/sandbox/test_leases.py::test_gpus_take_turns_so_that_a_broken_one_does_not_get_every_training"),
     ("clients of MPS are processes", "sandbox/nvml.py", "found += self._nvml", "self._nvml", T_NVML + "test_processes_are_those_of_cuda_and_of_mps"),
     ("a GPU does not wait for CPUs", SETUP, ", may_share=True", "", T + "test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold"),
 ]  # fmt: skip

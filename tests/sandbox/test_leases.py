@@ -236,6 +236,14 @@ def test_a_gpu_that_the_driver_does_not_know_is_refused(tmp_path: Path) -> None:
         gpus(tmp_path, FakeGpuProbe([]), ("GPU-a",))
 
 
+def test_gpus_take_turns_so_that_a_broken_one_does_not_get_every_training(tmp_path: Path) -> None:
+    leases, seen = gpus(tmp_path, FakeGpuProbe(["GPU-a", "GPU-b", "GPU-c"]), ("GPU-a", "GPU-b", "GPU-c")), []
+    for _ in range(4):
+        with leases.acquire() as lease:
+            seen.append(lease.gpu_uuid)
+    assert seen == ["GPU-a", "GPU-b", "GPU-c", "GPU-a"]
+
+
 def test_a_training_on_a_gpu_does_not_wait_for_cpus(tmp_path: Path) -> None:
     probe = FakeGpuProbe(["GPU-a"])
     shared = GpuLeases(["GPU-a"], probe, cpus(tmp_path, 2, may_share=True), folder=tmp_path, patience_s=0)

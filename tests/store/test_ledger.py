@@ -79,6 +79,29 @@ def test_an_old_ledger_is_opened_and_nothing_in_it_is_lost(tmp_path: Path) -> No
     assert ledger.calls("old") == []
 
 
+def test_of_runs_of_an_older_version_the_newest_is_the_last_until_another_is_resumed_or_begun(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "ledger.db"
+    db = first_version(path)
+    db.executemany(
+        "INSERT INTO runs (id, created_at, seed, settings) VALUES (?, 1, 1, '{}')", [("a",), ("b",), ("c",)]
+    )
+    db.commit()
+    db.close()
+    ledger = Ledger(path)
+    assert ledger.run().id == "c"
+    ledger.reopen_run("a")
+    assert ledger.run().id == "a"
+    ledger.reopen_run("b")
+    assert ledger.run().id == "b"
+    ledger.start_run("d", now=0.0, seed=1, settings={})
+    assert ledger.run().id == "d"
+    ledger.reopen_run("a")
+    assert [ledger.run().id, *(run.id for run in ledger.runs())] == ["a", "a", "b", "c", "d"]
+    ledger.close()
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("40s", 40), ("5m", 300), ("1h30m", 5400), ("1.5h", 5400), ("1d", 86400)]
 )
@@ -117,6 +140,7 @@ def test_paths_begin_at_the_workspace_so_that_it_may_be_moved(tmp_path: Path) ->
     settings = ledger.run().settings
     assert settings == {
         "more": 1,
+        "session": 0,
         "config": {"data": str(new / "d"), "proposer": f"scripted:{new / 'ideas'}"},
     }
     ledger.close()
