@@ -95,12 +95,12 @@ class PrivatePodman:
         self._process.wait(30)
         subprocess.run([*self._podman, "rm", "--force", "--all"], check=False, capture_output=True)
         for _ in range(6):  # what podman starts after a container's end makes the folder again
-            _unmount_below(self.folder)
+            unmount_below(self.folder)
             shutil.rmtree(self.folder, ignore_errors=True)
             time.sleep(0.5)
 
 
-def _unmount_below(folder: Path) -> None:
+def unmount_below(folder: Path) -> None:
     for line in reversed(Path("/proc/mounts").read_text().splitlines()):
         if (place := line.split()[1]).startswith(f"{folder}/"):
             subprocess.run(["umount", "--lazy", place], check=False, capture_output=True)
@@ -191,7 +191,7 @@ class PrivateDockerd:
         if self._containerd is not None:
             self._containerd.terminate()
             self._containerd.wait(20)
-        _unmount_below(self.folder)
+        unmount_below(self.folder)
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def load_from(self, engine: DockerEngine, image: str) -> None:

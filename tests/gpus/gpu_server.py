@@ -14,8 +14,10 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -25,7 +27,7 @@ from typing import Any
 import container_hook
 import nvml_state
 from nvml_state import GPU_IS_LOST, HW_THERMAL_SLOWDOWN, UNKNOWN_ERROR, Gpu, Mig, Process, World
-from private_engine import PrivateDockerd, why_not
+from private_engine import PrivateDockerd, unmount_below, why_not
 from stand_in_images import put_images
 
 from sandbox.docker_engine import DockerEngine
@@ -62,6 +64,42 @@ def machine(devices: int, *, mark: str = "00000000") -> World:
     return World(tuple(Gpu(f"GPU-{mark}-0000-4000-8000-{index:012d}", index) for index in range(devices)))
 
 
+def remove_orphans(parent: Path) -> None:
+    """Remove what is left of servers in `parent` whose test process was killed, so that nobody closed them."""
+    for file in parent.glob("*/owner"):
+        folder = file.parent
+        if not (folder / "lib" / container_hook.LIBRARY).exists() or container_hook.alive(
+            int(file.read_text())
+        ):
+            continue
+        for number in (signal.SIGTERM, signal.SIGKILL):  # dockerd ends its containers when it gets SIGTERM
+            end = time.monotonic() + 20
+            for pid in (left := _naming(folder)):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            while any(map(container_hook.alive, left)) and time.monotonic() < end:
+                time.sleep(0.05)
+        _remove_locks(nvml_state.read(folder / "state"))
+        unmount_below(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _naming(folder: Path) -> list[int]:
+    """Processes with the folder in their command line: dockerd, containerd, its shims."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f"{folder}/".encode() in file.read_bytes():
+                found.append(int(file.parent.name))
+    return found
+
+
+def _remove_locks(world: World) -> None:
+    for gpu in world.gpus:
+        for lock in default_folder().glob(f"gpu-*-{gpu.uuid.split('-')[1]}-*"):
+            lock.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """A container that asked for GPUs, and what it was given. `beside`: other containers that ran on one of them then."""
@@ -82,8 +120,10 @@ class GpuServer:
 
     def __init__(self, folder: Path, *, devices: int = 8) -> None:
         self.folder, self._devices = folder, devices
+        remove_orphans(folder.parent)
         folder.mkdir(parents=True)
         folder.chmod(0o755)
+        (folder / "owner").write_text(str(os.getpid()))
         compile_library(folder / "lib")
         hook = folder / "bin" / HOOK
         hook.parent.mkdir()
@@ -93,7 +133,6 @@ class GpuServer:
         hook.chmod(0o755)
         self._strangers: dict[int, list[subprocess.Popen[bytes]]] = {}
         self._cut_off: set[str] = set()
-        self._marks: list[str] = []
         self.dockerd: PrivateDockerd | None = None
         self.reset()
 
@@ -170,7 +209,12 @@ class GpuServer:
 
     def stranger_comes(self, index: int, *, memory: int = nvml_state.GIB) -> int:
         """Somebody's process on a GPU (on its first instance, if it is split): its number. It is a real process."""
-        process = subprocess.Popen(["sleep", "infinity"])
+        command = [
+            "tail",
+            "-f",
+            str(self.folder / "owner"),
+        ]  # does nothing, and is found by the folder's name
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self._strangers.setdefault(index, []).append(process)
         gpu = self.world().gpus[index]
         where = gpu.mig[0].uuid if gpu.split else gpu.uuid
@@ -241,8 +285,9 @@ class GpuServer:
         self.mend_toolkit()
         self._cut_off.clear()
         (self.folder / "given.jsonl").unlink(missing_ok=True)
-        self._marks.append(secrets.token_hex(4))
-        world = machine(self._devices, mark=self._marks[-1])
+        if (self.folder / "state").exists():
+            _remove_locks(self.world())
+        world = machine(self._devices, mark=secrets.token_hex(4))
         with nvml_state.locked(self.folder):
             nvml_state.write(self.folder / "state", nvml_state.text(world))
 
@@ -285,7 +330,5 @@ class GpuServer:
         if self.dockerd is not None:
             self.dockerd.close()
         subprocess.run(["umount", str(self.folder / "d")], check=False, capture_output=True)
-        for mark in self._marks:
-            for lock in default_folder().glob(f"gpu-*-{mark}-*"):
-                lock.unlink()
+        _remove_locks(self.world())
         shutil.rmtree(self.folder)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import threading
@@ -210,12 +212,47 @@ def test_a_server_that_is_closed_leaves_nothing() -> None:
         lock.touch()
     finally:
         server.close()
-    assert not server.folder.exists()
-    assert not lock.exists()
-    assert str(server.folder) not in Path("/proc/mounts").read_text()
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.exists()]
-    assert not any(str(server.folder).encode() in command for command in commands)
+    assert_nothing_left(server.folder, uuid)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def assert_nothing_left(folder: Path, uuid: str) -> None:
+    assert not folder.exists()
+    assert not (default_folder() / f"gpu-{uuid}.lock").exists()
+    assert str(folder) not in Path("/proc/mounts").read_text()
+    commands = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # a process that has just ended
+            commands.append(file.read_bytes())
+    assert not [command for command in commands if f"{folder}/".encode() in command]
+
+
+KILLED = """
+import os, pathlib, signal, sys
+sys.path[:0] = sys.argv[2:]
+from gpu_server import GpuServer
+from sandbox.lease import default_folder
+server = GpuServer(pathlib.Path(sys.argv[1]), devices=1)
+server.start(None)
+server.stranger_comes(0)
+(default_folder() / f"gpu-{server.uuids()[0]}.lock").touch()
+print(server.uuids()[0], flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.engine
+def test_a_server_whose_test_was_killed_is_removed_by_the_next() -> None:
+    if reason := why_not():
+        pytest.skip(reason)
+    folder = Path(f"/tmp/ar-gpus-{secrets.token_hex(3)}")
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(folder), *map(str, (ROOT, ROOT / "tests", ROOT / "tests/gpus"))],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert (done.returncode, folder.exists()) == (-signal.SIGKILL, True)
+    GpuServer(folder.with_name(f"{folder.name}x"), devices=1).close()
+    assert_nothing_left(folder, done.stdout.strip())
 
 
 def test_the_stand_in_images_are_those_that_build_would_make(gpu_server: GpuServer) -> None:
