@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from benchmarks.shared_clock import SharedClock
-from benchmarks.simulated_run import SimulatedRun, source
+from benchmarks.simulated_run import OneLease, SeveralLeases, SimulatedRun, source
 from runner.errors import PrerequisiteMissing
 from runner.protocols import Context, Event, Proposal
 from runner.scoring.best_script import best
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
 from runner.search.slots import InOrder, Slots, Turn
 from sandbox.fake_engine import Point, Script
+from sandbox.lease import LeaseUnavailable
 from sandbox.outcome import Ending, Outcome
-from sandbox.spec import Job, Role
+from sandbox.spec import Job, Lease, Role
 
 RUN = "simulated"
 
@@ -212,6 +214,59 @@ def test_when_every_slot_fails_the_run_ends_with_a_sentence(tmp_path: Path) -> N
     with pytest.raises(PrerequisiteMissing, match="failed 3 times in a row"):
         run.loop().go()
     assert [data["left"] for data in events(run, "slot_lost")] == [2, 1]
+
+
+class Taken(SeveralLeases):
+    """Somebody else has the last of them from the first candidate on, for `waits` waits of an hour."""
+
+    def __init__(self, count: int, clock: SharedClock, waits: int) -> None:
+        super().__init__(count)
+        self._clock, self.waits = clock, waits
+
+    @contextmanager
+    def acquire(self) -> Iterator[Lease]:
+        with super().acquire() as lease:
+            if lease.cpus != (1,) or self._clock.now < 1_800_000_000.0 + 150.0 or not self.waits:
+                yield lease
+                return
+            self.waits -= 1
+            self._clock.sleep(3600.0)
+        raise LeaseUnavailable("no GPU became free within 3600 s; others are using them")
+
+
+def test_a_slot_whose_device_others_use_waits_while_another_works(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(300)], slots=2)
+    run.leases = Taken(2, run.clock, waits=2)
+    run.loop(max_experiments=300).go()
+    assert len(events(run, "waiting")) == 2
+    assert {e.status for e in run.ledger.experiments(RUN)[1:]} == {"discard"}
+    late = [a for e in run.ledger.experiments(RUN) for a in e.attempts if a.reason == "no_device"]
+    assert len(late) == 2
+    began = [
+        a.started_at - 1_800_000_000.0
+        for e in run.ledger.experiments(RUN)
+        for a in e.attempts
+        if a.outcome == "ok"
+    ]
+    seen = [sum(abs(other - at) < 1.0 for other in began) for at in began if at > 7500.0]
+    assert max(seen) == 2, "it trains again when the device is free"
+    invariants(run)
+
+
+def test_a_run_whose_devices_are_all_used_by_others_ends(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1)])
+
+    class Gone(OneLease):
+        @contextmanager
+        def acquire(self) -> Iterator[Lease]:
+            if len(run.ledger.experiments(RUN)) > 1:
+                raise LeaseUnavailable("no GPU became free")
+            yield Lease(cpus=(0,))
+
+    run.leases = Gone()
+    with pytest.raises(PrerequisiteMissing, match=r"no GPU became free; .*--resume"):
+        run.loop().go()
+    assert [a.reason for a in run.ledger.experiment(RUN, 1).attempts] == ["no_device"]
 
 
 def test_an_engine_that_fails_under_the_baseline_ends_the_run(tmp_path: Path) -> None:
