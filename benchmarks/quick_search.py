@@ -1,11 +1,15 @@
-"""What the proposers of constants find where a training is real and takes a tenth of a second: whole runs without containers.
+"""What the proposers of constants find where a training is real and takes a second or less: whole runs without containers.
 
-    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m benchmarks.quick_search [--arms random,tpe] [--nights 8] [--trials 40]
+    OPENBLAS_NUM_THREADS=1 .venv/bin/python -m benchmarks.quick_search [--model train.py] [--arms random,tpe] [--nights 8] [--trials 40]
 
-The training is that of benchmarks/small_model.py on this project's documentation. Everything but the engine and the judge's
-container is real: the proposers, the loop, early stopping by the reports (`--no-early-stopping` turns it off), what it adopts
-and confirms, and the sealed test text, on which only the first and the kept scripts are scored. A night is a run with seeds of its own; all
-arms have the same nights.
+The training is that of benchmarks/small_model.py on this project's documentation (`--model characters`), or train.py's own on the text of
+`data prepare --demo` (`--model train.py`, benchmarks/compiled_model.py). Everything but the engine and the judge's container is real: the
+proposers, the loop, early stopping by the reports (`--no-early-stopping` turns it off), what it adopts and confirms, and the sealed
+test text, on which only the first and the kept scripts are scored. A night is a run with seeds of its own; all arms have the same nights.
+The fake judge gives all documents of a text the same score, so a confirmation knows no error over documents.
+
+A machine is never equally fast: `--pace` is the standard deviation of the number of steps of a training, so that the same script with the
+same seed does not score the same.
 
 Trainings an hour are on a clock on which a training takes a minute; one that is ended early takes its share of it.
 """
@@ -15,16 +19,19 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import statistics
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from benchmarks.simulated_run import SimulatedRun
 from benchmarks.small_model import SmallModel
+from runner.cache import cache_folder
+from runner.errors import UsageError
 from runner.proposers.registry import make_proposer
 from runner.protocols import Proposer
 from sandbox.fake_engine import Script
@@ -45,17 +52,31 @@ def split(text: str) -> Texts:
     return {"train": [p for n, p in enumerate(pieces) if n % 10 not in {3, 8}], **held_out}
 
 
-class Trainings:
-    """Of one run: what a script scores with a seed, val and test, and what it reports."""
+class Model(Protocol):
+    """`script` is the first script. `result` gives lines of telemetry, and bits per character or byte on both held-out texts."""
 
-    def __init__(self, model: SmallModel, night: int) -> None:
-        self.model, self._night = model, night
+    script: str
+    vocabulary: int
+
+    def result(
+        self, recipe: Mapping[str, Any], seed: int, pace: float = 1.0
+    ) -> tuple[list[bytes], dict[str, float]]: ...
+
+
+class Trainings:
+    """Of one run: what a script scores with a seed, val and test, and what it reports. `spread` is that of the number of steps, as a
+    share of it."""
+
+    def __init__(self, model: Model, night: int, spread: float = 0.0) -> None:
+        self.model, self._night, self._spread = model, night, spread
         self._means: dict[str, float] = {}
+        self._machine = random.Random(night)
 
     def result(self, source: str, seed: int) -> tuple[list[bytes], dict[str, float]]:
         recipe: dict[str, Any] = {}
         exec(source, {}, recipe)
-        return self.model.result(recipe, (seed + 7919 * self._night) % (1 << 31))
+        pace = math.exp(self._spread * self._machine.gauss(0.0, 1.0)) if self._spread else 1.0
+        return self.model.result(recipe, (seed + 7919 * self._night) % (1 << 31), pace)
 
     def mean_test(self, source: str) -> float:
         """Of SEEDS trainings with seeds that the search has not met."""
@@ -108,10 +129,12 @@ class Result:
         return self.fresh[0] - self.fresh[1]
 
 
-def search(arm: str, model: SmallModel, night: int, trials: int, *, early_stopping: bool) -> Result:
+def search(
+    proposer: Proposer, model: Model, night: int, trials: int, *, early_stopping: bool, spread: float = 0.0
+) -> Result:
     with tempfile.TemporaryDirectory(prefix="autoresearch-quick-") as folder:
-        trainings = Trainings(model, night)
-        run = RealSearch(Path(folder), trainings, make_proposer(arm, seed=night))
+        trainings = Trainings(model, night, spread)
+        run = RealSearch(Path(folder), trainings, proposer)
         run.loop(max_experiments=trials, early_stopping=early_stopping).go()
         experiments = run.ledger.experiments("simulated")
         claims = [c for c in run.ledger.confirmations("simulated") if c.verdict == "confirmed"]
@@ -176,6 +199,19 @@ def row(arm: str, found: Sequence[Result], first: Sequence[Result]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def made(model: str) -> Model:
+    """ "characters" or "train.py". Raises UsageError where the text of `data prepare --demo` is missing."""
+    if model == "characters":
+        text = "".join(p.read_text() for p in sorted(Path(__file__).parents[1].glob("docs/*.md")))
+        return SmallModel({name: "".join(pieces) for name, pieces in split(text).items()})
+    from benchmarks.compiled_model import CompiledModel
+
+    data = cache_folder() / "data" / "demo-cpu"
+    if not (data / "manifest.json").exists():
+        raise UsageError("there is no text yet: `autoresearch data prepare --demo` makes it")
+    return CompiledModel(data)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -185,14 +221,22 @@ def main() -> None:
     parser.add_argument("--first-night", type=int, default=0)
     parser.add_argument("--trials", type=int, default=40)
     parser.add_argument("--no-early-stopping", action="store_true")
+    parser.add_argument("--model", choices=("characters", "train.py"), default="characters")
+    parser.add_argument("--pace", type=float, default=0.0, help="0.02: steps differ by 2 %% (default: 0)")
     options = parser.parse_args()
-    text = "".join(p.read_text() for p in sorted(Path(__file__).parents[1].glob("docs/*.md")))
-    model = SmallModel({name: "".join(pieces) for name, pieces in split(text).items()})
+    model = made(options.model)
     arms = options.arms.split(",")
     found: dict[str, list[Result]] = {arm: [] for arm in arms}
     for night in range(options.first_night, options.first_night + options.nights):
         for arm in arms:
-            result = search(arm, model, night, options.trials, early_stopping=not options.no_early_stopping)
+            result = search(
+                make_proposer(arm, seed=night),
+                model,
+                night,
+                options.trials,
+                early_stopping=not options.no_early_stopping,
+                spread=options.pace,
+            )
             found[arm].append(result)
             print(f"night {night} {arm}: gain {result.gain:.4f}, {result}", file=sys.stderr, flush=True)
     print(f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}")

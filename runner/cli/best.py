@@ -33,7 +33,13 @@ def best(run: RunId = None, workspace: Workspace = None, json: Json = False) -> 
         )
     else:
         print(f"{number(best.val_bpb)}  experiment {best.number}  {one_line(best.title)}")
-        print(closing_sentence(ledger.kept_or_repeated(found.id), ledger.confirmations(found.id)))
+        print(
+            closing_sentence(
+                ledger.kept(found.id),
+                ledger.confirmations(found.id),
+                read_repeated=lambda: ledger.repeated(found.id),
+            )
+        )
         at_work = is_running(place, ledger, found)
         makes = (
             "the run at work makes it next" if at_work else f"`{command_to_resume(ledger, found)}` makes it"

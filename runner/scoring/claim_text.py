@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -31,20 +31,27 @@ def claim_sentence(confirmation: Mapping[str, Any]) -> str:
     )
 
 
-def closing_sentence(experiments: Sequence[Experiment], confirmations: Sequence[Confirmation]) -> str:
-    """What the whole run may say of itself; empty before the baseline has a score."""
+def closing_sentence(
+    experiments: Sequence[Experiment],
+    confirmations: Sequence[Confirmation],
+    *,
+    read_repeated: Callable[[], Sequence[Experiment]] | None = None,
+) -> str:
+    """What the whole run may say of itself; empty before the baseline has a score. `experiments` are all; or those that were kept, and
+    `read_repeated` reads those that ran more than once, where the sentence needs them."""
     kept = sorted((e for e in experiments if e.kept and e.val_bpb is not None), key=decided)
     if not kept:
         return ""
     by_number, newest = {e.number: e for e in experiments}, best(kept)
-    links = [c for c in confirmations if c.verdict == "confirmed" and by_number[c.candidate].kept]
+    still_kept = {e.number for e in kept}
+    links = [c for c in confirmations if c.verdict == "confirmed" and c.candidate in still_kept]
     if not links:
         last = next((c for c in reversed(confirmations) if c.candidate == newest.number), None)
         said = "Nothing is confirmed"
         if newest.number > 0:
             why = f" ({claim_sentence(asdict(last))})" if last else _untested(newest)
             said += f"; experiment {newest.number} is adopted and not confirmed{why}"
-        return f"{said}. {_smallest(experiments)}".strip()
+        return f"{said}. {_smallest(read_repeated() if read_repeated else experiments)}".strip()
     claimed = by_number[links[-1].candidate]
     steps = [
         f"experiment {c.candidate} against {'the baseline' if c.reference == 0 else f'experiment {c.reference}'} is "

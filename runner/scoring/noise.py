@@ -130,7 +130,7 @@ class RememberedNoise:
         self._earlier = earlier
         self._repeats: dict[tuple[str, int], tuple[Experiment, Repeats]] = {}
         self._floor: tuple[list[Experiment], Noise | None] = ([], None)
-        self._claims: tuple[list[Experiment], Noise | None] = ([], None)
+        self._claims: tuple[tuple[Experiment, list[Experiment]] | None, Noise | None] = (None, None)
 
     def floor(self, repeated: list[Experiment]) -> Noise | None:
         if self._floor[0] != repeated:
@@ -139,9 +139,10 @@ class RememberedNoise:
 
     def of_claims(self, baseline: Experiment, repeated: list[Experiment]) -> Noise | None:
         """`repeated` is what ran more than once."""
-        experiments = [baseline, *(experiment for experiment in repeated if experiment.number > 0)]
-        if self._claims[0] != experiments:
-            self._claims = (experiments, claim_noise(experiments, self._earlier, of=self._of))
+        if self._claims[0] != (baseline, repeated):
+            others = (experiment for experiment in repeated if experiment.number > 0)
+            found = claim_noise([baseline, *others], self._earlier, of=self._of)
+            self._claims = ((baseline, repeated), found)
         return self._claims[1]
 
     def _of(self, experiment: Experiment) -> Repeats:

@@ -107,9 +107,9 @@ class Confirmer:
     # -- what the ledger says --------------------------------------------------------------------------------------
     def last_confirmed(self) -> int:
         """The experiment that was confirmed last; the baseline where none was."""
-        kept = {e.number for e in self._recorder.index().kept}
+        index = self._recorder.index()
         found = [c.candidate for c in self._recorder.confirmations() if c.verdict == "confirmed"]
-        return next((number for number in reversed(found) if number in kept), 0)
+        return next((number for number in reversed(found) if index[number].kept), 0)
 
     def expected_gain(self, experiment: Experiment) -> float:
         """By how many bits per byte a kept script is expected to be better than the last confirmed one; never negative."""

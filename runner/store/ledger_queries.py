@@ -133,10 +133,14 @@ class Queries:
             raise UsageError(f"run {run} has no experiment {number}; `autoresearch ls` lists them")
         return found[0]
 
-    def kept_or_repeated(self, run: str) -> list[Experiment]:
-        """Those that were kept or ran more than once, in order: what a run's claim and its noise rest on."""
-        repeated = "SELECT number FROM attempts WHERE run = ? GROUP BY number HAVING count(*) > 1"
-        return self._select(run, f"(status = 'keep' OR number IN ({repeated}))", (run,))
+    def kept(self, run: str) -> list[Experiment]:
+        """Those that were kept, in order: what a run's claim rests on."""
+        return self._select(run, "status = 'keep'")
+
+    def repeated(self, run: str) -> list[Experiment]:
+        """Those that ran more than once, in order: what its noise rests on."""
+        repeated = "SELECT number FROM attempts WHERE run = ?1 GROUP BY number HAVING count(*) > 1"
+        return self._select(run, f"number IN ({repeated})")
 
     def last_decided(self, run: str, status: str) -> Experiment | None:
         """Of those that have this status."""
@@ -149,13 +153,20 @@ class Queries:
     def lines(self, run: str, newest: int | None = None) -> list[Line]:
         """What a list shows of all experiments, or of the `newest`, in order."""
         rows = self._read(
-            "SELECT number, status, val_bpb, delta, (SELECT count(*) FROM attempts WHERE attempts.run = experiments.run"
-            " AND attempts.number = experiments.number AND outcome = 'ok' AND NOT contended), title, reason, "
-            f"{_CONFIRMED} FROM experiments WHERE run = ?"
-            " ORDER BY number DESC LIMIT ?",
+            f"SELECT number, status, val_bpb, delta, title, reason, {_CONFIRMED} FROM experiments WHERE run = ?1"
+            " ORDER BY number DESC LIMIT ?2",
             (run, -1 if newest is None else newest),
         )
-        return [Line._make([*tuple(row)[:-1], bool(row[-1])]) for row in reversed(rows)]
+        counts = self._read(
+            "SELECT number, count(*) FROM attempts WHERE run = ? AND number >= ? AND outcome = 'ok' AND NOT contended"
+            " GROUP BY number",
+            (run, rows[-1][0] if rows else 0),
+        )
+        counted: dict[int, int] = dict(map(tuple, counts))
+        return [
+            Line(number, status, bpb, delta, counted.get(number, 0), title, reason, bool(confirmed))
+            for number, status, bpb, delta, title, reason, confirmed in reversed(rows)
+        ]
 
     def confirmations(self, run: str) -> list[Confirmation]:
         """In the order they were begun."""
@@ -195,7 +206,7 @@ class Queries:
         """The experiments for which `condition` holds, in order, with their attempts."""
         with self._guard:
             rows = self._read(
-                f"SELECT {_EXPERIMENT}, {_CONFIRMED} AS confirmed FROM experiments WHERE run = ? AND {condition} ORDER BY number",
+                f"SELECT {_EXPERIMENT}, {_CONFIRMED} AS confirmed FROM experiments WHERE run = ?1 AND {condition} ORDER BY number",
                 (run, *values),
             )
             numbers = {row["number"] for row in rows}

@@ -203,4 +203,10 @@ MIGRATIONS = (
     DROP TABLE begun;
     DROP TABLE confirming;
     """,
+    """
+    -- a row of attempts holds a log: how many of them count is answered without reading it
+    CREATE INDEX attempts_counted ON attempts (run, number) WHERE outcome = 'ok' AND NOT contended;
+    CREATE INDEX experiments_by_decision ON experiments (run, decision);
+    CREATE INDEX confirmed ON confirmations (run, candidate) WHERE verdict = 'confirmed';
+    """,
 )

@@ -122,7 +122,11 @@ COLLECTED = [
 
 ENGINE = "sandbox/docker_engine.py"
 LIFE = [
+    ("waiting for a proposal is charged", "runner/search/time_budget.py", " - (self._clock.monotonic() - self._started - self._recorded)", "", "tests/search/test_time_budget.py::test_the_wait_for_a_proposal_that_is_not_trained_is_charged"),
+    ("a script that failed is no new one", "runner/search/proposal_stage.py", "() if repeat else index.fingerprints", "()", "tests/search/test_time_budget.py::test_a_variant_that_differs_in_no_computation_is_not_trained_again"),
     ("charged before it is written down", "runner/search/attempts.py", "        self.budget.charge()\n        self.budget.learn(spent)\n        ledger.finish_attempt(run, number, attempt, evaluation, now=clock.time())\n", "        ledger.finish_attempt(run, number, attempt, evaluation, now=clock.time())\n        self.budget.charge()\n        self.budget.learn(spent)\n", "tests/search/test_time_budget.py::test_what_was_run_is_charged_whatever_was_written_last"),
+    ("the place of a decision is looked up", "runner/store/schema.py", "    CREATE INDEX experiments_by_decision ON experiments (run, decision);\n", "", "tests/search/test_long_run.py::test_a_step_of_a_run_three_times_as_long_does_hardly_more"),
+    ("what was confirmed is looked up", "runner/store/schema.py", "    CREATE INDEX confirmed ON confirmations (run, candidate) WHERE verdict = 'confirmed';\n", "", "tests/search/test_long_run.py::test_a_step_of_a_run_three_times_as_long_does_hardly_more"),
     ("a GPU's lock is the kernel's", "sandbox/lease.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", "tests/sandbox/test_leases.py::test_two_processes_never_share_a_gpu_and_a_killed_one_leaves_it_free"),
     ("the bomb was killed, not ended", "sandbox/enforcement_check.py", " and bomb.exit_code == _KILLED", "", "tests/sandbox/test_prerequisites.py::test_memory_is_held_where_the_bomb_was_killed_and_not_where_it_ended"),
     ("the bomb is bounded", "sandbox/enforcement_check.py", "in range(64)]", "in range(128)]", "tests/sandbox/test_prerequisites.py::test_the_memory_bomb_ends_by_itself"),

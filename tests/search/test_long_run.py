@@ -21,6 +21,8 @@ from runner.store.experiment_index import ExperimentIndex
 from runner.store.records import Attempt, Experiment
 
 SIGMA = 0.001
+FEW = 20
+"""Instructions of the database, as finely as they are counted."""
 IMAGE = -700
 """Bytes of the base image. The fake engine's have none, so each snapshot counts as 700."""
 
@@ -119,34 +121,43 @@ def test_what_was_remembered_decides_as_a_decider_that_was_made_afresh(seed: int
     assert len(steps) > 1
 
 
-def calls_of_a_step(run: LongRun) -> int:
-    """How many functions and generator steps of Python are entered, in the least of some steps."""
-    counts = list[int]()
+def work_of_a_step(run: LongRun) -> tuple[int, int]:
+    """How many functions and generator steps of Python are entered, and instructions made by the database, in the least of some steps."""
+    counts, instructions = list[int](), list[int]()
 
     def count(frame: FrameType, event: str, argument: object) -> None:
         counts[-1] += event == "call"
 
+    def count_instructions() -> int:
+        instructions[-1] += FEW
+        return 0
+
     class Counting(type(run.stopwatch)):  # type: ignore[misc]
         def propose(self, context: object) -> object:
             counts.append(0)
+            instructions.append(0)
             return super().propose(context)
 
     run.stopwatch.__class__ = Counting
     counts.append(0)
+    instructions.append(0)
+    run.ledger._db.set_progress_handler(count_instructions, FEW)
     sys.setprofile(count)
     try:
         run.steps(6, promising=False)
     finally:
         sys.setprofile(None)
-    return min(counts[3:-1])
+        run.ledger._db.set_progress_handler(None, 0)
+    return min(counts[3:-1]), min(instructions[3:-1])
 
 
 def test_a_step_of_a_run_three_times_as_long_does_hardly_more(tmp_path: Path) -> None:
     """Work is counted, not timed. Both are so long that the newest experiments alone are looked at."""
     short, long = (
-        calls_of_a_step(LongRun(tmp_path / name, count)) for name, count in (("a", 800), ("b", 2336))
+        work_of_a_step(LongRun(tmp_path / name, count)) for name, count in (("a", 800), ("b", 2336))
     )
-    assert long < 1.05 * short
+    assert long[0] < 1.05 * short[0]
+    assert long[1] < 1.05 * short[1]
 
 
 def test_the_disk_is_measured_where_it_has_changed_and_the_sum_is_right(tmp_path: Path) -> None:

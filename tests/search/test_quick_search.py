@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.quick_search import Result, row, search, split
 from benchmarks.small_model import SCRIPT, SmallModel, loss_and_gradients
+from runner.proposers.registry import make_proposer
 
 TEXT = "the quick brown fox jumps over the lazy dog. " * 1200
 
@@ -56,7 +57,7 @@ def test_a_training_repeats_with_its_seed_and_learns(model: SmallModel) -> None:
 
 
 def test_a_run_finds_something_and_its_row_says_how_much(model: SmallModel) -> None:
-    found = search("random", model, 1, 4, early_stopping=True)
+    found = search(make_proposer("random", seed=1), model, 1, 4, early_stopping=True)
     assert found.trainings >= 3 + 4
     assert found.test[0] == pytest.approx(found.fresh[0], abs=0.5)
     better = Result((3.0, 2.0), (3.1, 2.1), (3.2, 2.0), 2, 1, 0, 5, 60, 1.0)
