@@ -260,6 +260,7 @@ def test_a_run_whose_devices_are_all_used_by_others_ends(tmp_path: Path) -> None
         @contextmanager
         def acquire(self) -> Iterator[Lease]:
             if len(run.ledger.experiments(RUN)) > 1:
+                assert not run.ledger.experiment(RUN, 1).attempts[:-1], "it was asked again"
                 raise LeaseUnavailable("no GPU became free")
             yield Lease(cpus=(0,))
 
