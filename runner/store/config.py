@@ -93,6 +93,7 @@ OPTIONS = {
     "wall_clock": "--wall-clock",
     "compile_check": "--compile-check",
     "gpus": "--gpus",
+    "parallel": "--parallel",
     "early_stopping": "--no-early-stopping",
     "proposer": "--proposer",
     "model": "--model",
