@@ -27,6 +27,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runner.evaluation.datasheet import peak_tflops
+
 ROOT = Path(__file__).parents[1]
 DEFAULT_DATA = Path.home() / ".cache" / "autoresearch" / "data" / "default-cpu"
 
@@ -177,21 +179,10 @@ def matmul_peak() -> float:
     return 20 * 2 * n**3 / (time.perf_counter() - started)
 
 
-# Dense bfloat16 TFLOP/s by the makers' datasheets, by what JAX calls the device; the first name that fits counts.
-DATASHEET = {
-    "H200": 989.0,
-    "H100 PCIe": 756.0,
-    "H100": 989.0,
-    "A100": 312.0,
-    "L40S": 362.0,
-    "L4": 121.0,
-    "A10": 125.0,
-}
-
-
 def datasheet_peak(device_kind: str) -> float | None:
     """FLOP/s by the maker's datasheet; None for a device that is not in the table."""
-    return next((1e12 * peak for name, peak in DATASHEET.items() if name in device_kind), None)
+    peak = peak_tflops(device_kind)
+    return None if peak is None else 1e12 * peak
 
 
 def flops_per_token(train: Any, params: Any) -> float:

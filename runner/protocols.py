@@ -80,6 +80,8 @@ class Conditions:
     cpus: int = 0
     """CPUs of one training: on another number XLA sums in another order."""
     cpu_model: str = ""
+    device: str = ""
+    """The GPU's name, or "cpu"."""
     judge_wall_clock_s: float = 0.0
 
 

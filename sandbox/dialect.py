@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,17 +31,35 @@ class Dialect:
     """The host's number of the containers' user 0, if the engine mounts volumes outside their user namespace."""
 
 
+def _hook_is_here() -> bool:
+    """Docker hands out GPUs if this program is on its PATH when it starts, and its `info` does not say so
+    (moby, daemon/nvidia_linux.go)."""
+    path = os.pathsep.join(
+        [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin"]
+    )
+    return shutil.which("nvidia-container-runtime-hook", path=path) is not None
+
+
 def detect(
-    version: Mapping[str, Any], info: Mapping[str, Any], *, base_url: str, runtime: str | None
+    version: Mapping[str, Any],
+    info: Mapping[str, Any],
+    *,
+    base_url: str,
+    runtime: str | None,
+    hook: Callable[[], bool] = _hook_is_here,
 ) -> Dialect:
-    """Read the engine's own `version` and `info` answers."""
-    components = version.get("Components") or []
+    """Read the engine's own `version` and `info` answers. `hook` says whether this machine has the container toolkit's hook."""
+    local = base_url.startswith(("http+docker", "unix://", "npipe://")) and "ssh" not in base_url
+    podman = any("podman" in str(part.get("Name", "")).lower() for part in version.get("Components") or [])
+    gpu_driver = _gpu_driver(info)
+    if gpu_driver is None and local and not podman and hook():
+        gpu_driver = "nvidia"
     options = [str(option).partition(",")[0] for option in info.get("SecurityOptions") or []]
     return Dialect(
-        podman=any("podman" in str(part.get("Name", "")).lower() for part in components),
+        podman=podman,
         cgroup_v1=str(info.get("CgroupVersion") or "1") == "1",
-        local=base_url.startswith(("http+docker", "unix://", "npipe://")) and "ssh" not in base_url,
-        gpu_driver=_gpu_driver(info),
+        local=local,
+        gpu_driver=gpu_driver,
         runtime=runtime,
         few_users=any(name in options for name in ("name=userns", "name=rootless")),
         first_user=_first_user(info) if "name=userns" in options else 0,

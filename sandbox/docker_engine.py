@@ -28,6 +28,8 @@ from sandbox.endpoint import Endpoint, find
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
 from sandbox.exec_stream import output_of
 from sandbox.exit_cause import ending
+from sandbox.gpu import GpuProbe
+from sandbox.gpu_use import meter as gpu_meter
 from sandbox.host_config import OUT, container_config, holder_config, labels, volumes
 from sandbox.job_validation import refuse_malformed
 from sandbox.live_file import LiveFile
@@ -70,6 +72,8 @@ class DockerEngine:
         self.endpoint: Endpoint | None = None
         """Where the engine was found, and why there; None if a client was passed in."""
         self.dialect = dialect or Dialect()
+        self.gpus: GpuProbe | None = None
+        """Asked while a container has a GPU; None: nothing is measured."""
         self.python = python
         self._owner = owner or this_process()
         self._not_removed: deque[tuple[Callable[[Any, str], bool], str]] = deque()
@@ -144,6 +148,7 @@ class DockerEngine:
         started = self._monotonic()
         deadline = started + job.limits.wall_clock_s
         meter = cpu_use.meter(container, job.lease.cpus)
+        on_gpu = gpu_meter(job.lease, self.gpus if self.dialect.local else None, container)
         clock.register(container, deadline)
         try:
             self.client.start(container)
@@ -151,6 +156,7 @@ class DockerEngine:
             with (
                 self._monitoring(job, holder) as reason_to_stop,
                 meter.looking() if self.dialect.local else nullcontext(),
+                on_gpu.looking() if on_gpu else nullcontext(),
             ):
                 watch = Watch(
                     self.client,
@@ -170,7 +176,7 @@ class DockerEngine:
             clock.forget(container)  # one that may still live is kept until it is removed
             seconds = (death.died_at or self._monotonic()) - started
             outcome = self._after_death(job, container, holder, death, seconds, deadline)
-            return replace(outcome, cpu=meter.use)
+            return replace(outcome, cpu=meter.use, gpu=on_gpu.use if on_gpu else None)
         except NotFound:
             return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
 

@@ -32,6 +32,7 @@ from typing import IO
 from sandbox import gpu_check
 from sandbox.cpu_use import CpuUse
 from sandbox.engine import BuildContext, Image, ImageMissing, Remnant, SandboxError
+from sandbox.gpu import GpuUse
 from sandbox.images import context_blocks
 from sandbox.job_validation import refuse_malformed
 from sandbox.live_file import MOST_BYTES
@@ -55,6 +56,7 @@ class Script:
     memory_peak_bytes: int | None = None
     detail: str = ""
     cpu: CpuUse | None = None
+    gpu: GpuUse | None = None
 
 
 Behaviour = Callable[[Job], Script | Outcome]
@@ -98,7 +100,9 @@ class FakeEngine:
         sleep: Callable[[float], None] = lambda _: None,
     ) -> None:
         """`sleep` is called with the seconds of each container that ran."""
-        self.gpu_answer: Callable[[Job], str] = lambda job: gpu_check.answer(job.lease.gpu_uuid or "")
+        self.gpu_answer: Callable[[Job], str | Outcome] = lambda job: gpu_check.answer(
+            job.lease.gpu_uuid or ""
+        )
         """What a container prints that looks for its GPU (`sandbox.gpu_check`)."""
         self.jobs: list[Job] = []
         self.builds: list[BuildContext] = []
@@ -130,7 +134,8 @@ class FakeEngine:
         names = self._create(job)
         if gpu_check.is_check(job):
             self._forget(names)
-            return Outcome(Ending.EXITED, 0, 0.0, log_tail=self.gpu_answer(job))
+            said = self.gpu_answer(job)
+            return said if isinstance(said, Outcome) else Outcome(Ending.EXITED, 0, 0.0, log_tail=said)
         before = set(job.destination.iterdir())
         try:
             outcome = self._live(job, before)
@@ -170,6 +175,7 @@ class FakeEngine:
             memory_peak_bytes=script.memory_peak_bytes,
             detail=script.detail,
             cpu=script.cpu,
+            gpu=script.gpu,
         )
 
     def build(self, context: BuildContext, progress: Callable[[str], None] | None = None) -> Image:

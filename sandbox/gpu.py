@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 _GIB = 1 << 30
+GPU_USE = "gpu.json"
+"""File in an attempt's folder with the `GpuUse` of its training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,39 @@ class Driver:
     cuda: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class GpuState:
+    """What a GPU does now; None where the driver does not say. Of a part of a split GPU clocks and temperature are those of the whole.
+
+    `used_bytes` is without what the driver reserves; `slowed_by` are the reasons of lowered clocks that a measurement suffers from,
+    in words; `utilisation` in [0, 1]; `ecc_errors` are uncorrected ones since the driver was loaded.
+    """
+
+    used_bytes: int = 0
+    slowed_by: tuple[str, ...] = ()
+    clock_mhz: int | None = None
+    max_clock_mhz: int | None = None
+    temperature_c: int | None = None
+    utilisation: float | None = None
+    ecc_errors: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GpuUse:
+    """What a GPU did while a container had it (`sandbox.gpu_use` measures it). Shares are of the `samples`, in [0, 1]; what no sample could tell is None."""
+
+    samples: int
+    strangers_share: float = 0.0
+    slowed_share: float = 0.0
+    slowed_by: str = ""
+    """The most frequent reason."""
+    utilisation: float | None = None
+    clock_share: float | None = None
+    """Mean clock, of the highest one."""
+    hottest_c: int | None = None
+    memory_peak_bytes: int = 0
+
+
 class GpuProbe(Protocol):
     """Every question may raise SandboxError with a sentence."""
 
@@ -52,9 +87,12 @@ class GpuProbe(Protocol):
         """The host's numbers of the processes that compute on it."""
         ...
 
+    def state(self, uuid: str) -> GpuState: ...
+
 
 class FakeGpuProbe:
-    """GPUs for a test: UUIDs, or values of `Gpu`. Set `busy` to simulate another user's process: {"GPU-a": [4711]}."""
+    """GPUs for a test: UUIDs, or values of `Gpu`. Set `busy` to simulate another user's process:
+    {"GPU-a": [4711]}, and `states` for what a GPU does."""
 
     def __init__(
         self,
@@ -66,6 +104,7 @@ class FakeGpuProbe:
             gpu if isinstance(gpu, Gpu) else Gpu(gpu, index=index) for index, gpu in enumerate(gpus)
         ]
         self._driver = driver
+        self.states: dict[str, GpuState] = {}
         self.busy: dict[str, list[int]] = {uuid: list(pids) for uuid, pids in (busy or {}).items()}
 
     def driver(self) -> Driver | None:
@@ -76,3 +115,6 @@ class FakeGpuProbe:
 
     def processes(self, uuid: str) -> Sequence[int]:
         return list(self.busy.get(uuid, ()))
+
+    def state(self, uuid: str) -> GpuState:
+        return self.states.get(uuid, GpuState())

@@ -93,6 +93,9 @@ def check_gpu(
                 destination=Path(folder),
             )
         )
+    if "could not select device driver" in outcome.detail:
+        cure = "the toolkit was installed after the container engine started: restart the engine"
+        return replace(outcome, detail=f"{outcome.detail}; {cure}")
     if outcome.ending in NOBODYS_FAULT:
         return outcome
     why = _wrong(outcome, lease.gpu_uuid or "")

@@ -17,9 +17,11 @@ from typing import Protocol
 
 from sandbox.engine import SandboxError
 from sandbox.gpu import GpuProbe
-from sandbox.spec import Lease
+from sandbox.spec import GIB, Lease
 
 _POLL_S = 1.0
+_USED_BYTES = GIB
+"""Of a GPU's memory that may be in use on a free one, by a display server for instance (canhazgpu's threshold, too)."""
 _SETTLING_LOOKS, _SETTLING_S = 4, 0.5
 _SHARED = Path("/var/lock/autoresearch")
 
@@ -170,7 +172,7 @@ class GpuLeases:
                 if lock is None:
                     continue
                 try:
-                    if not self._probe.processes(uuid):
+                    if self._is_free(uuid):
                         with self._cpus.acquire() as lease:
                             yield replace(lease, gpu_uuid=uuid)
                             return
@@ -181,9 +183,18 @@ class GpuLeases:
                     f"no GPU became free within {self._patience_s:g} s; others are using them"
                 )
             if not told:
-                self._waiting("waiting for a GPU: others are using the ones that were named")
+                self._waiting(
+                    f"waiting for a GPU: none of the {len(self._uuids)} that may be used is free (`nvidia-smi` shows what is on them)"
+                )
                 told = True
             self._sleep(_POLL_S)
+
+    def _is_free(self, uuid: str) -> bool:
+        """Nobody computes on it and nobody has memory of it. One that the driver cannot tell about is not free."""
+        try:
+            return not self._probe.processes(uuid) and self._probe.state(uuid).used_bytes < _USED_BYTES
+        except SandboxError:
+            return False
 
     def _turns(self) -> list[str]:
         """All GPUs, another one first each time, so that one that hands out nothing but errors does not get every training."""
@@ -194,7 +205,10 @@ class GpuLeases:
         if lease.gpu_uuid is None:
             return lease
         for _ in range(_SETTLING_LOOKS):  # the driver may list our own dead processes for a moment
-            if not self._probe.processes(lease.gpu_uuid):
+            try:
+                if not self._probe.processes(lease.gpu_uuid):
+                    return lease
+            except SandboxError:  # it fell off the bus: `sandbox.gpu_check` says so
                 return lease
             self._sleep(_SETTLING_S)
         return replace(lease, contended=True)

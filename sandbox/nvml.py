@@ -12,7 +12,15 @@ from functools import cached_property
 from typing import Any
 
 from sandbox.engine import SandboxError
-from sandbox.gpu import Driver, Gpu
+from sandbox.gpu import Driver, Gpu, GpuState
+
+_HARMFUL = {
+    0x8: "by the hardware",
+    0x20: "by the driver, too hot",
+    0x40: "by the hardware, too hot",
+    0x80: "by the power supply",
+}
+"""Bits of nvmlClocksEventReasons that a measurement suffers from. The power cap (0x4) is how every training runs at full load."""
 
 
 class NvmlProbe:
@@ -52,6 +60,36 @@ class NvmlProbe:
         with suppress(*self._errors):  # clients of MPS have a list of their own
             found += self._nvml.nvmlDeviceGetMPSComputeRunningProcesses(handle)
         return sorted({process.pid for process in found})
+
+    def state(self, uuid: str) -> GpuState:
+        nvml, handle = self._nvml, self._handle(uuid)
+        with self._asking(f"does not answer about {uuid}"):
+            memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+        used = (
+            self._told("MemoryInfo", handle, nvml.nvmlMemory_v2) or memory
+        )  # version 2 leaves out what is reserved
+        whole = self._told("DeviceHandleFromMigDeviceHandle", handle) or handle
+        reasons = self._told("CurrentClocksEventReasons", whole)
+        if reasons is None:  # a driver before 535
+            reasons = self._told("CurrentClocksThrottleReasons", whole)
+        rates = self._told("UtilizationRates", handle)
+        return GpuState(
+            used_bytes=int(used.used),
+            slowed_by=tuple(words for bit, words in _HARMFUL.items() if (reasons or 0) & bit),
+            clock_mhz=self._told("ClockInfo", whole, nvml.NVML_CLOCK_SM),
+            max_clock_mhz=self._told("MaxClockInfo", whole, nvml.NVML_CLOCK_SM),
+            temperature_c=self._told("Temperature", whole, nvml.NVML_TEMPERATURE_GPU),
+            utilisation=None if rates is None else rates.gpu / 100,
+            ecc_errors=self._told(
+                "TotalEccErrors", whole, nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED, nvml.NVML_VOLATILE_ECC
+            ),
+        )
+
+    def _told(self, what: str, *arguments: Any) -> Any:
+        """None where this GPU or driver does not say."""
+        with suppress(*self._errors):
+            return getattr(self._nvml, f"nvmlDeviceGet{what}")(*arguments)
+        return None
 
     def _handle(self, uuid: str) -> Any:
         """By the position, not nvmlDeviceGetHandleByUUID: a GPU that fell off the bus hides those behind it from that."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from sandbox.cpu_use import CpuUse
+from sandbox.gpu import GpuUse
 
 MAX_LOG_CHARS = 16_000
 """Largest part of a container's log that leaves the sandbox: its beginning and its end."""
@@ -84,6 +85,8 @@ class Outcome:
     detail: str = ""
     cpu: CpuUse | None = None
     """CPU time used on its CPUs while it lived; None if the host cannot see that."""
+    gpu: GpuUse | None = None
+    """What happened on its GPU; None without one, or if the host cannot see that."""
 
     @property
     def fault(self) -> Fault:

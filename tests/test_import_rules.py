@@ -124,6 +124,7 @@ def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], finished_run: 
         "numpy",
         "pydantic",
         "requests",
+        "pynvml",
     }
     assert loaded & heavy == set()
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from runner import cache
-from runner.cli.options import Json, Workspace
+from runner.cli.options import Gpus, Json, Workspace
 from runner.cli.output import envelope, failed
 from runner.evaluation import setup
 from runner.store import workspace as workspaces
@@ -24,6 +24,7 @@ def doctor(
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
+    gpus: Gpus = None,
     no_call: Annotated[
         bool, typer.Option("--no-call", help="Do not ask the language model something small.")
     ] = False,
@@ -41,7 +42,9 @@ def doctor(
             findings.append(("configuration", "ok", str(place.folder / CONFIG)))
         except RunnerError as error:
             findings.append(("configuration", "fail", f"{error} (the findings below are for the defaults)"))
-    findings += _findings(override(config, runtime=runtime), Path.cwd() if place is None else place.folder)
+    findings += _findings(
+        override(config, runtime=runtime, gpus=gpus), Path.cwd() if place is None else place.folder
+    )
     if place is not None:
         findings += _ledger(place)
     findings.append(("llm", *_model(config, place, call=not no_call)))
@@ -83,6 +86,7 @@ def _disk(config: Config, folders: list[Path]) -> Finding:
 
 def _findings(config: Config, place: Path) -> list[Finding]:
     """`place` is where attempts would be written."""
+    from runner.cli.doctor_gpus import gpu_findings
     from runner.errors import RunnerError
     from runner.evaluation.devices import host_of, resolve
     from sandbox import prerequisites
@@ -100,7 +104,8 @@ def _findings(config: Config, place: Path) -> list[Finding]:
         if (found := engine.endpoint) is not None:
             findings.append(("endpoint", "ok", f"{found.url}: {found.why}"))
         findings[1] = _disk(config, written_folders(engine, place))
-        devices = resolve(config, host_of(engine, NvmlProbe()))
+        probe = NvmlProbe()
+        devices = resolve(config, host_of(engine, probe))
         variant = devices.variant
         findings.append(("devices", "ok", devices.sentence))
         images = find_images(engine, variant)
@@ -108,6 +113,7 @@ def _findings(config: Config, place: Path) -> list[Finding]:
         findings += [
             (f.name, str(f.level), f.sentence) for f in prerequisites.check(engine, images.candidate.id)
         ]
+        findings += gpu_findings(engine, devices, probe, images.candidate.id)
     except (SandboxError, RunnerError) as error:
         findings.append(("engine", "fail", str(error)))
     return [*findings, _data(config, variant)]

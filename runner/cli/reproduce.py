@@ -67,6 +67,8 @@ def reproduce(
         _config_as_recorded(config, facts, engine.dialect.local), data=folder, progress=say
     )
 
+    require_device(facts, environment.devices.model)
+
     def pipeline_for(image: str, wall_clock_s: float) -> Pipeline:
         environment.require_unseen(image)
         return replace(
@@ -115,6 +117,15 @@ def reproduce(
     if found.verdict is not Verdict.PASS:
         error = ReproduceMismatch if found.verdict is Verdict.FAIL else Inconclusive
         failed(error(explain(found)))
+
+
+def require_device(facts: SnapshotLabels, here: str) -> None:
+    """Raises CannotReproduce where scores would not compare; an older image does not say what it was trained on."""
+    if facts.device not in {"", here}:
+        raise CannotReproduce(
+            f"{facts.tag} was trained on {facts.device}, and this is {here}, so the scores would not compare: name such a GPU with --gpus, "
+            "or run it on such a machine"
+        )
 
 
 def _config_as_recorded(config: Config, facts: SnapshotLabels, engine_is_local: bool) -> Config:

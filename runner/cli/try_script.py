@@ -57,6 +57,7 @@ def try_(
             train_sha256=evaluation.train_sha256,
             params_sha256=evaluation.params_sha256,
             compile_check=check,
+            contention=evaluation.contention,
             log_tail=evaluation.log_tail,
         )
     else:
@@ -66,6 +67,8 @@ def try_(
         print(
             f"{evaluation.outcome}{reason}  val_bpb {number(evaluation.val_bpb, 6)}  after {format_duration(evaluation.seconds)}"
         )
+        if evaluation.contention:
+            say(f"{evaluation.contention}, so this score says less than another one")
         if evaluation.val_bpb is None and evaluation.log_tail:
             say(evaluation.log_tail[-2000:])
     if evaluation.outcome == "infrastructure":

@@ -62,8 +62,8 @@ def sentence(event: Event) -> str:
             if "disk_gb" in data
             else ""  # of an older version
         )
-        on = f" on {one_line(str(data['devices']))}" if data.get("devices") else ""
-        return f"run {data['run']}{on}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s{disk}"
+        on = f"; on {one_line(str(data['devices']))}" if data.get("devices") else ""
+        return f"run {data['run']}: budget {data['budget_s']:.0f} s, wall clock {data['wall_clock_s']:.0f} s{on}{disk}"
     if event.kind == "proposed":
         return f"{what}: {one_line(str(data['title']))}"
     if event.kind == "state":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.cpu_use import STAT, busy_share
+from sandbox.gpu import GpuUse
 from sandbox.outcome import Outcome
 from sandbox.spec import Lease
 
@@ -23,6 +24,9 @@ CPU_SHARE = 0.75
 """CPU budget, as a share of the leased CPUs' time within the wall clock (docs/runner.md says how it was chosen)."""
 OTHERS_SHARE = 1.0 - CPU_SHARE
 """Share of the leased CPUs' time from which on others have disturbed a training, or would: what the budget leaves free."""
+STRANGERS_SHARE, SLOWED_SHARE = 0.05, 0.1
+"""Shares of the samples from which on a training on a GPU does not decide: others' processes were there, or its clocks were lowered
+for heat, by the hardware or by the power supply. Ten looks in five minutes may be strays, since the driver lists a process a while longer."""
 _REACHED = 0.98
 _LOOK_S = 3.0
 
@@ -33,19 +37,30 @@ def cpu_budget(lease: Lease, wall_clock_s: float, share: float = CPU_SHARE) -> f
 
 
 def contention(outcome: Outcome, lease: Lease, budget_s: float) -> str:
-    """What others did to a training on CPUs, for a sentence about it; empty when they did nothing, the host cannot tell or
-    the training had a GPU.
+    """What others did to a training, for a sentence about it; empty when they did nothing or the host cannot tell.
 
-    Either others had a large share of its CPUs, or it did not get its CPU budget and would have without them.
+    On CPUs either others had a large share of its CPUs, or it did not get its CPU budget and would have without them.
     """
+    if lease.gpu_uuid:
+        return _on_a_gpu(outcome.gpu)
     use = outcome.cpu
-    if use is None or lease.gpu_uuid:
+    if use is None:
         return ""
     if use.others_share >= OTHERS_SHARE:
         return f"others had {use.others_share:.0%} of the time of its CPUs"
     missing = _REACHED * budget_s - use.own_s
     if 0.0 < missing <= use.others_s:
         return f"the wall clock ended it {missing:.0f} CPU seconds early, and others had as many"
+    return ""
+
+
+def _on_a_gpu(use: GpuUse | None) -> str:
+    if use is None:
+        return ""
+    if use.strangers_share >= STRANGERS_SHARE:
+        return f"others computed on its GPU for {use.strangers_share:.0%} of the time"
+    if use.slowed_share >= SLOWED_SHARE:
+        return f"its GPU was slowed down for {use.slowed_share:.0%} of the time ({use.slowed_by})"
     return ""
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,6 +17,7 @@ from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
 from runner.scoring.early_stopping import TrainingMonitor
 from runner.scoring.learning_curve import TELEMETRY
 from sandbox.engine import Engine
+from sandbox.gpu import GPU_USE
 from sandbox.gpu_check import check_gpu
 from sandbox.mounts import make_folder
 from sandbox.outcome import Ending, Fault, Outcome, Refusal
@@ -142,6 +144,8 @@ class Pipeline:
             self.require_ready()  # the data must not have changed during the training
             progress(State.TRAINED)
             (folder / "log.txt").write_text(outcome.log_tail)
+            if outcome.gpu is not None:
+                (folder / GPU_USE).write_text(json.dumps(asdict(outcome.gpu)) + "\n")
             found, reason = artifact(outcome)
             verdict = None
             if found is None:

@@ -80,6 +80,7 @@ def set_up(
     named = data or (Path(config.data) if config.data else None)
     dataset_lock = _locked(named) if named else None
     engine, probe = connect(config), NvmlProbe()
+    engine.gpus = probe
     devices = resolve(config, host_of(engine, probe))
     progress(f"on {devices.sentence}")
     images = images_for(engine, devices)
@@ -124,6 +125,7 @@ def set_up(
         variant=devices.variant,
         cpus=devices.cpus,
         cpu_model=cpu_model(),
+        device=devices.model,
         judge_wall_clock_s=parse_duration(config.judge_wall_clock),
     )
     return Environment(
@@ -212,11 +214,16 @@ def leases(
     probe: GpuProbe,
     waiting: Callable[[str], None] = lambda _: None,
     folder: Path | None = None,
+    *,
+    only: str | None = None,
+    patience_s: float = 3600.0,
 ) -> Leases:
-    """CPU sets, or whole GPUs; `waiting` is called with the reason when they are not free. `folder` is that of the locks."""
+    """CPU sets, or whole GPUs; `waiting` is called with the reason when they are not free. `folder` is that of the locks, `only` the UUID
+    of the one GPU that is meant, `patience_s` how long it is waited for."""
     from sandbox.lease import CpuLeases, GpuLeases
 
     if devices.kind == CPU:
         return CpuLeases(devices.cpus, waiting=waiting, folder=folder)
-    cpus = CpuLeases(devices.cpus, may_share=True, folder=folder)
-    return GpuLeases(devices.uuids, probe, cpus, waiting=waiting, folder=folder)
+    cpus = CpuLeases(devices.cpus, folder=folder, patience_s=patience_s, may_share=True)
+    uuids = devices.uuids if only is None else (only,)
+    return GpuLeases(uuids, probe, cpus, waiting=waiting, folder=folder, patience_s=patience_s)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from runner.parsing.client import shared
+from runner.report.gpu_summary import gpu_summary
 from runner.report.reproduce_command import reproduce_command
 from runner.scoring.claim_text import claim_sentence, closing_sentence
 from runner.scoring.noise import noise_floor
@@ -26,7 +27,7 @@ img{max-width:100%}</style>
 {% if kept %}Baseline {{ "%.4f"|format(kept[0].val_bpb) }}, best {{ "%.4f"|format(kept[-1].val_bpb) }} bits per byte.{% endif %}
 {% if noise %}Noise floor: one run of one script varies by ±{{ "%.4f"|format(noise.sigma) }} ({{ noise.freedom }} repeat{{ "" if noise.freedom == 1 else "s" }} say{{ "s" if noise.freedom == 1 else "" }} so).{% endif %}
 {% if run.spent_s %}{{ stopping.trainings }} trainings, {{ "%.1f"|format(3600 * stopping.trainings / run.spent_s) }} an hour.{% endif %}
-{{ stopping.sentence }}</p>
+{{ stopping.sentence }} {{ gpus }}</p>
 <p><strong>{{ closing }}</strong></p>
 <img alt="progress" src="data:image/png;base64,{{ plot }}">
 <h2>Adopted lineage</h2>
@@ -67,6 +68,7 @@ def write_html(
         proposals=sum(e.number > 0 for e in experiments),
         noise=noise_floor(experiments),
         stopping=stopping_summary(experiments),
+        gpus=gpu_summary(experiments),
         plot=base64.b64encode(plot.read_bytes()).decode(),
         diffs=[(after.number, diff(before, after)) for before, after in itertools.pairwise(kept)],
         line=one_line,

@@ -86,6 +86,7 @@ def build_snapshot(
         "variant": kept.conditions.variant,
         "cpus": kept.conditions.cpus,
         "cpu-model": kept.conditions.cpu_model,
+        "device": kept.conditions.device,
         "judge-wall-clock-s": kept.conditions.judge_wall_clock_s,
         "train-sha256": hashlib.sha256(source).hexdigest(),
         "params-sha256": kept.params_sha256,
@@ -144,6 +145,7 @@ class SnapshotLabels:
     pids: int
     cpus: int
     cpu_model: str
+    device: str
     judge_wall_clock_s: float
     variant: str
     preset: str
@@ -200,6 +202,7 @@ def _facts(image: Image, tag: str, found: Mapping[str, str]) -> SnapshotLabels:
         pids=int(found.get("pids", 0)),
         cpus=int(found.get("cpus", 0)),
         cpu_model=found.get("cpu-model", ""),
+        device=found.get("device", ""),
         judge_wall_clock_s=_finite(found.get("judge-wall-clock-s", "0")),
         variant=found.get("variant", ""),
         preset=found.get("preset", ""),

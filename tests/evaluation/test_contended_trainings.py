@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from benchmarks.simulated_run import OneLease, SimulatedRun
 from runner.display.lines import sentence
 from runner.evaluation.contention import busy_machine, contention, cpu_budget
 from runner.protocols import Event
+from runner.report.write_report import write
 from sandbox.cpu_use import CpuMeter, CpuUse
 from sandbox.fake_engine import Script
+from sandbox.gpu import GpuUse
 from sandbox.outcome import Ending, Outcome
 from sandbox.spec import Job, Lease
 
@@ -40,6 +44,50 @@ def test_a_training_on_a_gpu_has_no_cpu_budget_and_is_not_judged_by_its_cpus() -
     gpu = Lease(cpus=(0, 1), gpu_uuid="GPU-a")
     assert cpu_budget(gpu, 60.0) == 0.0
     assert contention(outcome(10.0, 100.0), gpu, 0.0) == ""
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        (GpuUse(150), ""),
+        (GpuUse(150, strangers_share=0.04, slowed_share=0.09), ""),
+        (GpuUse(150, strangers_share=0.05), "others computed on its GPU for 5% of the time"),
+        (GpuUse(150, slowed_share=0.5, slowed_by="too hot"), "its GPU was slowed down for 50% of the time (too hot)"),
+        (None, ""),
+    ],
+)  # fmt: skip
+def test_what_happened_on_its_gpu_decides(use: GpuUse | None, said: str, tmp_path: Path) -> None:
+    gpu = Lease(cpus=(0, 1), gpu_uuid="GPU-a")
+    assert contention(Outcome(Ending.EXITED, 0, 300.0, gpu=use), gpu, 0.0) == said
+
+
+def test_a_training_beside_strangers_on_its_gpu_is_made_again_and_what_was_seen_is_kept(
+    tmp_path: Path,
+) -> None:
+    class Throttled(SimulatedRun):
+        def train(self, job: Job) -> Script:
+            found = super().train(job)
+            slowed = 0.4 if len(self.ledger.experiment("simulated", 0).attempts) == 2 else 0.0
+            use = GpuUse(150, slowed_share=slowed, slowed_by="too hot", utilisation=0.9, hottest_c=80)
+            return replace(found, gpu=use)
+
+    simulated = Throttled(tmp_path, [])
+    loop = simulated.loop()
+    loop.attempts.pipeline = replace(loop.attempts.pipeline, leases=OneLease(Lease((0,), "GPU-a")))
+    loop.go()
+    attempts = simulated.ledger.experiment("simulated", 0).attempts
+    assert [a.contended for a in attempts] == [False, True, False, False]
+    said = [sentence(e) for e in simulated.events if e.kind == "contended"]
+    assert said == [
+        "baseline: its GPU was slowed down for 40% of the time (too hot) (attempt 2); it does not count"
+    ]
+    kept = json.loads((Path(attempts[1].folder) / "gpu.json").read_text())
+    assert (kept["samples"], kept["slowed_share"]) == (150, 0.4)
+    page = write(simulated.workspace, simulated.ledger, "simulated")["report"].read_text()
+    assert (
+        "GPUs: 0.1 hours in 4 trainings, 90% of the time in use, at most 80 °C, 1 of them (0.0 hours) voided"
+        in page
+    )
 
 
 def stat(*cpus: tuple[int, int]) -> str:

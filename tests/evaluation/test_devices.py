@@ -238,7 +238,7 @@ def test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold(tmp_path: P
     one = len(os.sched_getaffinity(0))
     devices = replace(resolve(Config(), server()), cpus=one)
     others = CpuLeases(one, folder=tmp_path)
-    with others.acquire(), leases(devices, server().probe, folder=tmp_path).acquire() as lease:
+    with others.acquire(), leases(devices, server().probe, folder=tmp_path, patience_s=0).acquire() as lease:
         assert lease.gpu_uuid == "GPU-a0"
         assert len(lease.cpus) == one
 

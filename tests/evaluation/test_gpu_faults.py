@@ -16,7 +16,7 @@ from runner.protocols import Evaluation
 from sandbox.engine import BuildContext
 from sandbox.fake_engine import FakeEngine, Script
 from sandbox.gpu_check import answer, is_check
-from sandbox.outcome import Ending
+from sandbox.outcome import Ending, Outcome
 from sandbox.spec import Job, Lease, Limits, Role
 
 LEASE = Lease(cpus=(0,), gpu_uuid="GPU-a")
@@ -85,6 +85,13 @@ def test_a_container_without_exactly_its_gpu_is_nobodys_fault_and_nothing_is_tra
     assert found.outcome == "infrastructure"
     assert re.search(why, found.detail), found.detail
     assert list(machine.roles()) == ["check"]
+
+
+def test_an_engine_that_does_not_know_the_toolkit_yet_has_to_be_restarted(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    refused = Outcome(Ending.ENGINE_FAILED, None, 0.0, detail='could not select device driver "nvidia"')
+    machine.engine.gpu_answer = lambda _: refused
+    assert "restart the engine" in machine.evaluate().detail
 
 
 @pytest.mark.parametrize("log", [NO_CUDA, answer(nvml="Unknown Error") + "\n", answer("GPU-b") + "\n"])

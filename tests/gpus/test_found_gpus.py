@@ -98,3 +98,30 @@ def test_what_is_made_without_an_option_is_for_the_gpus(
     assert "the cuda13 variant, for" in done.stderr
     if verb == "build":
         assert "the cuda13 images are up to date" in done.stderr
+
+
+def test_doctor_tries_every_gpu_that_a_run_would_use_and_says_what_it_found(
+    gpu_server: GpuServer, workspace: Path
+) -> None:
+    uuids = gpu_server.uuids()
+    gpu_server.stranger_comes(5)
+    gpu_server.change_gpu(2, ecc_errors=3)
+    done = gpu_server.autoresearch("doctor", "--json", cwd=workspace, CUDA_VISIBLE_DEVICES="2,5")
+    findings = json.loads(done.stdout.splitlines()[0])["findings"]
+    of = {
+        index: [(f["level"], f["sentence"]) for f in findings if f["name"] == f"gpu {index}"]
+        for index in (2, 5)
+    }
+    assert [level for level, _ in of[5]] == ["warn"], "it has somebody's process"
+    assert "is in use and was not tried" in of[5][0][1]
+    said = "\n".join(sentence for _, sentence in of[2])
+    for what in (
+        "3 uncorrected memory errors",
+        "matrix product",
+        "attention with windows",
+        "from the formula",
+    ):
+        assert what in said, done.stderr
+    assert "JAX sees 1 devices of cpu where there is one GPU" in said, "the stand-in for CUDA is the CPU"
+    assert used(gpu_server) == {uuids[2]}
+    assert done.returncode == 3

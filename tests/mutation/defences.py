@@ -159,7 +159,7 @@ LIFE = [
     ("one holder of a CPU", "sandbox/lease.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", T_LEASE + "test_two_processes_never_share_a_cpu"),
     ("one holder of a GPU", "sandbox/lease.py", "                if lock is None:\n                    continue", "                if lock is None:\n                    lock = os.open('/dev/null', 0)", T_LEASE + "test_a_gpu_is_leased_to_one_at_a_time"),
     ("locks are no links", "sandbox/lease.py", "| os.O_NOFOLLOW", "", T_LEASE + "test_a_symlink_in_the_lock_folder_is_not_followed"),
-    ("a stranger's GPU is waited for", "sandbox/lease.py", "if not self._probe.processes(uuid)", "if True", T_LEASE + "test_a_gpu_with_a_strangers_process_is_waited_for"),
+    ("a stranger's GPU is waited for", "sandbox/lease.py", "return not self._probe.processes(uuid) and", "return", T_LEASE + "test_a_gpu_with_a_strangers_process_is_waited_for"),
     ("a stranger beside us is seen", "sandbox/lease.py", "return replace(lease, contended=True)", "return lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
     ("and is asked about", "runner/evaluation/pipeline.py", "self.leases.with_contention(lease)", "lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),
     ("quarantine holds", "sandbox/lease.py", 'if path.with_suffix(".quarantined").exists()', "if False", T_LEASE + "test_what_a_container_would_not_let_go_of_is_not_leased_again"),

@@ -2,6 +2,9 @@
 
 T = "tests/evaluation/test_devices.py::"
 T_VISIBLE, T_NVML = "tests/sandbox/test_visible_gpus.py::", "tests/sandbox/test_nvml.py::"
+T_CANARY, CANARY = "tests/evaluation/test_canary.py::", "runner/evaluation/canary.py"
+T_CONTENDED, T_USE = "tests/evaluation/test_contended_trainings.py::", "tests/sandbox/test_gpu_use.py::"
+CONTENTION = "runner/evaluation/contention.py"
 T_FAULTS, PIPELINE = "tests/evaluation/test_gpu_faults.py::", "runner/evaluation/pipeline.py"
 DEVICES, VISIBLE, SETUP = (
     "runner/evaluation/devices.py",
@@ -23,6 +26,7 @@ ROWS = [
     ("trainings at once fit the host's memory", DEVICES, "slots = max(1, min(asked, memory_of_all // (memory or LEAST_BYTES)))", "slots = asked", T + "test_trainings_at_once_fit_the_hosts_memory"),
     ("data for the other device are refused", SETUP, "    if (vocabulary, length) != sizes[GPU if kind == CPU else CPU]:\n", "    if True:\n", T + "test_data_for_the_other_kind_of_device_are_refused"),
     ("a run is not resumed on another device", "runner/scoring/comparability.py", ', "device": "kind of device"}', "}", "tests/search/test_session.py::test_a_run_is_not_resumed_on_another_kind_of_device"),
+    ("no comparison with another kind of device", "runner/cli/reproduce.py", 'if facts.device not in {"", here}:', "if False:", "tests/results/test_reproduction.py::test_what_was_trained_on_another_kind_of_device_is_not_compared"),
     ("a run on CPUs stays on them", "runner/search/session.py", 'config = replace(config, gpus="none")', "pass", "tests/search/test_session.py::test_a_run_that_began_on_the_cpu_stays_there"),
     ("a lost GPU hides no other one", "sandbox/nvml.py", "            except nvml.NVMLError:  # it fell", "            except ZeroDivisionError:  # it fell", T_NVML + "test_a_gpu_that_fell_off_the_bus_hides_no_other_one_and_is_an_error_in_a_sentence"),
     ("no training on the CPU in place of a GPU", "runner/evaluation/pipeline.py", 'environment["JAX_PLATFORMS"] = "cuda"', "pass", "tests/evaluation/test_environment.py::test_compiling_for_a_gpu_does_not_use_up_the_wall_clock"),
@@ -33,6 +37,19 @@ ROWS = [
     ("a judge without a GPU is no verdict", PIPELINE, "if verdict.reason is Reason.CRASHED and lease.gpu_uuid is not None:", "if False:", T_FAULTS + "test_a_model_whose_judge_got_no_gpu_is_judged_once_more"),
     ("nor is one whose GPU broke", PIPELINE, "if verdict.reason is Reason.CRASHED and (broken :=", "if False and (broken :=", T_FAULTS + "test_a_model_is_not_blamed_for_a_gpu_that_broke_before_it_was_judged"),
     ("GPUs take turns", "sandbox/lease.py", "for uuid in self._turns():", "for uuid in self._uuids:", "tests/sandbox/test_leases.py::test_gpus_take_turns_so_that_a_broken_one_does_not_get_every_training"),
+    ("strangers on a GPU are seen", CONTENTION, "if use.strangers_share >= STRANGERS_SHARE:", "if False:", T_CONTENDED + "test_what_happened_on_its_gpu_decides"),
+    ("a slowed GPU does not decide", CONTENTION, "if use.slowed_share >= SLOWED_SHARE:", "if False:", T_CONTENDED + "test_a_training_beside_strangers_on_its_gpu_is_made_again_and_what_was_seen_is_kept"),
+    ("a power cap is no harm", "sandbox/nvml.py", "    0x8: ", "    0x4: \"at its power limit\",\n    0x8: ", T_NVML + "test_the_state_of_a_gpu_names_what_a_measurement_suffers_from"),
+    ("whose a process is, says its cgroup", "sandbox/gpu_use.py", "return container in (proc", "return True or (proc", T_USE + "test_the_cgroup_says_whose_a_process_is"),
+    ("a process that has ended is no stranger", "sandbox/gpu_use.py", "    except ProcessLookupError:\n        return None", "    except ProcessLookupError:\n        return False", T_USE + "test_a_process_that_has_ended_is_nobodys_and_a_hidden_one_a_strangers"),
+    ("a GPU with somebody's memory is not free", "sandbox/lease.py", "and self._probe.state(uuid).used_bytes < _USED_BYTES", "", "tests/sandbox/test_leases.py::test_a_gpu_whose_memory_is_in_use_or_that_does_not_answer_is_not_free"),
+    ("a wrong attention is seen", CANARY, "if not error < _INACCURATE:", "if False:", T_CANARY + "test_every_red_line_says_what_to_do"),
+    ("a slow GPU is seen", CANARY, "slow = rate < _SLOW * peak", "slow = False", T_CANARY + "test_every_red_line_says_what_to_do"),
+    ("JAX on the CPU is no GPU", CANARY, 'if said.get("platform") != "gpu" or ', "if ", T_CANARY + "test_every_red_line_says_what_to_do"),
+    ("memory errors are seen", CANARY, "if state.ecc_errors:", "if False:", T_CANARY + "test_what_the_driver_knows_is_said"),
+    ("the canary looks at the window", "trainer_jax/canary.py", "behind < WINDOW", "behind <= WINDOW", "tests/trainer/test_canary.py::test_the_formula_sees_a_window_and_no_future"),
+    ("failures of the hardware are told from a program's", "sandbox/gpu_host.py", " if int(number) in _SERIOUS", " if int(number)", T_CANARY + "test_failures_of_the_hardware_are_read_from_the_kernels_log_and_those_of_programs_are_not"),
+    ("gVisor's list of drivers is asked", "sandbox/gpu_host.py", "if not known or version in known:", "if True:", T_CANARY + "test_a_driver_that_gvisor_does_not_know_is_said"),
     ("clients of MPS are processes", "sandbox/nvml.py", "found += self._nvml", "self._nvml", T_NVML + "test_processes_are_those_of_cuda_and_of_mps"),
-    ("a GPU does not wait for CPUs", SETUP, ", may_share=True", "", T + "test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold"),
+    ("a GPU does not wait for CPUs", SETUP, "patience_s=patience_s, may_share=True", "patience_s=patience_s", T + "test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold"),
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.simulated_run import OneLease, WrittenScore
+from runner.cli.reproduce import require_device
 from runner.cli.reproduction_text import explain
 from runner.data.manifest import manifest_sha256
 from runner.errors import CannotReproduce
@@ -212,6 +213,17 @@ def test_other_weights_from_another_processor_prove_nothing(here: dict[str, Any]
     machine.score = 2.1
     found = machine.again(exact=True, **here)
     assert (str(found.verdict), found.reason) == ("INCONCLUSIVE", "other_device")
+
+
+def test_what_was_trained_on_another_kind_of_device_is_not_compared(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, conditions=Conditions(device="NVIDIA H100 80GB HBM3"))
+    facts = read_labels(machine.engine, "autoresearch/run:0003")
+    require_device(facts, "NVIDIA H100 80GB HBM3")
+    require_device(replace(facts, device=""), "cpu")
+    with pytest.raises(
+        CannotReproduce, match="was trained on NVIDIA H100 80GB HBM3, and this is NVIDIA A100"
+    ):
+        require_device(facts, "NVIDIA A100-SXM4-80GB")
 
 
 def test_a_run_that_was_killed_while_it_replaced_its_weights_is_not_blamed(tmp_path: Path) -> None:

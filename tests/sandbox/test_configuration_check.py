@@ -351,7 +351,8 @@ def test_a_gpu_gets_no_graphics(tmp_path: Path) -> None:
     ],
 )
 def test_the_way_to_a_gpu_is_what_the_engine_has(info: dict[str, Any], driver: str | None) -> None:
-    assert detect({}, info, base_url="http+docker://localhost", runtime=None).gpu_driver == driver
+    found = detect({}, info, base_url="http+docker://localhost", runtime=None, hook=lambda: False)
+    assert found.gpu_driver == driver
 
 
 @pytest.mark.parametrize(
@@ -411,3 +412,19 @@ def test_a_destination_that_holds_an_output_is_refused(tmp_path: Path) -> None:
 def test_a_well_formed_job_is_not_refused(tmp_path: Path) -> None:
     (tmp_path / "train.py").touch()
     refuse_malformed(job(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("url", "components", "hook", "driver"),
+    [
+        ("http+docker://localhost", [], True, "nvidia"),
+        ("http+docker://localhost", [], False, None),
+        ("https://far:2376", [], True, None),  # the hook is on this machine, the engine is not
+        ("http+docker://localhost", [{"Name": "Podman Engine"}], True, None),
+    ],
+)
+def test_docker_hands_out_gpus_if_the_toolkits_hook_is_there_though_it_does_not_say_so(
+    url: str, components: list[dict[str, str]], hook: bool, driver: str | None
+) -> None:
+    found = detect({"Components": components}, {}, base_url=url, runtime=None, hook=lambda: hook)
+    assert found.gpu_driver == driver

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.engine import SandboxError
-from sandbox.gpu import FakeGpuProbe
+from sandbox.gpu import FakeGpuProbe, GpuState
 from sandbox.lease import CpuLeases, GpuLeases, LeaseUnavailable, quarantined
 
 HOLD = """
@@ -194,7 +194,12 @@ def test_a_gpu_with_a_strangers_process_is_waited_for(tmp_path: Path) -> None:
         if len(waits) == 3:
             probe.busy.clear()
 
-    with gpus(tmp_path, probe, ("GPU-a",), patience_s=100, sleep=sleep).acquire() as lease:
+    told: list[str] = []
+    waited = gpus(tmp_path, probe, ("GPU-a",), patience_s=100, sleep=sleep, waiting=told.append)
+    with waited.acquire() as lease:
+        assert told == [
+            "waiting for a GPU: none of the 1 that may be used is free (`nvidia-smi` shows what is on them)"
+        ]
         assert lease.gpu_uuid == "GPU-a"
         assert not lease.contended
     assert len(waits) == 3
@@ -234,6 +239,20 @@ def test_what_a_container_would_not_let_go_of_is_not_leased_again(tmp_path: Path
 def test_a_gpu_that_the_driver_does_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="nvidia-smi -L"):
         gpus(tmp_path, FakeGpuProbe([]), ("GPU-a",))
+
+
+def test_a_gpu_whose_memory_is_in_use_or_that_does_not_answer_is_not_free(tmp_path: Path) -> None:
+    class Probe(FakeGpuProbe):
+        def state(self, uuid: str) -> GpuState:
+            if uuid == "GPU-lost":
+                raise SandboxError("GPU is lost")
+            return GpuState(used_bytes={"GPU-full": 2 << 30, "GPU-display": 300 << 20}[uuid])
+
+    names = ("GPU-full", "GPU-lost", "GPU-display")
+    with gpus(tmp_path, Probe(names), names).acquire() as lease:
+        assert lease.gpu_uuid == "GPU-display"
+        with pytest.raises(LeaseUnavailable), gpus(tmp_path, Probe(names), names).acquire():
+            pass
 
 
 def test_gpus_take_turns_so_that_a_broken_one_does_not_get_every_training(tmp_path: Path) -> None:

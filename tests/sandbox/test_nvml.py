@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.engine import SandboxError
-from sandbox.gpu import Driver
+from sandbox.gpu import Driver, GpuState
 from sandbox.nvml import NvmlProbe
 
 GIB = 1 << 30
@@ -17,6 +17,8 @@ GIB = 1 << 30
 class Nvml:
     """The driver's library, as far as the probe uses it: GPU 0 whole, GPU 1 lost, GPU 2 split in two with an empty slot."""
 
+    NVML_CLOCK_SM, NVML_TEMPERATURE_GPU, NVML_MEMORY_ERROR_TYPE_UNCORRECTED, NVML_VOLATILE_ECC = 1, 0, 1, 0
+    nvmlMemory_v2 = 2
     NVML_ERROR_LIBRARY_NOT_FOUND, NVML_ERROR_DRIVER_NOT_LOADED, NVML_DEVICE_MIG_ENABLE = 12, 9, 1
 
     class NVMLError(Exception):
@@ -67,8 +69,38 @@ class Nvml:
     def nvmlDeviceGetName(self, handle: str) -> bytes:
         return b"NVIDIA H100"
 
-    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
-        return SimpleNamespace(total=(80 if handle.startswith("GPU") else 20) * GIB)
+    def nvmlDeviceGetMemoryInfo(self, handle: str, version: int = 1) -> Any:
+        """Version 1 counts what the driver reserves as used."""
+        total = (80 if handle.startswith("GPU") else 20) * GIB
+        return SimpleNamespace(total=total, used=3 * GIB if version == 1 else 2 * GIB)
+
+    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle: str) -> str:
+        if not handle.startswith("MIG"):
+            raise self.NVMLError(2)
+        return "GPU-2"
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
+        return self._of_a_whole(handle, 0x4 | 0x8 | 0x40)
+
+    def nvmlDeviceGetClockInfo(self, handle: str, kind: int) -> int:
+        return self._of_a_whole(handle, 990)
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: str, kind: int) -> int:
+        return self._of_a_whole(handle, 1980)
+
+    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
+        return self._of_a_whole(handle, 91)
+
+    def nvmlDeviceGetUtilizationRates(self, handle: str) -> Any:
+        return SimpleNamespace(gpu=self._of_a_whole(handle, 97))
+
+    def nvmlDeviceGetTotalEccErrors(self, handle: str, kind: int, counter: int) -> int:
+        raise self.NVMLError(3)  # a GPU without ECC
+
+    def _of_a_whole(self, handle: str, value: int) -> int:
+        if handle.startswith("MIG"):
+            raise self.NVMLError(3)
+        return value
 
     def nvmlDeviceGetCudaComputeCapability(self, handle: str) -> tuple[int, int]:
         if handle.startswith("MIG"):
@@ -115,3 +147,29 @@ def test_a_gpu_that_fell_off_the_bus_hides_no_other_one_and_is_an_error_in_a_sen
     assert len(probe.gpus()) == 3
     with pytest.raises(SandboxError, match="GPU-1"):
         probe.processes("GPU-1")
+
+
+def test_the_state_of_a_gpu_names_what_a_measurement_suffers_from() -> None:
+    state = NvmlProbe(Nvml()).state("GPU-0")
+    assert state.slowed_by == ("by the hardware", "by the hardware, too hot"), "a power cap is no harm"
+    assert state.used_bytes == 2 * GIB, "what the driver reserves is nobody's"
+    assert (state.clock_mhz, state.max_clock_mhz, state.temperature_c) == (990, 1980, 91)
+    assert (state.utilisation, state.ecc_errors) == (0.97, None)
+
+
+def test_a_part_has_the_clocks_and_the_heat_of_the_whole() -> None:
+    state = NvmlProbe(Nvml()).state("MIG-2")
+    assert state == GpuState(
+        2 * GIB, ("by the hardware", "by the hardware, too hot"), 990, 1980, 91, None, None
+    )
+
+
+def test_a_driver_that_knows_older_names_only_is_understood() -> None:
+    class Older(Nvml):
+        def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
+            raise self.NVMLError(13)
+
+        def nvmlDeviceGetCurrentClocksThrottleReasons(self, handle: str) -> int:
+            return 0x20
+
+    assert NvmlProbe(Older()).state("GPU-0").slowed_by == ("by the driver, too hot",)

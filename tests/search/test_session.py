@@ -370,7 +370,7 @@ def test_a_run_is_not_resumed_on_another_kind_of_device(
     on(simulated, monkeypatch, "NVIDIA H100")
     simulated.workspace.script.write_text("SCORE = 2.0  # tune: float 1 3\n")
     session(simulated.workspace, Config(), replace(OPTIONS, max_experiments=1), display="plain")
-    assert "on 1 GPU (NVIDIA H100): budget" in capsys.readouterr().err
+    assert "s; on 1 GPU (NVIDIA H100); " in capsys.readouterr().err
     asked = on(simulated, monkeypatch, "NVIDIA A100")
     with pytest.raises(UsageError, match="the kind of device changed"):
         session(simulated.workspace, Config(), replace(OPTIONS, resume=True), display="none")
