@@ -73,7 +73,7 @@ class SeveralLeases(OneLease):
 
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
-        lease = self._free.popleft()  # there are as many as slots
+        lease = self._free.pop()  # the one that was given back last; there are as many as slots
         self._held += 1
         self.most_at_once = max(self.most_at_once, self._held)
         try:

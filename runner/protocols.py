@@ -182,6 +182,8 @@ class Context:
     """The tunable constants of `best_source`."""
     trainings_left: int = 0
     """Upper bound, computed from constants alone: the judge's measured time depends on the hidden text."""
+    others_asked: int = 0
+    """Proposals that are being made at the same time, for other slots: they are not in the history yet."""
 
 
 class Proposer(Protocol):

@@ -61,6 +61,14 @@ def run(
         bool, typer.Option("--no-call", help="Do not ask the model something small before the baseline.")
     ] = False,
     gpus: Gpus = None,
+    parallel: Annotated[
+        int | None,
+        typer.Option(
+            help="Trainings at once, each on CPUs or a GPU of its own; on GPUs as many as there are.",
+            min=1,
+            max=1024,
+        ),
+    ] = None,
     runtime: Annotated[
         str | None, typer.Option(help="An OCI runtime the engine knows: runsc for gVisor.")
     ] = None,
@@ -95,6 +103,7 @@ def run(
         compile_check=compile_check,
         early_stopping=False if no_early_stopping else None,
         gpus=gpus,
+        parallel=parallel,
         runtime=runtime,
         proposer=absolute(proposer) if proposer else "llm" if model else None,
         data=str(data.resolve()) if data else None,
@@ -124,6 +133,7 @@ def run(
             "--compile-check": compile_check,
             "--no-early-stopping": no_early_stopping or None,
             "--gpus": gpus,
+            "--parallel": parallel,
             "--runtime": runtime,
             "--proposer": proposer,
             "--model": model,

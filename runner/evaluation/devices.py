@@ -193,6 +193,7 @@ def _gpu(
             f"--gpus {request.count}: only {len(gpus)} may be used here" + _said(remarks) + "; ask for fewer"
         )
     asked = request.count if request.mode is Mode.COUNT else len(gpus)
+    asked = min(asked, config.parallel or asked)
     memory, memory_of_all = int(config.memory_gb * GIB), int(_OF_THE_HOST * host.memory_bytes)
     slots = max(1, min(asked, memory_of_all // (memory or LEAST_BYTES)))
     if slots < asked:
@@ -214,15 +215,25 @@ def _gpu(
 
 
 def _cpu(config: Config, host: Host, sentence: str) -> Devices:
-    memory = int(config.memory_gb * GIB) or min(CPU_BYTES, int(_OF_THE_HOST * host.memory_bytes))
+    slots = config.parallel or 1
+    cpus = config.cpus or host.cpus // slots
+    if slots * max(cpus, 1) > host.cpus:
+        each = f" with {cpus} CPUs each" if config.cpus else ""
+        raise UsageError(
+            f"--parallel {slots}: that many trainings{each} do not fit on the {host.cpus} CPUs that may be used here"
+        )
+    memory = int(config.memory_gb * GIB) or min(CPU_BYTES, int(_OF_THE_HOST * host.memory_bytes) // slots)
+    if slots > 1:
+        sentence += f"; {slots} trainings at once, with {cpus} CPU{'s'[: cpus > 1]} each"
     return Devices(
         kind=CPU,
         model=CPU,
         variant="cpu",
-        cpus=config.cpus or host.cpus,
+        cpus=cpus,
         memory_bytes=memory,
         shm_bytes=256 * MIB,
         sentence=sentence,
+        slots=slots,
     )
 
 

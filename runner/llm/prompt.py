@@ -81,6 +81,7 @@ def messages(context: Context, task: Task, count: Count, parser: Parser, *, mone
             else ""
         )
         + f"{money}."
+        + _others(context.others_asked)
     )
     notes = f"# NOTES.md, by you\n\n{context.notes.strip()}\n\n" if context.notes.strip() else ""
     return [
@@ -96,6 +97,15 @@ def messages(context: Context, task: Task, count: Count, parser: Parser, *, mone
             f"{notes}# What was tried\n\n{digest(context, count)}\n\n# Now\n\n{state}\n\n{task.request}",
         ),
     ]
+
+
+def _others(count: int) -> str:
+    if count <= 0:
+        return ""
+    return (
+        f"\n{count} other proposal{'s are' if count > 1 else ' is'} being written at this moment from the same results: do not choose "
+        "what anybody would try next."
+    )
 
 
 def repair_request(past: PastExperiment, parent_source: str, parser: Parser) -> str:

@@ -8,7 +8,8 @@ again. It never proposes the unchanged parent.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from runner.clock import Clock
@@ -66,6 +67,8 @@ class LlmProposer:
         self._to_end, self._parser = to_end, parser or shared()
         self._paused_until = float("-inf")
         self._pauses = self._bad_answers = 0
+        self._mending: set[int] = set()
+        """Failed experiments whose repair is being asked for, by another slot it may be."""
         self._silent = False
         """Whether the present pause is for want of answers: waiting does not make answers better."""
 
@@ -97,7 +100,22 @@ class LlmProposer:
 
     # -- one question ----------------------------------------------------------------------------------------
     def _ask(self, context: Context) -> Proposal:
-        task = self._task(context)
+        with self._turned_to(context) as task:
+            return self._answered(context, task)
+
+    @contextmanager
+    def _turned_to(self, context: Context) -> Iterator[Task]:
+        """The task; a repair is asked for once at a time."""
+        broken = self._broken(context)
+        broken = None if broken is None or broken.number in self._mending else broken
+        numbers = set() if broken is None else {broken.number}
+        self._mending |= numbers
+        try:
+            yield self._task(context, broken)
+        finally:
+            self._mending -= numbers
+
+    def _answered(self, context: Context, task: Task) -> Proposal:
         deadline = self._clock.monotonic() + context.time_limit_s
         said: list[Message] = prompt.messages(context, task, self._count, self._parser, money=self._money())
         answer = self.metered.ask(said, number=context.number, purpose=task.purpose, deadline=deadline)
@@ -162,8 +180,8 @@ class LlmProposer:
             None, "no usable answer", failure=brief(reason), author=f"llm {model}", notices=self._noticed()
         )
 
-    def _task(self, context: Context) -> Task:
-        if (broken := self._broken(context)) is not None:
+    def _task(self, context: Context, broken: PastExperiment | None) -> Task:
+        if broken is not None:
             found = _REPAIR.match(broken.title)
             turn, first = (int(found.group(1)) + 1, int(found.group(2))) if found else (1, broken.number)
             return Task(

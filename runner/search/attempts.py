@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from runner.search.slots import Slots
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace
+from sandbox.lease import LeaseUnavailable
 
 MAX_INFRASTRUCTURE_FAILURES = 3
 """In a row, in one slot."""
@@ -33,6 +35,10 @@ _MADE_AGAIN = frozenset(
 
 class EngineFails(PrerequisiteMissing):
     """A slot's trainings fail again and again, and not through their scripts."""
+
+
+class NoDevice(EngineFails):
+    """Others held every device of this slot for as long as a training waits."""
 
 
 @dataclass
@@ -66,7 +72,7 @@ class AttemptRunner:
         self._in_a_row = [_InARow() for _ in range(slots.count)]
 
     def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
-        """With this training seed. `confirmation` is the one it is made for. Raises EngineFails."""
+        """With this training seed. `confirmation` is the one it is made for. Raises EngineFails, NoDevice."""
         self.require_space()
         run, ledger, clock = self.recorder.run_id, self.recorder.ledger, self.recorder.clock
         number, started = experiment.number, clock.monotonic()
@@ -85,16 +91,23 @@ class AttemptRunner:
 
         source, reference = experiment.source.encode("utf-8", errors="replace"), self._reference()
         monitor = self._stopping.monitor(experiment, self.recorder.index()) if self._stopping else None
-        with self._turn.given_up():
-            evaluation = self.pipeline.evaluate(
-                source,
-                Ids(run, str(number), attempt),
-                seed=seed,
-                folder=folder,
-                progress=progress,
-                reference=reference,
-                monitor=monitor,
+        try:
+            with self._turn.given_up():
+                evaluation = self.pipeline.evaluate(
+                    source,
+                    Ids(run, str(number), attempt),
+                    seed=seed,
+                    folder=folder,
+                    progress=progress,
+                    reference=reference,
+                    monitor=monitor,
+                )
+        except LeaseUnavailable as error:
+            self.budget.charge()
+            ledger.finish_attempt(
+                run, number, attempt, _untrained(source, seed, folder, str(error)), now=clock.time()
             )
+            raise NoDevice(f"{error}; `autoresearch run --resume` goes on") from error
         evaluation, note = self._allow_contention(evaluation)
         spent = clock.monotonic() - started
         # first: a runner that dies between the two is charged twice for it rather than not at all
@@ -152,3 +165,18 @@ class AttemptRunner:
             )
         with self._turn.given_up():
             self.recorder.clock.sleep(self._pause_s * mine.failures)
+
+
+def _untrained(source: bytes, seed: int, folder: Path, why: str) -> Evaluation:
+    return Evaluation(
+        EvaluationOutcome.INFRASTRUCTURE,
+        "no_device",
+        None,
+        seconds=0.0,
+        seed=seed,
+        train_sha256=hashlib.sha256(source).hexdigest(),
+        params_sha256=None,
+        log_tail="",
+        folder=folder,
+        detail=why,
+    )

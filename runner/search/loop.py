@@ -27,7 +27,7 @@ from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
 from runner.scoring.noise import Noise, RememberedNoise, repeated_runs
 from runner.scoring.scores import mean, scores
-from runner.search.attempts import AttemptRunner, EngineFails
+from runner.search.attempts import AttemptRunner, EngineFails, NoDevice
 from runner.search.background import Start, in_thread
 from runner.search.baseline import Baseline
 from runner.search.confirmer import Confirmer
@@ -101,6 +101,8 @@ class Loop:
         self._claimed: set[int] = set()
         """Experiments that a slot is at work on."""
         self._working, self._nothing_more = 0, ""
+        self._without_device: set[int] = set()
+        """Slots whose devices others use."""
         self._untrained: list[Experiment] = []
         """In a row."""
         self.attempts = AttemptRunner(
@@ -180,23 +182,32 @@ class Loop:
         """Experiment after experiment in every slot; returns why there is no other."""
         self._untrained, self._nothing_more = [], ""
         self._working = self._slots.count
+        self._without_device.clear()
         reasons = self._slots.at_once([self._in_one_slot] * self._slots.count)
         for experiment in self.recorder.index().open:
             self.recorder.emit("left_open", number=experiment.number)
         return self._nothing_more or reasons[-1]
 
     def _in_one_slot(self) -> str:
-        """Why this slot has nothing more to do. A slot that can train nothing is given up while there is another."""
-        try:
-            while not (reason := self._nothing_more or self.over()):
+        """Why this slot has nothing more to do. While there is another, a slot that can train nothing is given up, and one whose device
+        others use waits for it on."""
+        mine = self._slots.mine
+        while not (reason := self._nothing_more or self.over()):
+            try:
                 self._one_experiment()
-            return reason
-        except EngineFails as error:
-            self._working -= 1
-            if not self._working:
-                raise
-            self.recorder.emit("slot_lost", left=self._working, why=str(error))
-            return TIME_BUDGET_EXHAUSTED
+                self._without_device.discard(mine)
+            except NoDevice as error:
+                self._without_device.add(mine)
+                if len(self._without_device) >= self._working:
+                    raise
+                self.recorder.emit("waiting", why=str(error))
+            except EngineFails as error:
+                self._working -= 1
+                if not self._working:
+                    raise
+                self.recorder.emit("slot_lost", left=self._working, why=str(error))
+                return TIME_BUDGET_EXHAUSTED
+        return reason
 
     def _one_experiment(self) -> None:
         """The oldest that is open, or else a new one."""

@@ -193,6 +193,7 @@ class ProposalStage:
             number=number,
             notes=self._workspace.read_notes(),
             wall_clock_s=self._wall_clock_s,
+            others_asked=len(self._asked_for) - 1,
         )
 
     def _tell(self, proposal: Proposal) -> None:

@@ -24,6 +24,7 @@ def context_for(
     number: int,
     notes: str = "",
     wall_clock_s: float = 0.0,
+    others_asked: int = 0,
 ) -> Context:
     """The context of proposal `number`. The sealed test score is not in it, nor any duration of the judge."""
     disclosure = Disclosure(
@@ -42,6 +43,7 @@ def context_for(
         notes=sanitise(notes),
         wall_clock_s=wall_clock_s,
         best_constants=best.facts.constants,
+        others_asked=others_asked,
     )
 
 

@@ -166,6 +166,7 @@ def _search(
         expected_s=expected,
         clock=clock,
         persist=lambda seconds: ledger.spend(run_id, seconds),
+        slots=environment.devices.slots,
     )
     disk = DiskBudget(
         environment.engine,
@@ -186,6 +187,11 @@ def _search(
         tell=lambda notice: loop.recorder.emit(notice.kind, **dict(notice.data)),
         to_end=request.is_made,
     )
+
+    def end_containers() -> None:
+        with suppress(SandboxError):  # what the engine could not remove while it was away
+            environment.engine.reap(now=clock.time(), everything_of_run=run_id)
+
     loop = Loop(
         run=run_id,
         seed=run.seed,
@@ -212,6 +218,8 @@ def _search(
         emit=show,
         asked_to_end=request.is_made,
         require_space=disk.check,
+        slots=environment.devices.slots,
+        abandon=end_containers,
     )
     loop.recorder.emit(
         "launch",
@@ -238,8 +246,7 @@ def _search(
         raise
     finally:
         budget.charge(0.0)
-        with suppress(SandboxError):  # what the engine could not remove while it was away
-            environment.engine.reap(now=clock.time(), everything_of_run=run_id)
+        end_containers()
         ledger.finish_run(run_id, now=clock.time(), reason=reason)
         written = _write_report(workspace, ledger, run_id, loop)
         spent = ledger.spent(run_id)

@@ -56,6 +56,8 @@ class Config:
     """Free space that each disk must have before anything starts. Read again on --resume."""
     baseline_repeats: int = 3
     """How often the unchanged script runs first; the spread is the noise floor."""
+    parallel: int = 0
+    """Trainings at once; 0 means one on CPUs, and on GPUs as many as there are GPUs."""
     retests: int = 4
     """How often a promising script may run again."""
     early_stopping: bool = True
@@ -91,6 +93,7 @@ OPTIONS = {
     "wall_clock": "--wall-clock",
     "compile_check": "--compile-check",
     "gpus": "--gpus",
+    "parallel": "--parallel",
     "early_stopping": "--no-early-stopping",
     "proposer": "--proposer",
     "model": "--model",

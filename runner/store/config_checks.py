@@ -161,6 +161,7 @@ RULES: Mapping[str, Rule] = {
     "disk_gb": between(0.1, 1e6),
     "disk_floor_gb": between(0, 1e6),
     "baseline_repeats": between(2, 1000),
+    "parallel": between(0, 1024),
     "retests": between(0, 1000),
     "early_stopping": Rule("true or false", _nothing_wrong),
     "judge_wall_clock": duration(1.0, _DAY_S),

@@ -185,14 +185,24 @@ class Search:
             time.sleep(0.05)
         raise AssertionError(f"no {role} container is running")
 
+    def training(self) -> list[str]:
+        """The ids of the run's containers in which a script trains now."""
+        found = [
+            item.id
+            for item in self.engine.remnants(self.run)
+            if item.kind == "container" and item.role == "train"
+        ]
+        return [container for container in found if self._running(container)]
+
     def _running(self, container: str) -> bool:
         try:
             return bool(self.engine.client.inspect_container(container)["State"]["Running"])
         except NotFound:  # gone since it was listed
             return False
 
-    def check(self, *, over: bool = True) -> list[Experiment]:
-        """What must hold after every fault; `over` says that no runner should be left at work."""
+    def check(self, *, over: bool = True, slots: int = 1) -> list[Experiment]:
+        """What must hold after every fault; `over` says that no runner should be left at work, `slots` how many trainings ran at
+        once."""
         run, experiments = self.run, self.experiments()
         if over:
             assert self.engine.remnants(run) == [], "something was left behind"
@@ -201,7 +211,7 @@ class Search:
             assert [a.attempt for a in experiment.attempts] == list(range(1, len(experiment.attempts) + 1))
             assert len({a.seed for a in experiment.counted}) == len(experiment.counted), "counted twice"
         measured = [a.seconds for e in experiments for a in e.counted]
-        assert self._read(lambda ledger: ledger.run(run).spent_s) >= sum(filter(None, measured)), (
+        assert self._read(lambda ledger: ledger.run(run).spent_s) * slots >= sum(filter(None, measured)), (
             "spend forgotten"
         )
         events = self._read(lambda ledger: ledger.events(run))

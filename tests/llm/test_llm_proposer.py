@@ -484,6 +484,32 @@ def test_a_crash_is_mended_by_its_author_on_the_same_parent_and_only_so_often(tm
     assert not model.propose(context(CRASH, again)).title.startswith("repair")
 
 
+def test_two_slots_do_not_mend_the_same_script(tmp_path: Path) -> None:
+    """The second asks while the first still waits for its answer."""
+    titles: list[str] = []
+
+    class Slow(FakeClient):
+        def complete(self, model: str, messages: Sequence[Message], **options: Any) -> Completion:
+            if not self.asked:
+                self.asked.append((model, list(messages)))
+                titles.append(mender.propose(context(CRASH, number=3)).title)
+            return super().complete(model, messages, **options)
+
+    mender = researcher(tmp_path, Slow(good()))
+    titles.append(mender.propose(context(CRASH)).title)
+    assert [title.startswith("repair") for title in titles] == [False, True]
+
+
+def test_an_author_is_told_how_many_others_are_writing(tmp_path: Path) -> None:
+    client = FakeClient(good())
+    model = researcher(tmp_path, client)
+    model.propose(context())
+    model.propose(context(number=2, others_asked=3))
+    alone, together = (said[-1].text for _, said in client.asked)
+    assert "being written at this moment" not in alone
+    assert "3 other proposals are being written at this moment" in together
+
+
 def test_a_crash_is_mended_after_what_was_proposed_meanwhile(tmp_path: Path) -> None:
     meanwhile = past(2, status="proposer_failed", val_bpb=None, delta=None)
     proposal = researcher(tmp_path, FakeClient(good())).propose(context(CRASH, meanwhile))

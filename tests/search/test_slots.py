@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from benchmarks.shared_clock import SharedClock
-from benchmarks.simulated_run import SimulatedRun, source
+from benchmarks.simulated_run import OneLease, SeveralLeases, SimulatedRun, source
+from runner.errors import PrerequisiteMissing
 from runner.protocols import Context, Event, Proposal
 from runner.scoring.best_script import best
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
 from runner.search.slots import InOrder, Slots, Turn
 from sandbox.fake_engine import Point, Script
-from sandbox.outcome import Ending
-from sandbox.spec import Job, Role
+from sandbox.lease import LeaseUnavailable
+from sandbox.outcome import Ending, Outcome
+from sandbox.spec import Job, Lease, Role
 
 RUN = "simulated"
 
@@ -31,10 +33,12 @@ class SlowModel:
         self._clock, self._seconds = clock, seconds
         self.numbers: list[int] = []
         self.in_flight: list[int] = []
+        self.others: list[int] = []
 
     def propose(self, context: Context) -> Proposal:
         self.numbers.append(context.number)
         self.in_flight.append(sum(past.status == "open" for past in context.history))
+        self.others.append(context.others_asked)
         self._clock.sleep(self._seconds)
         return Proposal(source(2.1, f"idea{context.number} = 1\n"), f"idea {context.number}")
 
@@ -56,6 +60,9 @@ def invariants(run: SimulatedRun) -> None:
     for kept in (e for e in experiments if e.kept):
         assert kept.image, f"experiment {kept.number} is kept and not frozen"
         assert run.engine.image(kept.image).id == kept.image
+    for experiment in experiments:
+        seeds = [a.seed for a in experiment.counted]
+        assert len(set(seeds)) == len(seeds), f"experiment {experiment.number} ran twice under one seed"
     folders = [a.folder for e in experiments for a in e.attempts]
     assert len(set(folders)) == len(folders)
 
@@ -75,6 +82,7 @@ def test_sixteen_slots_are_busy_although_a_proposal_takes_a_minute(tmp_path: Pat
     assert run.clock.now - began <= 3900.0
     assert len(set(model.numbers)) == len(model.numbers), "no two proposals were made for one experiment"
     assert max(model.in_flight) == 16, "a proposer is told what trains now"
+    assert max(model.others) == 15, "and how many others are asked"
     invariants(run)
 
 
@@ -117,6 +125,7 @@ def test_as_many_trainings_as_were_asked_for_and_no_more(tmp_path: Path, slots: 
     reason = run.loop(max_experiments=7).go()
     assert reason == "all experiments done"
     assert run.ledger.index(RUN).trained == 7
+    assert [e.status for e in run.ledger.experiments(RUN)[1:]] == ["discard"] * 7
     assert run.leases.most_at_once == slots
     invariants(run)
 
@@ -171,20 +180,29 @@ def test_killed_at_any_event_with_several_in_flight_it_goes_on(moment: int, tmp_
     invariants(run)
 
 
-def test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot(tmp_path: Path) -> None:
-    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(12)], slots=3)
-    behaviour, broken = run.engine._behaviour, (1,)
+def losing(run: SimulatedRun, cpus: set[tuple[int, ...]]) -> None:
+    """From the first candidate on, whatever is trained on these CPUs is lost after five seconds."""
+    behaviour = run.engine._behaviour
 
-    def lost(job: Job) -> Script:
-        if job.role is Role.TRAIN and job.lease.cpus == broken and job.experiment != "0":
-            run.clock.sleep(1.0)
+    def lost(job: Job) -> Script | Outcome:
+        if job.role is Role.TRAIN and job.lease.cpus in cpus and job.experiment != "0":
+            run.clock.sleep(5.0)
             return Script(ending=Ending.LOST, detail="the device is gone")
         return behaviour(job)
 
     run.engine._behaviour = lost
+
+
+def test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot(tmp_path: Path) -> None:
+    """Although the others' trainings go well meanwhile."""
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(60)], slots=3)
+    run.train_s = 4.0
+    losing(run, {(1,)})
     run.loop(infrastructure_pause_s=1.0).go()
     assert [data["left"] for data in events(run, "slot_lost")] == [2]
-    assert {e.status for e in run.ledger.experiments(RUN)[1:13]} == {"discard"}, (
+    lost = [a for e in run.ledger.experiments(RUN) for a in e.attempts if a.outcome == "infrastructure"]
+    assert len(lost) == MAX_INFRASTRUCTURE_FAILURES
+    assert {e.status for e in run.ledger.experiments(RUN)[1:61]} == {"discard"}, (
         "nothing is charged to an idea"
     )
     invariants(run)
@@ -192,13 +210,72 @@ def test_an_engine_that_fails_in_one_slot_costs_the_run_one_slot(tmp_path: Path)
 
 def test_when_every_slot_fails_the_run_ends_with_a_sentence(tmp_path: Path) -> None:
     run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(12)], slots=3)
-    for _ in range(3 + 3 * MAX_INFRASTRUCTURE_FAILURES):
-        run.engine.inject(Point.START, Ending.ENGINE_FAILED)
-    with pytest.raises(Exception, match="failed 3 times in a row"):
+    losing(run, {(0,), (1,), (2,)})
+    with pytest.raises(PrerequisiteMissing, match="failed 3 times in a row"):
         run.loop().go()
-    with contextlib.suppress(Exception):
-        run.loop().go()
+    assert [data["left"] for data in events(run, "slot_lost")] == [2, 1]
+
+
+class Taken(SeveralLeases):
+    """Somebody else has the last of them from the first candidate on, for `waits` waits of an hour."""
+
+    def __init__(self, count: int, clock: SharedClock, waits: int) -> None:
+        super().__init__(count)
+        self._clock, self.waits = clock, waits
+
+    @contextmanager
+    def acquire(self) -> Iterator[Lease]:
+        with super().acquire() as lease:
+            if lease.cpus != (1,) or self._clock.now < 1_800_000_000.0 + 150.0 or not self.waits:
+                yield lease
+                return
+            self.waits -= 1
+            self._clock.sleep(3600.0)
+        raise LeaseUnavailable("no GPU became free within 3600 s; others are using them")
+
+
+def test_a_slot_whose_device_others_use_waits_while_another_works(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(300)], slots=2)
+    run.leases = Taken(2, run.clock, waits=2)
+    run.loop(max_experiments=300).go()
+    assert len(events(run, "waiting")) == 2
+    assert {e.status for e in run.ledger.experiments(RUN)[1:]} == {"discard"}
+    late = [a for e in run.ledger.experiments(RUN) for a in e.attempts if a.reason == "no_device"]
+    assert len(late) == 2
+    began = [
+        a.started_at - 1_800_000_000.0
+        for e in run.ledger.experiments(RUN)
+        for a in e.attempts
+        if a.outcome == "ok"
+    ]
+    seen = [sum(abs(other - at) < 1.0 for other in began) for at in began if at > 7500.0]
+    assert max(seen) == 2, "it trains again when the device is free"
     invariants(run)
+
+
+def test_a_run_whose_devices_are_all_used_by_others_ends(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1)])
+
+    class Gone(OneLease):
+        @contextmanager
+        def acquire(self) -> Iterator[Lease]:
+            if len(run.ledger.experiments(RUN)) > 1:
+                assert not run.ledger.experiment(RUN, 1).attempts[:-1], "it was asked again"
+                raise LeaseUnavailable("no GPU became free")
+            yield Lease(cpus=(0,))
+
+    run.leases = Gone()
+    with pytest.raises(PrerequisiteMissing, match=r"no GPU became free; .*--resume"):
+        run.loop().go()
+    assert [a.reason for a in run.ledger.experiment(RUN, 1).attempts] == ["no_device"]
+
+
+def test_an_engine_that_fails_under_the_baseline_ends_the_run(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [], slots=3)
+    for _ in range(3 * MAX_INFRASTRUCTURE_FAILURES):
+        run.engine.inject(Point.START, Ending.ENGINE_FAILED)
+    with pytest.raises(PrerequisiteMissing, match="failed 3 times in a row"):
+        run.loop().go()
 
 
 def test_what_slots_wait_for_counts_towards_the_limit(tmp_path: Path) -> None:
