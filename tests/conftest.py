@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import signal
 import sys
@@ -37,6 +38,9 @@ pytest.register_assert_rewrite(
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
+
+# Tests run on CPUs, also where there are GPUs; those of GPUs have a stand-in for the driver or say what the environment is.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 NO_ENGINE = "run script/bootstrap first: it starts a container engine and builds the images"
 
