@@ -57,6 +57,9 @@ class OneLease:
     def acquire(self) -> Iterator[Lease]:
         yield self._lease
 
+    def available(self) -> bool:
+        return True
+
     def with_contention(self, lease: Lease) -> Lease:
         return lease
 
@@ -81,6 +84,9 @@ class SeveralLeases(OneLease):
         finally:
             self._held -= 1
             self._free.append(lease)
+
+    def available(self) -> bool:
+        return bool(self._free)
 
 
 class WrittenScore:

@@ -37,6 +37,10 @@ class Leases(Protocol):
         """Wait for compute and hold it inside the `with`. Raises LeaseUnavailable."""
         ...
 
+    def available(self) -> bool:
+        """Whether `acquire` would have something to hand out at this moment."""
+        ...
+
     def with_contention(self, lease: Lease) -> Lease:
         """The lease, marked `contended` if another process is seen on it. Call it inside the `with`, after the own container is dead:
         a process found there then is somebody else's."""
@@ -130,6 +134,10 @@ class CpuLeases:
                     cpus.append(cpu)
             return cpus
 
+    def available(self) -> bool:
+        with ExitStack() as held:
+            return self._may_share or len(self._take(held)) == self._count
+
     def with_contention(self, lease: Lease) -> Lease:
         return lease
 
@@ -167,17 +175,11 @@ class GpuLeases:
     def acquire(self) -> Iterator[Lease]:
         until, told = self._monotonic() + self._patience_s, False
         while True:
-            for uuid in self._turns():
-                lock = _try_lock(self._folder / f"gpu-{uuid}.lock")
-                if lock is None:
-                    continue
-                try:
-                    if self._is_free(uuid):
-                        with self._cpus.acquire() as lease:
-                            yield replace(lease, gpu_uuid=uuid)
-                            return
-                finally:
-                    os.close(lock)
+            with ExitStack() as held:
+                if (uuid := self._take(held)) is not None:
+                    with self._cpus.acquire() as lease:
+                        yield replace(lease, gpu_uuid=uuid)
+                        return
             if self._monotonic() >= until:
                 raise LeaseUnavailable(
                     f"no GPU became free within {self._patience_s:g} s; others are using them"
@@ -188,6 +190,21 @@ class GpuLeases:
                 )
                 told = True
             self._sleep(_POLL_S)
+
+    def available(self) -> bool:
+        with ExitStack() as held:
+            return self._take(held) is not None
+
+    def _take(self, held: ExitStack) -> str | None:
+        """A free GPU, locked until `held` is closed."""
+        for uuid in self._turns():
+            if (lock := _try_lock(self._folder / f"gpu-{uuid}.lock")) is None:
+                continue
+            if self._is_free(uuid):
+                held.callback(os.close, lock)
+                return uuid
+            os.close(lock)
+        return None
 
     def _is_free(self, uuid: str) -> bool:
         """Nobody computes on it and nobody has memory of it. One that the driver cannot tell about is not free."""

@@ -51,6 +51,8 @@ from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from runner.store.workspace import Workspace
 
+_LOOK_S = 5.0
+"""How often a slot without a device looks for one."""
 STOPPED_EARLY = str(EvaluationOutcome.STOPPED_EARLY)
 
 
@@ -191,8 +193,16 @@ class Loop:
     def _in_one_slot(self) -> str:
         """Why this slot has nothing more to do. While there is another, a slot that can train nothing is given up, and one whose device
         others use waits for it on."""
-        mine = self._slots.mine
+        mine, told = self._slots.mine, False
         while not (reason := self._nothing_more or self.over()):
+            if self._slots.count > 1 and not self.attempts.pipeline.leases.available():
+                if not told:
+                    self.recorder.emit("waiting", why=f"slot {mine + 1} waits for a device: others use it")
+                told = True
+                with self._turn.given_up():
+                    self.recorder.clock.sleep(_LOOK_S)
+                continue
+            told = False
             try:
                 self._one_experiment()
                 self._without_device.discard(mine)

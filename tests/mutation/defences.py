@@ -157,7 +157,7 @@ LIFE = [
     ("a zombie is no owner", "sandbox/owner.py", 'None if fields[0] in {"Z", "X"} else', "", T_REAP + "test_a_zombie_owner_is_dead"),
     ("an owner elsewhere is not judged", "sandbox/owner.py", "return engine_is_local", "return True", T_REAP + "test_an_owner_on_another_machine_has_until_the_deadline"),
     ("one holder of a CPU", "sandbox/lease.py", "fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", T_LEASE + "test_two_processes_never_share_a_cpu"),
-    ("one holder of a GPU", "sandbox/lease.py", "                if lock is None:\n                    continue", "                if lock is None:\n                    lock = os.open('/dev/null', 0)", T_LEASE + "test_a_gpu_is_leased_to_one_at_a_time"),
+    ("one holder of a GPU", "sandbox/lease.py", ".lock\")) is None:\n                continue", ".lock\")) is None:\n                lock = os.open('/dev/null', 0)", T_LEASE + "test_a_gpu_is_leased_to_one_at_a_time"),
     ("locks are no links", "sandbox/lease.py", "| os.O_NOFOLLOW", "", T_LEASE + "test_a_symlink_in_the_lock_folder_is_not_followed"),
     ("a stranger's GPU is waited for", "sandbox/lease.py", "return not self._probe.processes(uuid) and", "return", T_LEASE + "test_a_gpu_with_a_strangers_process_is_waited_for"),
     ("a stranger beside us is seen", "sandbox/lease.py", "return replace(lease, contended=True)", "return lease", "tests/faults/test_contention.py::test_a_measurement_beside_a_stranger_is_marked_and_does_not_count"),

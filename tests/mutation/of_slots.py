@@ -33,4 +33,5 @@ ROWS = [
     ("authors know of each other", STAGE, "others_asked=len(self._asked_for) - 1,", "", BUSY),
     ("a used device is waited for", LOOP, "if len(self._without_device) >= self._working", "if True", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),
     ("no device at all ends the run", LOOP, "if len(self._without_device) >= self._working", "if False", T + "test_a_run_whose_devices_are_all_used_by_others_ends"),
+    ("no experiment is taken without a device", LOOP, "not self.attempts.pipeline.leases.available()", "False", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),
 ]  # fmt: skip

@@ -217,39 +217,64 @@ def test_when_every_slot_fails_the_run_ends_with_a_sentence(tmp_path: Path) -> N
 
 
 class Taken(SeveralLeases):
-    """Somebody else has the last of them from the first candidate on, for `waits` waits of an hour."""
+    """Somebody else has one of them from second 150 to second 4000 of the run."""
 
-    def __init__(self, count: int, clock: SharedClock, waits: int) -> None:
+    def __init__(self, count: int, clock: SharedClock) -> None:
         super().__init__(count)
-        self._clock, self.waits = clock, waits
+        self._clock, self._began = clock, clock.now
+
+    @property
+    def taken(self) -> bool:
+        return 150.0 <= self._clock.now - self._began < 4000.0
+
+    def available(self) -> bool:
+        return len(self._free) > self.taken
+
+
+class NoticedTooLate(Taken):
+    """It is free when it is asked for, and taken a moment later, for an hour and twice."""
+
+    waits = 2
 
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
         with super().acquire() as lease:
-            if lease.cpus != (1,) or self._clock.now < 1_800_000_000.0 + 150.0 or not self.waits:
+            if not self.taken or lease.cpus != (1,) or not self.waits:
                 yield lease
                 return
             self.waits -= 1
-            self._clock.sleep(3600.0)
-        raise LeaseUnavailable("no GPU became free within 3600 s; others are using them")
+            self._clock.sleep(1000.0)
+        raise LeaseUnavailable("no GPU became free within 1000 s; others are using them")
+
+    def available(self) -> bool:
+        return True
 
 
-def test_a_slot_whose_device_others_use_waits_while_another_works(tmp_path: Path) -> None:
-    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(300)], slots=2)
-    run.leases = Taken(2, run.clock, waits=2)
-    run.loop(max_experiments=300).go()
-    assert len(events(run, "waiting")) == 2
+@pytest.mark.parametrize("leases", [Taken, NoticedTooLate])
+def test_a_slot_whose_device_others_use_waits_while_another_works(
+    tmp_path: Path, leases: type[Taken]
+) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(120)], slots=2)
+    run.leases = leases(2, run.clock)
+    began = run.clock.now
+    run.loop(max_experiments=120).go()
+    assert len(events(run, "waiting")) == (1 if leases is Taken else 2)
     assert {e.status for e in run.ledger.experiments(RUN)[1:]} == {"discard"}
-    late = [a for e in run.ledger.experiments(RUN) for a in e.attempts if a.reason == "no_device"]
-    assert len(late) == 2
-    began = [
-        a.started_at - 1_800_000_000.0
-        for e in run.ledger.experiments(RUN)
-        for a in e.attempts
-        if a.outcome == "ok"
-    ]
-    seen = [sum(abs(other - at) < 1.0 for other in began) for at in began if at > 7500.0]
-    assert max(seen) == 2, "it trains again when the device is free"
+    at = [a.started_at - began for e in run.ledger.experiments(RUN) for a in e.attempts if a.outcome == "ok"]
+    beside = [sum(abs(other - one) < 60.0 for other in at) - 1 for one in at]
+    alone = [n for one, n in zip(at, beside, strict=True) if 300.0 < one < 1900.0]
+    together = [n for one, n in zip(at, beside, strict=True) if one > 4200.0]
+    assert set(alone) == {0}
+    assert max(together) >= 1, "it trains again when the device is free"
+    invariants(run)
+
+
+def test_a_slot_that_waits_for_a_device_ends_with_the_run(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(20)], slots=2)
+    run.leases = Taken(2, run.clock)
+    began = run.clock.now
+    run.loop(budget_s=1000.0).go()
+    assert run.clock.now - began <= 1000.0
     invariants(run)
 
 

@@ -1,0 +1,83 @@
+"""`autoresearch run` without an option on a GPU server: every free GPU trains, and none that is somebody's."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from gpu_server import GpuServer
+from test_gpu_server import TINY
+
+
+@pytest.fixture
+def workspace(gpu_server: GpuServer, dataset: Path, tmp_path: Path) -> Path:
+    """Scripts that train for three seconds; nothing about devices."""
+    folder = tmp_path / "w"
+    folder.mkdir()
+    gpu_server.autoresearch("init", ".", cwd=folder)
+    script = "import time\n" + TINY + "\ntime.sleep(3)\n"
+    (folder / "train.py").write_text(script)
+    (folder / "ideas").mkdir()
+    for number in range(6):
+        (folder / "ideas" / f"{number}.py").write_text(f"{script}idea = {number}\n")
+    (folder / "autoresearch.toml").write_text(
+        f'data = "{dataset}"\nproposer = "scripted:{folder / "ideas"}"\nwall_clock = "60s"\ndisk_floor_gb = 0.0\n'
+        "baseline_repeats = 2\nretests = 0\nmemory_gb = 2.0\n"
+    )
+    return folder
+
+
+def test_a_run_uses_every_free_gpu_and_none_of_somebody_elses(gpu_server: GpuServer, workspace: Path) -> None:
+    uuids = gpu_server.uuids()
+    for index in (0, 2, 4, 5, 7):
+        gpu_server.stranger_comes(index)
+    free = {uuids[1], uuids[3], uuids[6]}
+    done = gpu_server.autoresearch(
+        "run", "--budget", "20m", "--max-experiments", "6", "--json", cwd=workspace, timeout=500
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["outcome"] for e in events if e["event"] == "judged"].count("ok") >= 8
+    trained = {uuid for given in gpu_server.containers() if given.role == "train" for uuid in given.given}
+    assert trained == free
+    assert set(gpu_server.most_at_once().values()) == {1}, "never two jobs on a GPU"
+    at_once, most = set[tuple[int, int]](), 0
+    for event in events:
+        if event["event"] == "state":
+            here = (event["number"], event["attempt"])
+            (at_once.add if event["state"] == "training" else at_once.discard)(here)
+            most = max(most, len(at_once))
+    assert most == 3, "all three train at once"
+
+
+def test_kill_9_on_a_gpu_server_frees_every_gpu(gpu_server: GpuServer, workspace: Path) -> None:
+    for index in (0, 2, 4, 5, 6, 7):
+        gpu_server.stranger_comes(index)
+    command = [sys.executable, "-m", "runner.cli", "run", "--budget", "20m", "--json"]
+    with (workspace / "events").open("wb") as events:
+        runner = subprocess.Popen(command, cwd=workspace, env=gpu_server.environment(), stdout=events)
+    engine = gpu_server.engine()
+
+    def training() -> list[str]:
+        return [item.id for item in engine.remnants() if item.kind == "container" and item.role == "train"]
+
+    try:
+        end = time.monotonic() + 240.0
+        while len(training()) < 2:
+            assert runner.poll() is None
+            assert time.monotonic() < end, "two never trained at once"
+            time.sleep(0.1)
+    finally:
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+    end = time.monotonic() + 10.0
+    while training():
+        assert time.monotonic() < end, "a container runs ten seconds later"
+        time.sleep(0.1)
+    done = gpu_server.autoresearch("try", "train.py", "--json", cwd=workspace)
+    assert json.loads(done.stdout)["outcome"] == "ok", "a GPU can be leased again"
