@@ -212,7 +212,9 @@ class Evaluation:
     contended: bool = False
     """Others computed on its GPU or CPUs meanwhile: it does not count."""
     contention: str = ""
-    """How much they did, where it was CPUs."""
+    """How much they did, or how much its GPU was slowed down."""
+    beside_strangers: bool = False
+    """Others computed on its GPU: it never counts, since the next training waits until they are gone."""
     detail: str = ""
     """For the operator (infrastructure messages); never shown to an agent."""
     timed_out: bool = False

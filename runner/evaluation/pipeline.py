@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from judge.verdict import Reason, Verdict
-from runner.evaluation.contention import CPU_SHARE, contention, cpu_budget
+from runner.evaluation.contention import CPU_SHARE, beside_strangers, contention, cpu_budget
 from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
 from runner.scoring.early_stopping import TrainingMonitor
 from runner.scoring.learning_curve import TELEMETRY
@@ -171,6 +171,7 @@ class Pipeline:
             memory_peak_bytes=outcome.memory_peak_bytes,
             contended=afterwards.contended or bool(others),
             contention=others,
+            beside_strangers=afterwards.contended or beside_strangers(outcome.gpu),
             detail=detail or (verdict.infrastructure if verdict else ""),
             timed_out=outcome.ending is Ending.TIMED_OUT,
             cpus=len(lease.cpus),
