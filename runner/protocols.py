@@ -12,8 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.outcome import Fault
-
 if TYPE_CHECKING:  # facts are made of what is defined here
     from runner.parsing.facts import Constant
 
@@ -33,12 +31,6 @@ class EvaluationOutcome(StrEnum):
     """Ended by the host while it trained, because its own reports were hopeless. It has no score."""
     REJECTED = "rejected"
     INFRASTRUCTURE = "infrastructure"
-
-    @property
-    def fault(self) -> Fault:
-        if self is EvaluationOutcome.OK:
-            return Fault.NONE
-        return Fault.INFRASTRUCTURE if self is EvaluationOutcome.INFRASTRUCTURE else Fault.CANDIDATE
 
 
 class State(StrEnum):

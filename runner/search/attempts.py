@@ -15,7 +15,7 @@ from runner.results.garbage_collection import remove_unneeded_weights
 from runner.scoring.best_script import best
 from runner.search.finished_trainings import FinishedTrainings
 from runner.search.recorder import Recorder
-from runner.search.slots import Slots
+from runner.search.slot_threads import Slots
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace

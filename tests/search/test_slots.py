@@ -15,7 +15,7 @@ from runner.errors import PrerequisiteMissing
 from runner.protocols import Context, Event, Proposal
 from runner.scoring.best_script import best
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
-from runner.search.slots import InOrder, Slots, Turn
+from runner.search.slot_threads import InOrder, Slots, Turn
 from sandbox.fake_engine import Point, Script
 from sandbox.lease import LeaseUnavailable
 from sandbox.outcome import Ending, Outcome
