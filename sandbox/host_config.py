@@ -62,7 +62,13 @@ def container_config(
     the job's own user (and group)."""
     command = launcher.command(python, job.command, job.limits.log_bytes, job.limits.wall_clock_s)
     return {
-        **_common(job.image, command, uid, labels, {"HOME": "/tmp", **job.environment}),
+        **_common(
+            job.image,
+            command,
+            uid,
+            labels,
+            {**_no_gpu(job.lease.gpu_uuid), "HOME": "/tmp", **job.environment},
+        ),
         "WorkingDir": "/work",
         "HostConfig": {
             **_confinement(job.limits, dialect, seccomp.of(job.role)),
@@ -90,7 +96,7 @@ def holder_config(
     longest = min(ceil(job.limits.wall_clock_s) + LONGEST_AFTER_S, 2**31 - 1)  # an int of C's
     command = (python, "-I", "-B", "-c", f"import signal; signal.alarm({longest}); signal.pause()")
     return {
-        **_common(job.image, command, uid, labels, {"HOME": "/tmp"}),
+        **_common(job.image, command, uid, labels, {**_no_gpu(None), "HOME": "/tmp"}),
         "HostConfig": {
             **_confinement(limits, dialect, seccomp.of(Role.HOLDER)),
             **_compute(Lease(cpus=job.lease.cpus), dialect),
@@ -186,6 +192,12 @@ def _compute(lease: Lease, dialect: Dialect) -> dict[str, Any]:
     if lease.gpu_uuid is not None:
         config["DeviceRequests"] = [_gpu(lease.gpu_uuid, dialect.gpu_driver)]
     return config
+
+
+def _no_gpu(uuid: str | None) -> dict[str, str]:
+    """Without a leased GPU: says so to an engine whose default runtime is NVIDIA's, since an image may ask for all GPUs by its own
+    environment (nvidia/cuda does)."""
+    return {} if uuid else {"NVIDIA_VISIBLE_DEVICES": "void"}
 
 
 def _gpu(uuid: str, driver: str | None) -> dict[str, Any]:

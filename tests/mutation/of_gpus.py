@@ -50,6 +50,7 @@ ROWS = [
     ("the canary looks at the window", "trainer_jax/canary.py", "behind < WINDOW", "behind <= WINDOW", "tests/trainer/test_canary.py::test_the_formula_sees_a_window_and_no_future"),
     ("failures of the hardware are told from a program's", "sandbox/gpu_host.py", " if int(number) in _SERIOUS", " if int(number)", T_CANARY + "test_failures_of_the_hardware_are_read_from_the_kernels_log_and_those_of_programs_are_not"),
     ("gVisor's list of drivers is asked", "sandbox/gpu_host.py", "if not known or version in known:", "if True:", T_CANARY + "test_a_driver_that_gvisor_does_not_know_is_said"),
+    ("no GPU without a lease, whatever the image asks for", "sandbox/host_config.py", 'return {} if uuid else {"NVIDIA_VISIBLE_DEVICES": "void"}', "return {}", "tests/sandbox/test_configuration_check.py::test_a_container_without_a_gpu_says_so_whatever_its_image_says"),
     ("clients of MPS are processes", "sandbox/nvml.py", "found += self._nvml", "self._nvml", T_NVML + "test_processes_are_those_of_cuda_and_of_mps"),
     ("a GPU does not wait for CPUs", SETUP, "patience_s=patience_s, may_share=True", "patience_s=patience_s", T + "test_a_training_on_a_gpu_does_not_wait_for_cpus_that_others_hold"),
 ]  # fmt: skip

@@ -428,3 +428,14 @@ def test_docker_hands_out_gpus_if_the_toolkits_hook_is_there_though_it_does_not_
 ) -> None:
     found = detect({"Components": components}, {}, base_url=url, runtime=None, hook=lambda: hook)
     assert found.gpu_driver == driver
+
+
+def test_a_container_without_a_gpu_says_so_whatever_its_image_says(tmp_path: Path) -> None:
+    """Images such as nvidia/cuda ask for all GPUs, and an engine whose default runtime is NVIDIA's would give them."""
+    common: dict[str, Any] = {"volume": "v", "uid": 2100000000, "labels": {}, "python": "/p"}
+    said = "NVIDIA_VISIBLE_DEVICES=void"
+    dialect = Dialect(gpu_driver="nvidia")
+    on_a_gpu, on_cpus = job(tmp_path), job(tmp_path, lease=Lease((0,)))
+    assert said in container_config(on_cpus, dialect=dialect, **common)["Env"]
+    assert said in holder_config(on_a_gpu, dialect=dialect, **common)["Env"]
+    assert said not in container_config(on_a_gpu, dialect=dialect, **common)["Env"]

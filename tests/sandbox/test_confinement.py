@@ -173,6 +173,7 @@ def test_its_user_has_a_name_and_a_home(inside: dict[str, Any]) -> None:
 def test_its_environment_is_exactly_what_it_was_given(inside: dict[str, Any]) -> None:
     brought_by_image = {"PATH", "LANG", "LC_ALL", "LC_CTYPE", "GPG_KEY", "PYTHON_VERSION", "PYTHON_SHA256"}
     given = {"HOME": "/tmp", "AUTORESEARCH_SEED": "7", "HOSTNAME": "sandbox"}
+    given["NVIDIA_VISIBLE_DEVICES"] = "void"  # it has no GPU
     assert {k: v for k, v in inside["environment"].items() if k not in brought_by_image} == given
 
 
