@@ -140,7 +140,9 @@ PARSING = ROOT / "runner" / "parsing"
 CHILD_ONLY = {PARSING / f"{name}.py" for name in ("worker", "python_parser", "answers", "edits", "diffs")}
 
 
-NAMES_OF_THE_USER = {ROOT / "runner" / name for name in ("llm/litellm_client.py", "llm/prices.py", "suggestions.py")}
+NAMES_OF_THE_USER = {
+    ROOT / "runner" / name for name in ("llm/litellm_client.py", "llm/prices.py", "suggestions.py")
+}
 """These compare a name that the user gave with those of a table."""
 
 
