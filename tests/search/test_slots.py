@@ -388,6 +388,7 @@ def test_status_shows_all_that_trains_now(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "autoresearch.toml").write_text("")
     run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(4)], slots=3)
     seen: list[str] = []
 
