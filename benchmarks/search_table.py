@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.durations import format_duration, parse_duration
-from runner.scoring.noise import pooled
+from runner.scoring.repeat_noise import pooled
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.evaluation.datasheet import peak_tflops
+from runner.evaluation.gpu_peak_rates import peak_tflops
 
 ROOT = Path(__file__).parents[1]
 DEFAULT_DATA = Path.home() / ".cache" / "autoresearch" / "data" / "default-cpu"

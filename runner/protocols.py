@@ -12,8 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sandbox.outcome import Fault
-
 if TYPE_CHECKING:  # facts are made of what is defined here
     from runner.parsing.facts import Constant
 
@@ -33,12 +31,6 @@ class EvaluationOutcome(StrEnum):
     """Ended by the host while it trained, because its own reports were hopeless. It has no score."""
     REJECTED = "rejected"
     INFRASTRUCTURE = "infrastructure"
-
-    @property
-    def fault(self) -> Fault:
-        if self is EvaluationOutcome.OK:
-            return Fault.NONE
-        return Fault.INFRASTRUCTURE if self is EvaluationOutcome.INFRASTRUCTURE else Fault.CANDIDATE
 
 
 class State(StrEnum):
@@ -212,7 +204,9 @@ class Evaluation:
     contended: bool = False
     """Others computed on its GPU or CPUs meanwhile: it does not count."""
     contention: str = ""
-    """How much they did, where it was CPUs."""
+    """How much they did, or how much its GPU was slowed down."""
+    beside_strangers: bool = False
+    """Others computed on its GPU: it never counts, since the next training waits until they are gone."""
     detail: str = ""
     """For the operator (infrastructure messages); never shown to an agent."""
     timed_out: bool = False

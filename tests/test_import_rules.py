@@ -14,7 +14,7 @@ from benchmarks.simulated_run import SimulatedRun, source
 ROOT = Path(__file__).parents[1]
 HOST = ("runner", "sandbox", "judge")
 CONTAINER = ROOT / "judge" / "inside"
-LLM_MODULE = ROOT / "runner" / "llm" / "client.py"
+LLM_MODULE = ROOT / "runner" / "llm" / "litellm_client.py"
 
 
 def modules(room: str) -> list[Path]:
@@ -140,7 +140,9 @@ PARSING = ROOT / "runner" / "parsing"
 CHILD_ONLY = {PARSING / f"{name}.py" for name in ("worker", "python_parser", "answers", "edits", "diffs")}
 
 
-NAMES_OF_THE_USER = {ROOT / "runner" / name for name in ("llm/client.py", "llm/prices.py", "suggestions.py")}
+NAMES_OF_THE_USER = {
+    ROOT / "runner" / name for name in ("llm/litellm_client.py", "llm/prices.py", "suggestions.py")
+}
 """These compare a name that the user gave with those of a table."""
 
 

@@ -1,4 +1,4 @@
-"""Verbs about what was found: reproduce, report, plot."""
+"""The verb reproduce."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that run candidates: run and try."""
+"""The verb run."""
 
 from __future__ import annotations
 

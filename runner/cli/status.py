@@ -25,6 +25,7 @@ def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -
     best, now = best_of(ledger, found.id), ledger.open(found.id)
     running = is_running(place, ledger, found)
     money = ledger.spent(found.id)
+    rows = [{"number": e.number, "state": str(e.state), "attempt": len(e.attempts)} for e in now]
     if json:
         envelope(
             "status",
@@ -37,9 +38,8 @@ def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -
             tokens=money.tokens,
             calls=money.calls,
             best=experiment_row(best, found) if best else None,
-            current={"number": now.number, "state": str(now.state), "attempt": len(now.attempts)}
-            if now
-            else None,
+            current=rows[0] if rows else None,
+            open=rows,
             counts=ledger.counts(found.id),
             confirmations=confirmation_rows(ledger, found),
         )
@@ -58,7 +58,7 @@ def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -
         print(f"best {number(best.val_bpb)} (experiment {best.number}: {one_line(best.title)})")
     for c in confirmation_rows(ledger, found)[-1:]:
         print(f"experiment {c['candidate']} against {c['reference']}: {claim_sentence(c)}")
-    if now:
+    for experiment in now:
         what = "now " if running else "open"
-        print(f"{what} experiment {now.number}, {now.state}: {one_line(now.title)}")
+        print(f"{what} experiment {experiment.number}, {experiment.state}: {one_line(experiment.title)}")
     print(listing(ledger.lines(found.id, newest=_RECENT)))

@@ -1,4 +1,4 @@
-"""Verbs about a runner that is at work in another terminal: watch, stop, resume."""
+"""The verb watch: follows a runner that is at work in another terminal."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from runner.display.lines import sentence
 from runner.protocols import Event
 from runner.scoring.claim_text import claim_sentence
-from runner.scoring.noise import RememberedNoise
+from runner.scoring.repeat_noise import RememberedNoise
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
 from sandbox.sanitise import one_line

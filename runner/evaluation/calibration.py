@@ -15,7 +15,7 @@ from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.failure_advice import unscored
 from runner.evaluation.pipeline import Ids, Pipeline
 from runner.protocols import Evaluation, EvaluationOutcome
-from runner.scoring.noise import Noise, pooled, smallest_confirmed
+from runner.scoring.repeat_noise import Noise, pooled, smallest_confirmed
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runner.evaluation.datasheet import peak_tflops
+from runner.evaluation.gpu_peak_rates import peak_tflops
 from runner.evaluation.pipeline import GPU_XLA_FLAGS, PYTHON
 from sandbox.engine import Engine
 from sandbox.gpu import Gpu, GpuState

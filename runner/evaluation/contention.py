@@ -1,4 +1,4 @@
-"""Whether a training on leased CPUs had them to itself, and how much CPU time a training may have at all.
+"""Whether a training had its leased CPUs or its GPU to itself, and how much CPU time a training may have at all.
 
 On CPUs the fair clock is CPU time: the script's clock (trainer_jax/wallclock.py) is at its end when the container has had its CPU
 budget, and at the latest when the wall clock ends it. The budget is a share of what the leased CPUs have within the
@@ -54,10 +54,15 @@ def contention(outcome: Outcome, lease: Lease, budget_s: float) -> str:
     return ""
 
 
+def beside_strangers(use: GpuUse | None) -> bool:
+    """Whether others computed on its GPU for more than a stray moment."""
+    return use is not None and use.strangers_share >= STRANGERS_SHARE
+
+
 def _on_a_gpu(use: GpuUse | None) -> str:
     if use is None:
         return ""
-    if use.strangers_share >= STRANGERS_SHARE:
+    if beside_strangers(use):
         return f"others computed on its GPU for {use.strangers_share:.0%} of the time"
     if use.slowed_share >= SLOWED_SHARE:
         return f"its GPU was slowed down for {use.slowed_share:.0%} of the time ({use.slowed_by})"

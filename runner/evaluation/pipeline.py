@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from judge.verdict import Reason, Verdict
-from runner.evaluation.contention import CPU_SHARE, contention, cpu_budget
+from runner.evaluation.contention import CPU_SHARE, beside_strangers, contention, cpu_budget
 from runner.protocols import Evaluation, EvaluationOutcome, Progress, State
 from runner.scoring.early_stopping import TrainingMonitor
 from runner.scoring.learning_curve import TELEMETRY
@@ -32,6 +32,8 @@ MODEL, PARAMS = "model.stablehlo", "params.safetensors"
 GPU_XLA_FLAGS = "--xla_gpu_autotune_level=0 --xla_gpu_enable_triton_gemm=false"
 """What a training on a GPU compiles with, because compiling counts against its wall clock: XLA's autotuning took 3.5 of the five
 minutes on an H100, and the step it found was 3 % faster (docs/performance.md). A script may set its own before it uses JAX."""
+JUDGING_FOLDERS = ("judge-val", "judge-test", "artifact-val", "artifact-test")
+"""Of an attempt, while it is judged; the last two are an older version's."""
 POSITIONS = "position_nats.npy"
 """float32[N, T]: what every target of the validation rows cost. Read by the host alone."""
 OUTPUTS = (
@@ -171,6 +173,7 @@ class Pipeline:
             memory_peak_bytes=outcome.memory_peak_bytes,
             contended=afterwards.contended or bool(others),
             contention=others,
+            beside_strangers=afterwards.contended or beside_strangers(outcome.gpu),
             detail=detail or (verdict.infrastructure if verdict else ""),
             timed_out=outcome.ending is Ending.TIMED_OUT,
             cpus=len(lease.cpus),
@@ -294,9 +297,8 @@ def _losses(file: Path | None) -> NDArray[np.float32] | None:
 
 def remove_judging_files(folder: Path) -> None:
     """Remove what judging writes into an attempt's folder and a killed runner leaves there: hidden text among it."""
-    for split in ("val", "test"):
-        for name in ("artifact", "judge"):
-            shutil.rmtree(folder / f"{name}-{split}", ignore_errors=True)
+    for name in JUDGING_FOLDERS:
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def remove_all_but_log(folder: Path) -> None:

@@ -95,7 +95,7 @@ PLAIN = Request()
 
 
 class Client(Protocol):
-    """A language model provider (`runner.llm.client.LitellmClient`)."""
+    """A language model provider (`runner.llm.litellm_client.LitellmClient`)."""
 
     def price(self, model: str) -> Price: ...
 

@@ -62,7 +62,7 @@ def check_models(
 
 def try_model(config: Config, workspace: Workspace, ledger_file: Path, *, call: bool) -> str:
     """A sentence for `doctor` when the model of `config` passes the checks. Raises as `check_models` does."""
-    from runner.llm.configuration import call_settings, client_for
+    from runner.llm.proposer_setup import call_settings, client_for
 
     clock = SystemClock()
     settings = call_settings(config, Caps(), client_for(config))

@@ -1,7 +1,7 @@
 """What a call costs: the price per token, and a model's price in litellm's table, by exact name.
 
 litellm itself "generalises": it prices a model that its table does not have like its family, often at zero. So its table
-is read here by exact key, and what the table does not say for certain is no price.
+is read here by exact key, and what the table does not say for certain is no price. A run without one is refused in `proposer_setup`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from runner.parsing.client import shared
 from runner.report.gpu_summary import gpu_summary
 from runner.report.reproduce_command import reproduce_command
 from runner.scoring.claim_text import claim_sentence, closing_sentence
-from runner.scoring.noise import noise_floor
+from runner.scoring.repeat_noise import noise_floor
 from runner.scoring.stopping_summary import stopping_summary
 from runner.store.records import Confirmation, Experiment, Run
 from sandbox.sanitise import one_line, sanitise

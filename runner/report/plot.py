@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.scoring.noise import noise_floor
+from runner.scoring.repeat_noise import noise_floor
 from runner.store.records import Experiment
 from sandbox.sanitise import one_line
 

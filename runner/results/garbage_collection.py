@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner.evaluation.pipeline import MODEL, PARAMS, POSITIONS
+from runner.evaluation.pipeline import JUDGING_FOLDERS, MODEL, PARAMS, POSITIONS
 from runner.results.snapshot import PREFIX
 from runner.store.copied_workspace import other_home
 from runner.store.ledger import Ledger
-from runner.store.records import Experiment
+from runner.store.records import Attempt, Experiment
 from runner.store.temporary_folder import abandoned
 from sandbox.engine import LABEL, Engine, Image
 
 WEIGHTS = (PARAMS, MODEL, "clock.f64", POSITIONS)
-SCRATCH = ("artifact-val", "artifact-test", "judge-val", "judge-test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,23 +72,25 @@ def remove_abandoned_folders(*, dry_run: bool) -> list[Freed]:
 def remove_unneeded_weights(experiment: Experiment) -> None:
     """Remove the weights that nobody will ask for: all of a script that failed or was discarded, and of any other those of
     all attempts but the first that counts, which the snapshot, `export` and `reproduce` are made of."""
+    for attempt in _without_need_of_weights(experiment):
+        for name in WEIGHTS:
+            (attempt.folder / name).unlink(missing_ok=True)
+
+
+def _without_need_of_weights(experiment: Experiment) -> list[Attempt]:
     needed = experiment.counted[:1] if experiment.kept or experiment.status == "open" else ()
-    for attempt in experiment.attempts:
-        if attempt.outcome is not None and attempt not in needed:
-            for name in WEIGHTS:
-                (attempt.folder / name).unlink(missing_ok=True)
+    return [a for a in experiment.attempts if a.outcome is not None and a not in needed]
 
 
 def _unwanted(experiment: Experiment) -> Iterator[tuple[str, Path]]:
-    needed = experiment.counted[:1] if experiment.kept else ()
     for attempt in experiment.attempts:
-        for name in SCRATCH:
+        for name in JUDGING_FOLDERS:
             if (path := attempt.folder / name).is_dir() and not path.is_symlink():
                 yield "scratch", path
-        if experiment.status != "open" and attempt not in needed:
-            for name in WEIGHTS:
-                if (path := attempt.folder / name).is_file() and not path.is_symlink():
-                    yield "weights", path
+    for attempt in _without_need_of_weights(experiment):
+        for name in WEIGHTS:
+            if (path := attempt.folder / name).is_file() and not path.is_symlink():
+                yield "weights", path
 
 
 def _unneeded(image: Image, run: str, experiments: list[Experiment]) -> bool:

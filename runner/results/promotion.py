@@ -12,7 +12,7 @@ from runner.evaluation.pipeline import MODEL, PARAMS, Ids, Pipeline
 from runner.protocols import Conditions
 from runner.results import git_lineage
 from runner.results.snapshot import SCRIPT, SnapshotContents, build_snapshot, snapshot_tag
-from runner.scoring.noise import Noise
+from runner.scoring.repeat_noise import Noise
 from runner.scoring.scores import mean
 from runner.store.records import Experiment
 from sandbox.engine import Image, ImageMissing, SandboxError

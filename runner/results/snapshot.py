@@ -20,7 +20,7 @@ from runner.data.manifest import manifest_sha256
 from runner.errors import CannotReproduce, UsageError
 from runner.evaluation.pipeline import MODEL, PARAMS
 from runner.protocols import Conditions
-from runner.scoring.noise import Noise
+from runner.scoring.repeat_noise import Noise
 from sandbox.engine import LABEL, BuildContext, Engine, Image, ImageMissing, SandboxError
 from sandbox.spec import Limits
 

@@ -1,4 +1,4 @@
-"""What to do next with a candidate: adopt it, discard it, or run it or the best script once more.
+"""The rule of adoption: adopt a candidate, discard it, or run it or the best script once more.
 
 Adopting is a bet on what the search builds on, not a claim: it is right when the expected true difference is negative. Another run
 takes the place of the last candidate of the run, so it is worth it where it is expected to improve the decision by more than that one
@@ -15,7 +15,7 @@ from enum import StrEnum
 from runner.protocols import REASON_NOISE_TOO_LARGE, REASON_SIMPLER
 from runner.scoring.gain_prior import GainPrior, Posterior
 from runner.scoring.kalman_filter import Belief
-from runner.scoring.variance_components import Runs
+from runner.scoring.noise_posterior import Runs
 
 REASON_EXPECTED = "expected to be better"
 REASON_NOT_EXPECTED = "not expected to be better"

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from runner.scoring.best_script import best, decided
-from runner.scoring.noise import PRIOR_FREEDOM, Noise, noise_floor, smallest_confirmed
+from runner.scoring.repeat_noise import PRIOR_FREEDOM, Noise, noise_floor, smallest_confirmed
 from runner.store.records import Confirmation, Experiment
 from sandbox.sanitise import one_line
 

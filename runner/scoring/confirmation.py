@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.scoring.noise import PRIOR_FREEDOM, Noise, smallest_confirmed
 from runner.scoring.quantiles import CLAIM_QUANTILES, INTERVAL_QUANTILES, tabled
+from runner.scoring.repeat_noise import PRIOR_FREEDOM, Noise, smallest_confirmed
 
 _LIKELY = 1.3
 """Standard normal quantile, 90 %: a confirmation is begun where it will succeed with this probability."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.scoring.variance_components import Runs, VarianceComponents
+from runner.scoring.noise_posterior import Runs, VarianceComponents
 
 _UNKNOWN = 1e4
 """Variance of the best script's score before it ran, in units of sigma squared."""

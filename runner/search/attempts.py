@@ -15,7 +15,7 @@ from runner.results.garbage_collection import remove_unneeded_weights
 from runner.scoring.best_script import best
 from runner.search.finished_trainings import FinishedTrainings
 from runner.search.recorder import Recorder
-from runner.search.slots import Slots
+from runner.search.slot_threads import Slots
 from runner.search.time_budget import Budget
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace
@@ -24,7 +24,7 @@ from sandbox.lease import LeaseUnavailable
 MAX_INFRASTRUCTURE_FAILURES = 3
 """In a row, in one slot."""
 MAX_CONTENDED = 2
-"""Trainings in a row that are made again because others had their CPUs. The next one counts: on a machine that stays busy a
+"""Trainings in a row that are made again because others had their CPUs, or because their GPU was slowed down. The next one counts: on a machine that stays busy a
 run goes on, and a script has no more retries than that."""
 
 _MADE_AGAIN = frozenset(
@@ -140,7 +140,8 @@ class AttemptRunner:
         return best(kept).counted[0].folder / POSITIONS if kept else None
 
     def _allow_contention(self, evaluation: Evaluation) -> tuple[Evaluation, str]:
-        """The evaluation, which counts after all when too many in a row were contended on CPUs; and what others did."""
+        """The evaluation, which counts after all when too many in a row were contended, but never beside strangers on its GPU; and what
+        others did."""
         if evaluation.outcome not in _MADE_AGAIN:
             return evaluation, ""
         mine = self._in_a_row[self._slots.mine]
@@ -148,7 +149,7 @@ class AttemptRunner:
             mine.contended = 0
             return evaluation, ""
         mine.contended += 1
-        if mine.contended > MAX_CONTENDED:
+        if mine.contended > MAX_CONTENDED and not evaluation.beside_strangers:
             evaluation = replace(evaluation, contended=False)
         return evaluation, evaluation.contention
 

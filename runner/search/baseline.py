@@ -15,7 +15,7 @@ from runner.search.attempts import AttemptRunner
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder
 from runner.search.seeds import common_seed
-from runner.search.slots import Slots
+from runner.search.slot_threads import Slots
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace, read_script
 

@@ -1,4 +1,5 @@
-"""Confirmations: when the script of now is compared strictly with the last confirmed one, and what came of it.
+"""Confirmations: when the script of now is compared with the last confirmed one, and which runs are made for that; what may then be
+claimed is decided in `scoring.confirmation`.
 
 Its state is the ledger's: an open confirmation is gone on with from its row and the attempts that name it. One is begun in
 the middle of a run where a pair or two will very probably do, and once at the end, for which a share of the budget is kept.
@@ -11,12 +12,12 @@ from collections.abc import Sequence
 from functools import partial
 
 from runner.scoring.best_script import best
-from runner.scoring.noise import Noise, RememberedNoise
+from runner.scoring.repeat_noise import Noise, RememberedNoise
 from runner.scoring.scores import ignores_seed
 from runner.search.attempts import AttemptRunner
 from runner.search.recorder import Recorder
 from runner.search.seeds import common_seed, first_unused
-from runner.search.slots import Slots
+from runner.search.slot_threads import Slots
 from runner.search.time_budget import Budget
 from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.experiment_index import ExperimentIndex

@@ -1,4 +1,4 @@
-"""What to do with an experiment after its last evaluation: adopt or discard it, or run it or the best script again.
+"""Reads from the ledger's rows what the rule of adoption (`scoring.adoption`) asks for, and asks it after each evaluation.
 
 A pure function of the ledger's rows, so a resumed run decides as an uninterrupted one. It remembers what it computed from
 the rows of decided experiments, which do not change. What a decision costs does not grow with the run: it rests on the newest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runner.scoring.adoption import Choice
     from runner.scoring.gain_prior import GainPrior
     from runner.scoring.kalman_filter import Belief
-    from runner.scoring.variance_components import Runs, VarianceComponents
+    from runner.scoring.noise_posterior import Runs, VarianceComponents
 
 STOPPED, STOPPED_ERROR = 4.0, 2.0
 """What a training that was stopped early counts as when gains are learned: a loss of so many sigma, with this error."""
@@ -93,7 +93,7 @@ class Decider:
         return usual_seed(self._seed, best(index.kept))
 
     def _noise(self, index: ExperimentIndex) -> VarianceComponents:
-        from runner.scoring.variance_components import estimate
+        from runner.scoring.noise_posterior import estimate
 
         groups: list[Runs] = []
         left = MOST_RUNS

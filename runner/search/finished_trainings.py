@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.scoring.best_script import best, with_the_best_before
 from runner.scoring.early_stopping import Finished, Rule, TrainingMonitor, differences, in_sample
 from runner.scoring.learning_curve import Curve, Telemetry, read
-from runner.scoring.noise import RememberedNoise
+from runner.scoring.repeat_noise import RememberedNoise
 from runner.scoring.scores import mean
 from runner.search.recent_experiments import recent
 from runner.store.experiment_index import ExperimentIndex

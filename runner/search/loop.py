@@ -25,7 +25,7 @@ from runner.results.promotion import Promotion
 from runner.scoring.adoption import Choice, Step
 from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
-from runner.scoring.noise import Noise, RememberedNoise, repeated_runs
+from runner.scoring.repeat_noise import Noise, RememberedNoise, repeated_runs
 from runner.scoring.scores import mean, scores
 from runner.search.attempts import AttemptRunner, EngineFails, NoDevice
 from runner.search.background import Start, in_thread
@@ -44,7 +44,7 @@ from runner.search.finished_trainings import FinishedTrainings
 from runner.search.proposal_stage import ProposalStage
 from runner.search.recorder import Recorder, Subscriber
 from runner.search.recovery import recover
-from runner.search.slots import InOrder, Slots, Turn
+from runner.search.slot_threads import InOrder, Slots, Turn
 from runner.search.time_budget import Budget
 from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.ledger import Ledger

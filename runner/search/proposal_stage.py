@@ -17,12 +17,12 @@ from runner.parsing.static_check import Checked, check, constants_only
 from runner.proposers.validation import ask
 from runner.protocols import INVALID_PROPOSAL, Context, Proposal, Proposer, State
 from runner.scoring.best_script import best
-from runner.scoring.noise import RememberedNoise
+from runner.scoring.repeat_noise import RememberedNoise
 from runner.search.background import Start, in_thread
 from runner.search.prefetch import Prefetch, rebased
 from runner.search.proposer_context import context_for
 from runner.search.recorder import Recorder
-from runner.search.slots import Turn
+from runner.search.slot_threads import Turn
 from runner.search.time_budget import Budget
 from runner.store.records import Experiment
 from runner.store.workspace import Workspace

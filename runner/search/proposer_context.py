@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from runner.protocols import Context, PastExperiment
-from runner.scoring.noise import Noise
+from runner.scoring.repeat_noise import Noise
 from runner.search.disclosure import MUCH_WORSE, Disclosure
 from runner.store.records import Attempt, Experiment
 from sandbox.sanitise import one_line, sanitise

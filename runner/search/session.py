@@ -307,7 +307,7 @@ def _require_proposer(config: Config, caps: Caps) -> None:
     from runner.proposers.registry import MODELS, make_proposer
 
     if config.proposer in MODELS:
-        from runner.llm.configuration import call_settings, client_for
+        from runner.llm.proposer_setup import call_settings, client_for
 
         call_settings(config, caps, client_for(config))
     else:
@@ -330,7 +330,7 @@ def _proposer(
     timeout_s = parse_duration(config.llm_timeout)
     if config.proposer not in MODELS:
         return make_proposer(config.proposer, seed=run.seed, timeout_s=timeout_s), None
-    from runner.llm.configuration import client_for, llm_proposer
+    from runner.llm.proposer_setup import client_for, llm_proposer
 
     model = llm_proposer(
         config,

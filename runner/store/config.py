@@ -63,7 +63,7 @@ class Config:
     early_stopping: bool = True
     """Whether a training whose own reports are hopeless is ended before its wall clock (docs/runner.md)."""
     judge_wall_clock: str = "2m"
-    """Limit of each of the judge's two containers."""
+    """Limit of each of the judge's three containers."""
     proposer: str = "tpe"
     """tpe, random, repeat, ablate, scripted:FOLDER, command:PROGRAM, llm or hybrid (docs/proposers.md)."""
     model: str = ""

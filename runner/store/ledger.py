@@ -1,7 +1,8 @@
 """The ledger: one SQLite file that is the truth. Every change is on disk before the next step begins.
 
 WAL with synchronous=FULL survives a power cut (https://www.sqlite.org/wal.html); WAL does not work on network file
-systems, so those are refused. Readers need no lock and import nothing heavy.
+systems, so those are refused. Readers need no lock and import nothing heavy. The states of an experiment are `runner.protocols.State`;
+who writes them: `search.proposal_stage`, `search.attempts`, `search.loop`.
 """
 
 from __future__ import annotations

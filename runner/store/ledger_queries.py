@@ -146,9 +146,9 @@ class Queries:
         """Of those that have this status."""
         return self._one(run, "status = ? ORDER BY decision DESC LIMIT 1", status)
 
-    def open(self, run: str) -> Experiment | None:
-        """The first that is not decided yet."""
-        return self._one(run, "status = 'open' ORDER BY number LIMIT 1")
+    def open(self, run: str) -> list[Experiment]:
+        """Those that are not decided yet, in order."""
+        return self._select(run, "status = 'open'")
 
     def lines(self, run: str, newest: int | None = None) -> list[Line]:
         """What a list shows of all experiments, or of the `newest`, in order."""

@@ -15,10 +15,10 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun
 from runner.evaluation.compile_check import checked
-from runner.llm.client import LitellmClient
-from runner.llm.configuration import llm_proposer
+from runner.llm.litellm_client import LitellmClient
 from runner.llm.messages import Message
 from runner.llm.proposer import LlmProposer
+from runner.llm.proposer_setup import llm_proposer
 from runner.protocols import LLM_BUDGET_EXHAUSTED
 from runner.report import write_report
 from runner.store.config import Config

@@ -14,7 +14,7 @@ from runner.errors import NothingEvaluated, PrerequisiteMissing
 from runner.evaluation.calibration import Calibration, _chi_square, calibrate, interval
 from runner.evaluation.failure_advice import unscored
 from runner.protocols import Evaluation
-from runner.scoring.noise import Noise
+from runner.scoring.repeat_noise import Noise
 from sandbox.fake_engine import Point
 from sandbox.outcome import Ending
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.evaluation.canary import canary_findings, driver_findings, examine, run_canary
-from runner.evaluation.datasheet import PEAKS, peak_tflops
+from runner.evaluation.gpu_peak_rates import PEAKS, peak_tflops
 from sandbox.engine import BuildContext
 from sandbox.fake_engine import FakeEngine, Script
 from sandbox.gpu import Gpu, GpuState

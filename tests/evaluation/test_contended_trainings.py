@@ -152,6 +152,30 @@ def test_on_a_machine_that_stays_busy_trainings_count_after_two_retries(tmp_path
     assert [e.data["counts"] for e in simulated.events if e.kind == "contended"] == [False] * 2 + [True] * 3
 
 
+@pytest.mark.parametrize(
+    ("use", "contended"),
+    [
+        (GpuUse(150, strangers_share=0.5), [True] * 4 + [False] * 3),
+        (GpuUse(150, slowed_share=0.5, slowed_by="too hot"), [True] * 2 + [False] * 3),
+    ],
+)
+def test_beside_strangers_on_its_gpu_no_training_ever_counts(
+    tmp_path: Path, use: GpuUse, contended: list[bool]
+) -> None:
+    """A slow GPU stays slow, and strangers are waited for."""
+
+    class Shared(SimulatedRun):
+        def train(self, job: Job) -> Script:
+            begun = len(self.ledger.experiment("simulated", 0).attempts)
+            return replace(super().train(job), gpu=use if begun <= 4 else GpuUse(150))
+
+    simulated = Shared(tmp_path, [])
+    loop = simulated.loop()
+    loop.attempts.pipeline = replace(loop.attempts.pipeline, leases=OneLease(Lease((0,), "GPU-a")))
+    loop.go()
+    assert [a.contended for a in simulated.ledger.experiment("simulated", 0).attempts] == contended
+
+
 def test_a_busy_machine_is_said_before_the_first_training(tmp_path: Path) -> None:
     file, moments = tmp_path / "stat", iter([stat((600, 400)), stat((50, 950))])
     for wanted in ("others use 60% of the 1 CPUs", ""):

@@ -11,13 +11,13 @@ import pytest
 
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
-from runner.llm.configuration import call_settings
 from runner.llm.digest import digest
 from runner.llm.messages import PLAIN, CallFailed, Cause, Completion, Message, Request, Usage, at_most
 from runner.llm.metered_client import CallOverBudget, CallSettings, MeteredClient, ModelsUnavailable
 from runner.llm.model_check import check_models
 from runner.llm.prices import Price, UnknownPrice
 from runner.llm.proposer import NOTES_TOKENS, SILENT, STAGNANT, LlmProposer
+from runner.llm.proposer_setup import call_settings
 from runner.parsing.client import shared
 from runner.parsing.static_check import constants_only
 from runner.proposers.hybrid import HybridProposer

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.llm.client import LitellmClient
+from runner.llm.litellm_client import LitellmClient
 from runner.llm.messages import Usage
 from runner.llm.prices import UnknownPrice, price_in
 

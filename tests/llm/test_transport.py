@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from runner.llm.client import LitellmClient
+from runner.llm.litellm_client import LitellmClient
 from runner.llm.messages import CallFailed, Cause, Completion, Message, Request, Usage
 from tests.llm.provider import Error, Raw, Say, Silence, serving
 

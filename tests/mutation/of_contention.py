@@ -14,6 +14,7 @@ ROWS = [
     ("others on the CPUs are seen", CONTENTION, "if use.others_share >= OTHERS_SHARE:", "if False:", T + "test_a_contended_training_does_not_count_and_is_made_again"),
     ("a training cut short by others is seen", CONTENTION, "if 0.0 < missing <= use.others_s:", "if False:", T + "test_what_others_had_of_the_cpus_decides"),
     ("a script that sleeps is not contended", CONTENTION, "if 0.0 < missing <= use.others_s:", "if 0.0 < missing:", T + "test_what_others_had_of_the_cpus_decides"),
-    ("no retries without limit", ATTEMPTS, "if mine.contended > MAX_CONTENDED:", "if False:", T + "test_on_a_machine_that_stays_busy_trainings_count_after_two_retries"),
+    ("no retries without limit", ATTEMPTS, "if mine.contended > MAX_CONTENDED and not", "if False and not", T + "test_on_a_machine_that_stays_busy_trainings_count_after_two_retries"),
     ("a busy machine is said", CONTENTION, "if share < OTHERS_SHARE:", "if True:", T + "test_a_busy_machine_is_said_before_the_first_training"),
+    ("beside strangers nothing counts", ATTEMPTS, " and not evaluation.beside_strangers:", ":", T + "test_beside_strangers_on_its_gpu_no_training_ever_counts"),
 ]  # fmt: skip

@@ -37,7 +37,7 @@ ROWS = [
     ("a judge without a GPU is no verdict", PIPELINE, "if verdict.reason is Reason.CRASHED and lease.gpu_uuid is not None:", "if False:", T_FAULTS + "test_a_model_whose_judge_got_no_gpu_is_judged_once_more"),
     ("nor is one whose GPU broke", PIPELINE, "if verdict.reason is Reason.CRASHED and (broken :=", "if False and (broken :=", T_FAULTS + "test_a_model_is_not_blamed_for_a_gpu_that_broke_before_it_was_judged"),
     ("GPUs take turns", "sandbox/lease.py", "for uuid in self._turns():", "for uuid in self._uuids:", "tests/sandbox/test_leases.py::test_gpus_take_turns_so_that_a_broken_one_does_not_get_every_training"),
-    ("strangers on a GPU are seen", CONTENTION, "if use.strangers_share >= STRANGERS_SHARE:", "if False:", T_CONTENDED + "test_what_happened_on_its_gpu_decides"),
+    ("strangers on a GPU are seen", CONTENTION, "    if beside_strangers(use):", "    if False:", T_CONTENDED + "test_what_happened_on_its_gpu_decides"),
     ("a slowed GPU does not decide", CONTENTION, "if use.slowed_share >= SLOWED_SHARE:", "if False:", T_CONTENDED + "test_a_training_beside_strangers_on_its_gpu_is_made_again_and_what_was_seen_is_kept"),
     ("a power cap is no harm", "sandbox/nvml.py", "    0x8: ", "    0x4: \"at its power limit\",\n    0x8: ", T_NVML + "test_the_state_of_a_gpu_names_what_a_measurement_suffers_from"),
     ("whose a process is, says its cgroup", "sandbox/gpu_use.py", "return container in (proc", "return True or (proc", T_USE + "test_the_cgroup_says_whose_a_process_is"),

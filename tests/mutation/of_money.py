@@ -7,7 +7,7 @@ TABLE, BILL, WIRE = (
 )
 CALLS, CLIENT, LLM = (
     "runner/llm/metered_client.py",
-    "runner/llm/client.py",
+    "runner/llm/litellm_client.py",
     "runner/llm/proposer.py",
 )
 T_PRICES, T_BILL = "tests/llm/test_prices.py::", "tests/llm/test_usage.py::"

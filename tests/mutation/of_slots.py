@@ -4,7 +4,7 @@ T = "tests/search/test_slots.py::"
 LOOP, ATTEMPTS, SLOTS, STAGE = (
     "runner/search/loop.py",
     "runner/search/attempts.py",
-    "runner/search/slots.py",
+    "runner/search/slot_threads.py",
     "runner/search/proposal_stage.py",
 )
 KILLED = T + "test_killed_at_any_event_with_several_in_flight_it_goes_on"

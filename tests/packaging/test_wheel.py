@@ -190,3 +190,14 @@ def test_init_and_try_work_from_the_wheel_alone(installed: Path, dataset: Path, 
     )
     assert answer["outcome"] == "ok", answer
     assert 0.1 < answer["val_bpb"] < 8
+
+
+def test_what_a_wheel_brings_is_a_link_to_the_checkouts_own_file() -> None:
+    """A copy would be changed in one place only."""
+    links = [
+        path
+        for path in (ROOT / "runner" / "resources").iterdir()
+        if path.suffix not in {".py", ""} or path.name == "Dockerfile"
+    ]
+    assert len(links) >= 6
+    assert [path.name for path in links if not path.is_symlink() and path.name != "build.txt"] == []

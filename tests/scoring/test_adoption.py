@@ -6,7 +6,7 @@ import pytest
 from runner.scoring.adoption import Choice, Step, choose
 from runner.scoring.gain_prior import GainPrior
 from runner.scoring.kalman_filter import Belief
-from runner.scoring.variance_components import VarianceComponents
+from runner.scoring.noise_posterior import VarianceComponents
 
 SIGMA = 0.001
 FRESH = [101, 102, 103, 104, 105]

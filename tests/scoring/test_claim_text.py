@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.scoring.claim_text import closing_sentence, few_repeats
-from runner.scoring.noise import Noise
+from runner.scoring.repeat_noise import Noise
 
 
 def closing(folder: Path, sources: list[str]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runner.scoring.confirmation import claim, paired_error, pairs_needed
-from runner.scoring.noise import Noise
+from runner.scoring.repeat_noise import Noise
 
 SIGMA = 0.001
 

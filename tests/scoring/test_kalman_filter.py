@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runner.scoring.kalman_filter import Belief
-from runner.scoring.variance_components import VarianceComponents
+from runner.scoring.noise_posterior import VarianceComponents
 
 SIGMA = 0.01
 

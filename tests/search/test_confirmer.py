@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
-from runner.scoring.noise import claim_noise, noise_floor
+from runner.scoring.repeat_noise import claim_noise, noise_floor
 from runner.scoring.scores import runs
 from runner.search.confirmer import IGNORES_SEED
 from runner.store.records import Confirmation

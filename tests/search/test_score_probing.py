@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from runner.scoring.confirmation import claim, paired_error
-from runner.scoring.noise import Noise
+from runner.scoring.repeat_noise import Noise
 
 DOCUMENTS, BYTES = 200, 2500
 SIZES = np.full(DOCUMENTS, BYTES, np.int64)

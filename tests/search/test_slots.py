@@ -11,11 +11,12 @@ import pytest
 
 from benchmarks.shared_clock import SharedClock
 from benchmarks.simulated_run import OneLease, SeveralLeases, SimulatedRun, source
+from runner.cli.status import status
 from runner.errors import PrerequisiteMissing
 from runner.protocols import Context, Event, Proposal
 from runner.scoring.best_script import best
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
-from runner.search.slots import InOrder, Slots, Turn
+from runner.search.slot_threads import InOrder, Slots, Turn
 from sandbox.fake_engine import Point, Script
 from sandbox.lease import LeaseUnavailable
 from sandbox.outcome import Ending, Outcome
@@ -381,3 +382,23 @@ def test_a_failure_ends_what_the_other_slots_run() -> None:
     ended: list[str] = []
     broken_and_another(ended, abandon=lambda: ended.append("abandoned"))
     assert ended == ["abandoned"]
+
+
+def test_status_shows_all_that_trains_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "autoresearch.toml").write_text("")
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(4)], slots=3)
+    seen: list[str] = []
+
+    def look(event: Event) -> None:
+        open_now = run.ledger.index(RUN).open
+        if len(open_now) == 3 and all(e.number and e.attempts for e in open_now) and not seen:
+            status()
+            seen.append(capsys.readouterr().out)
+
+    run.loop(emit=look).go()
+    assert [line.split(",")[0] for line in seen[0].splitlines() if line.startswith("open experiment")] == [
+        f"open experiment {number}" for number in (1, 2, 3)
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.protocols import Evaluation, EvaluationOutcome
-from runner.scoring.noise import RememberedNoise, claim_noise, noise_floor
+from runner.scoring.repeat_noise import RememberedNoise, claim_noise, noise_floor
 from runner.search.recent_experiments import BLOCK, recent
 from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger import Ledger

@@ -2,7 +2,7 @@
 
 A slot's thread runs the same code as a run with one slot. It holds the `Turn` while it looks at what the run knows, decides and
 writes, and gives it up while it waits for a container, a proposer or an engine. So every decision rests on all that was recorded
-before it, whatever order trainings end in.
+before it, whatever order trainings end in. What a free slot does next is decided in `search.loop`.
 """
 
 from __future__ import annotations

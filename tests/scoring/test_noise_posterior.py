@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runner.scoring.variance_components import Runs, estimate
+from runner.scoring.noise_posterior import Runs, estimate
 
 
 def made(sigma: float, rho: float, scripts: int, seeds: int, rng: np.random.Generator) -> list[Runs]:

@@ -1,5 +1,6 @@
-"""How much the scores of one script vary from run to run, pooled over every script that ran more than once: for what is shown, and for
-claims. What adoption assumes about noise is in `variance_components`.
+"""The noise that is shown and that claims rest on: how much scores of one script vary from run to run, pooled over all that ran again.
+
+The estimate that adoption rests on, of sigma and of what scripts share under a seed, is in `noise_posterior`.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from runner.store.llm_calls import Caps
 
 def client_for(config: Config) -> Client:
     """The real one."""
-    from runner.llm.client import LitellmClient
+    from runner.llm.litellm_client import LitellmClient
 
     return LitellmClient(config.api_base, config.model)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.scoring.noise import Noise, pooled
 from runner.scoring.quantiles import CLAIM_QUANTILES, tabled
+from runner.scoring.repeat_noise import Noise, pooled
 
 
 def test_noise_is_pooled_over_every_script_that_ran_twice() -> None:

@@ -1,0 +1,50 @@
+"""Lowers train.py's step of the GPU preset for CUDA on a machine without a GPU, and prints what the program asks of the device.
+
+Run as a program with AUTORESEARCH_DATA and AUTORESEARCH_OUT: the preset is chosen when train.py is imported. Where JAX asks the machine for
+cuDNN's version and the GPU's compute capability, this program answers: 9.10 and 9.0, as on an H100.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax._src.cudnn import fused_attention_stablehlo as cudnn
+
+
+def main() -> None:
+    cudnn.check_cudnn_version = lambda: 91000
+    cudnn.check_compute_capability = lambda _: True
+    backend, jax.default_backend = jax.default_backend, lambda: "gpu"
+    from trainer_jax import train
+
+    jax.default_backend = backend
+    step, init, shared_out = train.make_step(train.make_optimizer())
+    params, state = init.eval_shape(jax.random.key(0))
+    rows = jax.ShapeDtypeStruct((train.BATCH, train.T + 1), jnp.int32, sharding=shared_out)
+    progress = jax.ShapeDtypeStruct((), jnp.float32)
+    text = step.trace(params, state, rows, progress).lower(lowering_platforms=("cuda",)).as_text()
+
+    def size(tree: Any) -> int:
+        return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+    calls = re.findall(r"custom_call @(\S*?fmha\S*?)\(", text)
+    json.dump(
+        {
+            "attention": {name: calls.count(name) for name in sorted(set(calls))},
+            "layers": train.DEPTH,
+            "dtype": str(jnp.dtype(train.COMPUTE_DTYPE)),
+            "batch": train.BATCH,
+            "tokens": train.BATCH * train.T,
+            "weights_and_state_bytes": size((params, state)),
+        },
+        sys.stdout,
+    )
+
+
+if __name__ == "__main__":
+    main()
