@@ -5,6 +5,7 @@ An engine's containers are outside of a scheduler's cgroup, so the driver would 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,7 @@ def named(entries: str, gpus: Sequence[Gpu], *, whole: bool = False) -> list[Gpu
     found: list[Gpu] = []
     wholes = _wholes(gpus)
     for word in (part.strip() for part in entries.split(",")):
-        if word.isdecimal():
+        if re.fullmatch(r"[0-9]{1,9}", word):
             number = int(word)
             matching = [wholes[number]] if number < len(wholes) else []
         else:
@@ -104,7 +105,7 @@ def slurm_runs_here(proc: Path = Path("/proc")) -> bool:
     """Whether Slurm's daemon of a compute node is alive on this machine."""
     for folder in proc.iterdir():
         try:
-            if folder.name.isdecimal() and (folder / "comm").read_text().strip() == "slurmd":
+            if folder.name.isdecimal() and (folder / "comm").read_bytes().strip() == b"slurmd":
                 return True
         except OSError:  # it has ended, or is hidden
             continue

@@ -12,10 +12,12 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from runner.clock import Clock
 from runner.llm.messages import PLAIN, CallFailed, Cause, Client, Completion, Message, Request, Usage, at_most
@@ -28,6 +30,8 @@ TRIES = 3
 """Of one model, for one answer."""
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
 _LONGEST_RETRY_AFTER_S = 120.0
+_LOOK_S = 1.0
+"""How often a call that the money of others holds up looks again."""
 _CURES = 4
 """How often one request is adapted to a refusal, for one answer of one model."""
 _ADAPTED = "request_adapted"
@@ -69,6 +73,29 @@ class Answer:
     call: int
 
 
+class _UnderWay:
+    """How many calls are made at this moment, by several slots; those that wait for the others' bills are not among them."""
+
+    def __init__(self) -> None:
+        self._lock, self.count = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self.count -= 1
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        self.__exit__()
+        try:
+            yield
+        finally:
+            self.__enter__()
+
+
 class MeteredClient:
     """One run's calls. `rng` spreads the waits. `tell` hears at once what should become an event; without it `notices`
     collects that."""
@@ -89,6 +116,7 @@ class MeteredClient:
         self._unread = ledger.unread(run)  # of earlier sessions: within one, nothing is read twice
         self._requests = _learnt(ledger.events(run))
         self._cut: set[str] = set()
+        self._under_way = _UnderWay()
         self.notices: list[Notice] = []
         self.tell = self.notices.append if tell is None else tell
 
@@ -210,21 +238,50 @@ class MeteredClient:
         prompt_tokens = at_most(messages)
         most = min(self._longest(model), max_tokens or self._longest(model))
         reserved = price.worst(prompt_tokens, most)
-        call = self._ledger.reserve_call(
-            self._run,
-            number,
-            now=self._clock.time(),
-            max_usd=self.settings.max_usd,
-            max_tokens=self.settings.max_tokens,
-            purpose=purpose,
-            model=model,
-            prompt_sha256=prompt_sha256(messages),
-            about_sha256=about_sha256(messages),
-            reserved_tokens=prompt_tokens + most,
-            reserved_usd=reserved,
-        )
-        if call is None:
-            raise CallOverBudget
+        with self._under_way:
+            call = self._reserve(
+                number,
+                deadline,
+                purpose=purpose,
+                model=model,
+                prompt_sha256=prompt_sha256(messages),
+                about_sha256=about_sha256(messages),
+                reserved_tokens=prompt_tokens + most,
+                reserved_usd=reserved,
+            )
+            return self._complete(call, model, messages, deadline, most, prompt_tokens, reserved)
+
+    def _reserve(self, number: int, deadline: float, **columns: Any) -> int:
+        """The call's number in the ledger. Where the limits do not allow it for the worst cases of other slots' calls that are under way, it
+        waits until they are settled. Raises CallOverBudget."""
+        while True:
+            alone = self._under_way.count <= 1  # before the question: who is alone then has what was asked
+            call = self._ledger.reserve_call(
+                self._run,
+                number,
+                now=self._clock.time(),
+                max_usd=self.settings.max_usd,
+                max_tokens=self.settings.max_tokens,
+                **columns,
+            )
+            if call is not None:
+                return call
+            if alone or self._clock.monotonic() >= deadline:
+                raise CallOverBudget
+            with self._under_way.waiting():
+                self._clock.sleep(_LOOK_S)
+
+    def _complete(
+        self,
+        call: int,
+        model: str,
+        messages: Sequence[Message],
+        deadline: float,
+        most: int,
+        prompt_tokens: int,
+        reserved: float,
+    ) -> Answer:
+        price = self.settings.prices[model]
         timeout = max(min(self.settings.timeout_s, deadline - self._clock.monotonic()), 1.0)
         request = self._requests.get(model, PLAIN)
         try:

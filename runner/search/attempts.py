@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from runner.errors import PrerequisiteMissing
@@ -75,7 +76,7 @@ class AttemptRunner:
         """With this training seed. `confirmation` is the one it is made for. Raises EngineFails, NoDevice."""
         self.require_space()
         run, ledger, clock = self.recorder.run_id, self.recorder.ledger, self.recorder.clock
-        number, started = experiment.number, clock.monotonic()
+        number, leased = experiment.number, clock.monotonic()
         home = self.workspace.attempts(run, number)
         attempt = ledger.start_attempt(
             run, number, seed=seed, folder=home, now=clock.time(), confirmation=confirmation
@@ -84,6 +85,9 @@ class AttemptRunner:
         shutil.rmtree(folder, ignore_errors=True)  # of a row that was never written
 
         def progress(state: State) -> None:
+            nonlocal leased
+            if state is State.TRAINING:
+                leased = clock.monotonic()
             with self._turn:
                 if experiment.status == "open":
                     self.recorder.set(number, state=state)
@@ -109,7 +113,7 @@ class AttemptRunner:
             )
             raise NoDevice(f"{error}; `autoresearch run --resume` goes on") from error
         evaluation, note = self._allow_contention(evaluation)
-        spent = clock.monotonic() - started
+        spent = clock.monotonic() - leased  # a wait for a device says nothing of the next training
         # first: a runner that dies between the two is charged twice for it rather than not at all
         self.budget.charge()
         self.budget.learn(spent)
@@ -133,6 +137,26 @@ class AttemptRunner:
         remove_unneeded_weights(self.recorder.experiment(number))
         self._count_infrastructure(evaluation.outcome, evaluation.detail)
         return next(a for a in self.recorder.experiment(number).attempts if a.attempt == attempt)
+
+    def run_at_once(
+        self, wanted: Sequence[tuple[Experiment, int]], *, confirmation: int | None = None
+    ) -> list[Attempt]:
+        """`run` for each experiment and seed, at most as many as there are slots. What a slot could not train is left out, unless none
+        could: then what the first raised."""
+        errors: list[EngineFails] = []
+
+        def run(experiment: Experiment, seed: int) -> Attempt | None:
+            try:
+                return self.run(experiment, seed, confirmation=confirmation)
+            except EngineFails as error:
+                errors.append(error)
+                return None
+
+        found = self._slots.at_once([partial(run, experiment, seed) for experiment, seed in wanted])
+        made = [attempt for attempt in found if attempt is not None]
+        if errors and not made:
+            raise errors[0]
+        return made
 
     def _reference(self) -> Path | None:
         """The best script's loss at every position, once there is a best script."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from runner.errors import NothingEvaluated
 from runner.evaluation.failure_advice import unscored
@@ -55,7 +54,7 @@ class Baseline:
                 )
             known = {a.seed for a in baseline.counted}
             missing = [seed for seed in self._seeds if seed not in known][: self._slots.count]
-            made = self._slots.at_once([partial(self._attempts.run, baseline, seed) for seed in missing])
+            made = self._attempts.run_at_once([(baseline, seed) for seed in missing])
             for attempt in made:
                 self._look_at(attempt)
             baseline = self._recorder.index()[0]

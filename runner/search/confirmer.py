@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 from runner.scoring.best_script import best
 from runner.scoring.repeat_noise import Noise, RememberedNoise
@@ -53,12 +52,18 @@ class Confirmer:
         self._known_noise, self._slots, self._confirming = RememberedNoise(earlier), slots, False
 
     def reserve(self) -> int:
-        """Trainings to be kept for the confirmation at the end; 0 where there is nothing to confirm or it would not succeed."""
+        """Trainings to be kept for the confirmation at the end; 0 where there is nothing to confirm or it would not succeed. Of one that is
+        open, those that are missing."""
+        if (confirmation := self._open()) is not None:
+            return len(self._pairs_of(confirmation, self._recorder.index())[1])
         return 2 * (self._pairs(self._most_pairs()) or 0)
 
     def midway(self) -> None:
         """Confirm what is very probably confirmed with few pairs, where the share allows it and no other slot does so."""
         if self._confirming:
+            return
+        if self._open() is not None:  # its slot was lost
+            self.resume(slots=1)
             return
         index = self._recorder.index()
         allowed = int((MIDWAY_SHARE * index.attempts - index.confirming) // 2)
@@ -69,6 +74,9 @@ class Confirmer:
     def at_the_end(self) -> bool:
         """Where there is something to confirm that as many pairs as the share allows will probably do, and time for one: then
         True."""
+        if self._open() is not None:
+            self.resume()
+            return True
         pairs = self._pairs(self._most_pairs())
         if pairs is None or not self._budget.allows_another(2):
             return False
@@ -89,7 +97,15 @@ class Confirmer:
         while (confirmation := self._open()) is not None:
             index = self._recorder.index()
             pairs, missing = self._pairs_of(confirmation, index)
-            if (failing := self._failing(confirmation, index)) is not None:
+            both = {confirmation.candidate, confirmation.reference}
+            if gone := both - {e.number for e in index.kept}:
+                self._finish(
+                    confirmation,
+                    pairs,
+                    verdict="not_confirmed",
+                    reason=f"experiment {min(gone)} was withdrawn",
+                )
+            elif (failing := self._failing(confirmation, index)) is not None:
                 why = f"experiment {failing.number} failed when it ran again"
                 self._finish(confirmation, pairs, verdict="not_confirmed", reason=why)
                 withdraw(self._recorder, failing, why)
@@ -98,12 +114,8 @@ class Confirmer:
             elif self._is_decided(confirmation, pairs) or not self._budget.allows_another():
                 self._finish(confirmation, pairs)
             else:
-                self._slots.at_once(
-                    [
-                        partial(self._attempts.run, index[number], seed, confirmation=confirmation.id)
-                        for number, seed in missing[:slots]
-                    ]
-                )
+                wanted = [(index[number], seed) for number, seed in missing[:slots]]
+                self._attempts.run_at_once(wanted, confirmation=confirmation.id)
 
     # -- what the ledger says --------------------------------------------------------------------------------------
     def last_confirmed(self) -> int:

@@ -188,10 +188,10 @@ class Loop:
         reasons = self._slots.at_once([self._in_one_slot] * self._slots.count)
         for experiment in self.recorder.index().open:
             self.recorder.emit("left_open", number=experiment.number)
-        return self._nothing_more or reasons[-1]
+        return self._nothing_more or next(reason for reason in reversed(reasons) if reason)
 
     def _in_one_slot(self) -> str:
-        """Why this slot has nothing more to do. While there is another, a slot that can train nothing is given up, and one whose device
+        """Why this slot has nothing more to do; empty for one that is given up. While there is another, a slot that can train nothing is given up, and one whose device
         others use waits for it on."""
         mine, told = self._slots.mine, False
         while not (reason := self._nothing_more or self.over()):
@@ -212,11 +212,12 @@ class Loop:
                     raise
                 self.recorder.emit("waiting", why=str(error))
             except EngineFails as error:
+                self._without_device.discard(mine)
                 self._working -= 1
                 if not self._working:
                     raise
                 self.recorder.emit("slot_lost", left=self._working, why=str(error))
-                return TIME_BUDGET_EXHAUSTED
+                return ""
         return reason
 
     def _one_experiment(self) -> None:
@@ -275,8 +276,9 @@ class Loop:
                 if choice.seed is not None and choice.step is Step.RUN_CANDIDATE:
                     self.attempts.run(experiment, choice.seed)
                 elif choice.seed is not None:
-                    self.attempts.run(self.best(), choice.seed)
-                    self._withdraw_if_failing(self.best())
+                    best = self.best()
+                    self.attempts.run(best, choice.seed)
+                    self._withdraw_if_failing(self.recorder.experiment(best.number))
                 else:
                     self._decide(experiment, choice)
             experiment = self.recorder.experiment(experiment.number)
@@ -305,7 +307,7 @@ class Loop:
             self._promote(self.recorder.experiment(number))
 
     def _withdraw_if_failing(self, best: Experiment) -> None:
-        if failures(best) >= MAX_FAILURES:
+        if best.kept and failures(best) >= MAX_FAILURES:
             withdraw(self.recorder, best, f"it failed {failures(best)} times when it ran again")
 
     def _promote(self, experiment: Experiment) -> None:

@@ -37,7 +37,7 @@ def recover(
     for experiment in recorder.experiments():  # what a killed runner had no time for
         remove_unneeded_weights(experiment)
     stage.read_history()
-    kept = [e for e in recorder.experiments() if e.kept]
+    kept = recorder.index().kept  # in the order of decisions, as their commits are
     for experiment in [*kept[-1:], *(e for e in recorder.experiments() if e.status == "open")]:
         if gone := missing_files(experiment):
             raise PrerequisiteMissing(

@@ -45,7 +45,11 @@ class Turn:
         try:
             yield
         finally:
-            self._lock.acquire()
+            try:
+                self._lock.acquire()
+            except BaseException:  # a signal's: whoever gave it up has it again, whatever happens
+                self._lock.acquire()
+                raise
         if self.ended:
             raise Ended
 
@@ -65,6 +69,8 @@ class InOrder:
             with self._turn.given_up():
                 with self._changed:
                     self._changed.wait_for(lambda: self._waiting[0] is place)
+                if self._turn.ended:  # what should have been done before this has failed
+                    raise Ended
                 yield
         finally:
             with self._changed:
@@ -85,6 +91,8 @@ class Slots:
     ) -> None:
         self.count, self.turn, self._start, self._abandon = count, turn, start, abandon
         self._this_thread = threading.local()
+        self._failing = threading.Lock()
+        self._failure: BaseException | None = None
 
     @property
     def mine(self) -> int:
@@ -98,32 +106,45 @@ class Slots:
         if len(jobs) == 1:
             return [jobs[0]()]
         with self.turn.given_up():
-            return self._results([self._start(self._in_turn(slot, job)) for slot, job in enumerate(jobs)])
+            waits: list[Callable[[], T]] = []
+            try:
+                waits += [self._start(self._in_turn(slot, job)) for slot, job in enumerate(jobs)]
+                results = [found for wait in waits for found in self._result(wait)]
+            except BaseException as error:  # a signal's: the slots end before this thread goes on
+                self._fail(error)
+                for wait in waits:
+                    self._result(wait)
+            if self._failure is not None:
+                raise self._failure
+            return results
 
     def _in_turn(self, slot: int, job: Callable[[], T]) -> Callable[[], T]:
         def work() -> T:
             self._this_thread.slot = slot
-            with self.turn:
-                return job()
+            try:
+                with self.turn:
+                    return job()
+            except Ended:
+                raise
+            except BaseException as error:
+                self._fail(error)
+                raise
 
         return work
 
-    def _results(self, waits: list[Callable[[], T]]) -> list[T]:
-        results: list[T] = []
-        failure: BaseException | None = None
-        while waits:
-            try:
-                results.append(waits[0]())
-            except Ended:
-                pass
-            except BaseException as error:
-                # a signal's exception is this thread's: the slot is waited for again
-                if failure is None:
-                    failure, self.turn.ended = error, True
-                    self._abandon()
-                    if not isinstance(error, Exception):
-                        continue
-            waits.pop(0)
-        if failure is not None:
-            raise failure
-        return results
+    def _fail(self, error: BaseException) -> None:
+        """The first failure ends all slots at once, whichever is waited for."""
+        with self._failing:
+            if self._failure is not None:
+                return
+            self._failure, self.turn.ended = error, True
+        self._abandon()
+
+    def _result(self, wait: Callable[[], T]) -> list[T]:
+        """Empty for a slot that did not come to its end."""
+        try:
+            return [wait()]
+        except BaseException as error:
+            if isinstance(error, Ended) or error is self._failure or self._failure is not None:
+                return []
+            raise

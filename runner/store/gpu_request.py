@@ -9,6 +9,7 @@ from enum import StrEnum
 from runner.errors import UsageError
 from runner.suggestions import did_you_mean
 
+NUMBER = "[0-9]{1,9}"
 FORMS = "auto, all, none, a number of GPUs, or a list with commas: `0,2`, `GPU-…,MIG-…`"
 
 
@@ -38,7 +39,7 @@ def parse_gpu_request(text: str) -> GpuRequest:
         return GpuRequest(Mode.NONE)
     if word in {Mode.AUTO, Mode.ALL}:
         return GpuRequest(Mode(word))
-    if word.isascii() and word.isdecimal():
+    if re.fullmatch(NUMBER, word):
         if int(word) == 0:
             raise UsageError("0 may mean two things: write none, or 0, (with a comma) for GPU number 0")
         return GpuRequest(Mode.COUNT, count=int(word))
@@ -51,6 +52,7 @@ def parse_gpu_request(text: str) -> GpuRequest:
 
 
 def _is_entry(entry: str) -> bool:
-    number, colon, part = entry.partition(":")
-    is_number = entry.isascii() and number.isdecimal() and (part.isdecimal() or not colon)
-    return is_number or re.fullmatch(r"(GPU|MIG)-[\w/-]+", entry) is not None
+    return (
+        re.fullmatch(rf"{NUMBER}(:{NUMBER})?", entry) is not None
+        or re.fullmatch(r"(GPU|MIG)-[\w/-]+", entry) is not None
+    )

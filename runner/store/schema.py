@@ -209,4 +209,11 @@ MIGRATIONS = (
     CREATE INDEX experiments_by_decision ON experiments (run, decision);
     CREATE INDEX confirmed ON confirmations (run, candidate) WHERE verdict = 'confirmed';
     """,
+    """
+    -- of a run that ended after its last decision nothing had been begun later, so the place above was the end of time
+    UPDATE experiments SET decided_after = coalesce(
+        (SELECT min(rowid) - 1 FROM attempts WHERE attempts.run = experiments.run AND attempts.number > experiments.number),
+        (SELECT max(rowid) FROM attempts WHERE attempts.run = experiments.run), 0)
+        WHERE decided_after = 9223372036854775807;
+    """,
 )

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
 from runner.llm.digest import digest
 from runner.llm.messages import PLAIN, CallFailed, Cause, Completion, Message, Request, Usage, at_most
-from runner.llm.metered_client import CallOverBudget, CallSettings, MeteredClient, ModelsUnavailable
+from runner.llm.metered_client import Answer, CallOverBudget, CallSettings, MeteredClient, ModelsUnavailable
 from runner.llm.model_check import check_models
 from runner.llm.prices import Price, UnknownPrice
 from runner.llm.proposer import NOTES_TOKENS, SILENT, STAGNANT, LlmProposer
@@ -23,6 +24,7 @@ from runner.parsing.static_check import constants_only
 from runner.proposers.hybrid import HybridProposer
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import Context, PastExperiment, Proposal
+from runner.search.background import in_thread
 from runner.store.config import Config
 from runner.store.ledger import Ledger
 from runner.store.llm_calls import Caps
@@ -35,6 +37,9 @@ def fingerprint(text: str) -> str:
 
 SCRIPT = "LR = 1.0  # tune: log 0.1 10\nW = 3\n"
 PRICE = Price(2e-6, 8e-6, 1e-6, 3e-6)
+
+
+MESSAGES = [Message("user", "hello")]
 
 
 class Clock:
@@ -617,3 +622,43 @@ def test_an_answer_that_is_none_is_not_asked_for_again(
     client = FakeClient(Completion(text, finish, Usage(1, 1)))
     assert says in researcher(tmp_path, client).propose(context()).failure
     assert len(client.asked) == 1
+
+
+def test_a_call_waits_for_the_bills_of_others_before_the_money_counts_as_gone(tmp_path: Path) -> None:
+    """Two worst cases do not fit into the limit at once, and two calls do."""
+    clock, bills = Clock(), list[str]()
+
+    class Slow(FakeClient):
+        def complete(self, model: str, messages: Sequence[Message], **options: Any) -> Completion:
+            if not self.asked:  # the first is under way: a second slot asks
+                second = in_thread(lambda: asked("second", number=2))
+                while not clock.slept:
+                    time.sleep(0.001)
+                bills.append("first")
+                waits.append(second)
+            return super().complete(model, messages, **options)
+
+    def asked(name: str, number: int) -> Answer:
+        answer = metered.ask(MESSAGES, number=number, purpose="propose", deadline=1e12)
+        bills.append(name)
+        return answer
+
+    waits: list[Callable[[], Answer]] = []
+    most = PRICE.worst(at_most(MESSAGES), 1000)
+    settings = CallSettings(models=["m"], prices={"m": PRICE}, max_usd=1.5 * most, max_output_tokens=1000)
+    metered = MeteredClient(Slow(good()), ledger(tmp_path), "r", settings, clock=clock, rng=random.Random(1))
+    asked("answered", number=1)
+    waits[0]()
+    assert bills[0] == "first", "the second did not give up while the first was under way"
+    assert set(bills[1:]) == {"answered", "second"}
+
+
+def test_a_limit_that_nobody_elses_call_holds_up_is_refused_at_once(tmp_path: Path) -> None:
+    clock = Clock()
+    settings = CallSettings(models=["m"], prices={"m": PRICE}, max_usd=1e-9)
+    metered = MeteredClient(
+        FakeClient(good()), ledger(tmp_path), "r", settings, clock=clock, rng=random.Random(1)
+    )
+    with pytest.raises(CallOverBudget):
+        metered.ask(MESSAGES, number=1, purpose="propose", deadline=1e12)
+    assert clock.slept == []

@@ -34,4 +34,11 @@ ROWS = [
     ("a used device is waited for", LOOP, "if len(self._without_device) >= self._working", "if True", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),
     ("no device at all ends the run", LOOP, "if len(self._without_device) >= self._working", "if False", T + "test_a_run_whose_devices_are_all_used_by_others_ends"),
     ("no experiment is taken without a device", LOOP, "not self.attempts.pipeline.leases.available()", "False", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),
+    ("any slot's failure ends all at once", SLOTS, "            except BaseException as error:\n                self._fail(error)\n                raise\n", "            except BaseException:\n                raise\n", T + "test_whichever_slot_fails_ends_the_run_at_once"),
+    ("a wait is no training", ATTEMPTS, "                leased = clock.monotonic()\n", "                pass\n", T + "test_a_wait_for_a_device_says_nothing_of_how_long_trainings_take"),
+    ("an open confirmation is gone on with", "runner/search/confirmer.py", "        if self._open() is not None:  # its slot was lost\n", "        if False:\n", T + "test_what_a_lost_slot_was_confirming_is_confirmed_by_another"),
+    ("what was withdrawn is not claimed", "runner/search/confirmer.py", "if gone := both - {e.number for e in index.kept}:", "if gone := set():", T + "test_a_script_that_was_withdrawn_meanwhile_is_not_confirmed"),
+    ("commits follow decisions after a resume", "runner/search/recovery.py", "kept = recorder.index().kept", "kept = [e for e in recorder.experiments() if e.kept]", T + "test_a_resumed_run_commits_in_the_order_of_decisions"),
+    ("money that others reserved is waited for", "runner/llm/metered_client.py", "if alone or self._clock.monotonic() >= deadline:", "if True:", "tests/llm/test_llm_proposer.py::test_a_call_waits_for_the_bills_of_others_before_the_money_counts_as_gone"),
+    ("a migrated decision has its place", "runner/store/schema.py", "WHERE decided_after = 9223372036854775807;", "WHERE 0;", "tests/store/test_decisions_of_older_ledgers.py"),
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +17,9 @@ from runner.errors import PrerequisiteMissing
 from runner.protocols import Context, Event, Proposal
 from runner.scoring.best_script import best
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
+from runner.search.confirmer import Confirmer
 from runner.search.slot_threads import InOrder, Slots, Turn
+from runner.search.withdrawal import withdraw
 from sandbox.fake_engine import Point, Script
 from sandbox.lease import LeaseUnavailable
 from sandbox.outcome import Ending, Outcome
@@ -402,3 +405,83 @@ def test_status_shows_all_that_trains_now(
     assert [line.split(",")[0] for line in seen[0].splitlines() if line.startswith("open experiment")] == [
         f"open experiment {number}" for number in (1, 2, 3)
     ]
+
+
+@pytest.mark.parametrize("slot", [0, 1, 2])
+def test_whichever_slot_fails_ends_the_run_at_once(tmp_path: Path, slot: int) -> None:
+    """Not when the first slot has nothing more to do."""
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(60)], slots=3)
+    behaviour, began = run.engine._behaviour, run.clock.now
+
+    def broken(job: Job) -> Script | Outcome:
+        if job.role is Role.TRAIN and job.lease.cpus == (slot,) and run.clock.now - began > 240.0:
+            raise ValueError("broken")
+        return behaviour(job)
+
+    run.engine._behaviour = broken
+    with pytest.raises(ValueError, match="broken"):
+        run.loop(budget_s=3000.0).go()
+    assert run.clock.now - began < 400.0
+
+
+def test_a_wait_for_a_device_says_nothing_of_how_long_trainings_take(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(400)], slots=2)
+    run.leases = NoticedTooLate(2, run.clock)
+    began = run.clock.now
+    run.loop(budget_s=7000.0).go()
+    assert run.clock.now - began > 6800.0, "else it stopped as if a training took a thousand seconds"
+
+
+def test_what_a_lost_slot_was_confirming_is_confirmed_by_another(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(1.9), *(source(2.1, f"a = {n}\n") for n in range(60))], slots=2)
+    behaviour = run.engine._behaviour
+
+    def lost(job: Job) -> Script | Outcome:
+        made_for = [a for e in run.ledger.experiments(RUN) for a in e.attempts if a.confirmation is not None]
+        if job.role is Role.TRAIN and len(made_for) in {1, 2, 3} and job.experiment in {"0", "1"}:
+            return Script(ending=Ending.LOST, detail="the device is gone", seconds=1.0)
+        return behaviour(job)
+
+    run.engine._behaviour = lost
+    loop = run.loop(infrastructure_pause_s=1.0)
+    loop._confirmer.midway = functools.partial(begun_early, loop._confirmer, loop._confirmer.midway)  # type: ignore[method-assign]
+    loop.go()
+    assert len(events(run, "slot_lost")) == 1
+    assert [c.verdict for c in run.ledger.confirmations(RUN)] == ["confirmed"]
+
+
+def begun_early(confirmer: Confirmer, midway: Callable[[], None]) -> None:
+    """A run must be long before it confirms something midway: here as soon as there is something."""
+    if confirmer._open() is None and not confirmer._recorder.confirmations() and confirmer._pairs(6):
+        confirmer._begin(2)
+    midway()
+
+
+def test_a_script_that_was_withdrawn_meanwhile_is_not_confirmed(tmp_path: Path) -> None:
+    run = SimulatedRun(tmp_path, [source(1.9), source(2.1)], slots=2)
+    loop = run.loop()
+
+    def withdrawn(event: Event) -> None:
+        if event.kind == "confirming":
+            withdraw(loop.recorder, loop.recorder.experiment(1), "it failed 2 times when it ran again")
+
+    loop = run.loop(emit=withdrawn)
+    loop.go()
+    assert [(c.verdict, c.reason) for c in run.ledger.confirmations(RUN)] == [
+        ("not_confirmed", "experiment 1 was withdrawn")
+    ]
+    assert not run.ledger.experiment(RUN, 1).confirmed
+
+
+def test_a_resumed_run_commits_in_the_order_of_decisions(tmp_path: Path) -> None:
+    """As if it had been killed before either of two kept scripts was frozen."""
+    run = SimulatedRun(tmp_path, [source(1.7, "SECONDS = 200.0\n"), source(1.8, "SECONDS = 90.0\n")], slots=2)
+    run.loop().go()
+    branch = tmp_path / ".git" / "refs" / "heads" / "autoresearch" / RUN
+    branch.write_text(f"{run.ledger.experiment(RUN, 0).git_commit}\n")
+    for number in (1, 2):
+        run.ledger.set_experiment(RUN, number, image=None, tag=None, git_commit=None)
+    run.loop().go()
+    assert best(run.ledger.index(RUN).kept).number == 1
+    assert branch.read_text().strip() == run.ledger.experiment(RUN, 1).git_commit
+    invariants(run)
