@@ -632,7 +632,8 @@ def test_a_call_waits_for_the_bills_of_others_before_the_money_counts_as_gone(tm
         def complete(self, model: str, messages: Sequence[Message], **options: Any) -> Completion:
             if not self.asked:  # the first is under way: a second slot asks
                 second = in_thread(lambda: asked("second", number=2))
-                while not clock.slept:
+                end = time.monotonic() + 5.0
+                while not clock.slept and time.monotonic() < end:
                     time.sleep(0.001)
                 bills.append("first")
                 waits.append(second)

@@ -23,7 +23,7 @@ ROWS = [
     ("an attempt is the one that was begun", ATTEMPTS, "if a.attempt == attempt)", ")", T + "test_each_of_several_runs_of_one_script_is_its_own"),
     ("commits in the order of decisions", SLOTS, "self._changed.wait_for(lambda: self._waiting[0] is place)", "pass", T + "test_work_in_order_is_done_in_the_order_of_its_places"),
     ("what fails ends the others", SLOTS, "        if self.ended:\n            self._lock.release()\n            raise Ended\n", "", T + "test_after_a_failure_no_other_slot_writes_anything"),
-    ("the others' containers end", SLOTS, "                    self._abandon()\n", "", T + "test_a_failure_ends_what_the_other_slots_run"),
+    ("the others' containers end", SLOTS, "        self._abandon()\n", "", T + "test_a_failure_ends_what_the_other_slots_run"),
     ("the best was kept last", "runner/store/experiment_index.py", '"kept": (lambda experiment: experiment.kept, _decision)', '"kept": (lambda experiment: experiment.kept, _number)', LAST),
     ("verbs show what was kept last", "runner/store/ledger_queries.py", "ORDER BY decision DESC LIMIT 1", "ORDER BY number DESC LIMIT 1", LAST),
     ("a number of its own", STAGE, "if n not in self._asked_for and", "if", BUSY),

@@ -425,8 +425,21 @@ def test_whichever_slot_fails_ends_the_run_at_once(tmp_path: Path, slot: int) ->
 
 
 def test_a_wait_for_a_device_says_nothing_of_how_long_trainings_take(tmp_path: Path) -> None:
+    class Waited(SeveralLeases):
+        """The second training waits for a thousand seconds."""
+
+        asked = 0
+
+        @contextmanager
+        def acquire(self) -> Iterator[Lease]:
+            self.asked += 1
+            if self.asked == 2:
+                run.clock.sleep(1000.0)
+            with super().acquire() as lease:
+                yield lease
+
     run = SimulatedRun(tmp_path, [source(2.1, f"a = {n}\n") for n in range(400)], slots=2)
-    run.leases = NoticedTooLate(2, run.clock)
+    run.leases = Waited(2)
     began = run.clock.now
     run.loop(budget_s=7000.0).go()
     assert run.clock.now - began > 6800.0, "else it stopped as if a training took a thousand seconds"
