@@ -1,4 +1,5 @@
-"""The wall clock: measured by the host's monotonic clock, enforced with SIGKILL, verified.
+"""The wall clock: measured by the host's monotonic clock, enforced with SIGKILL, verified. It begins in `docker_engine`, just before the
+engine is asked to start the container.
 
 A timer inside the container is no deadline (a process of the same user can stop or kill it), and killing a client of the engine leaves
 the container running. So the host waits, kills, and checks until it is dead: the engine reports that it does not run, and the kernel

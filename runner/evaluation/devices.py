@@ -14,8 +14,8 @@ from runner.errors import PrerequisiteMissing, UsageError
 from runner.store.config import CONFIG, Config
 from runner.store.gpu_request import GpuRequest, Mode, parse_gpu_request
 from sandbox.gpu import Driver, Gpu, GpuProbe
+from sandbox.permitted_gpus import Permission, matching_uuid, permitted, slurm_runs_here
 from sandbox.spec import GIB, MIB
-from sandbox.visible_gpus import Permission, matching_uuid, permitted, slurm_runs_here
 
 if TYPE_CHECKING:
     from sandbox.docker_engine import DockerEngine

@@ -1,7 +1,7 @@
 """Paid model calls: the worst case is reserved before, the bill settled after; failures are retried, then another model is asked.
 
-Reservation, bill and answer are on disk before the answer is used. A call cut off by a crash stays reserved and counts in
-full. So does a call without an answer, because the provider may charge for it. Only a refused call (3xx, 4xx) or one that
+What fits into the limits is decided in `Ledger.reserve_call`. Reservation, bill and answer are on disk before the answer is used. A call
+cut off by a crash stays reserved and counts in full. So does a call without an answer, because the provider may charge for it. Only a refused call (3xx, 4xx) or one that
 never left this machine costs nothing. Where a refusal says which request would be accepted, that request is sent as a new
 call and its form is used for the rest of the run. An answer that was not used because of a crash is used after --resume if
 the same is asked again: same experiment, same purpose, same script.

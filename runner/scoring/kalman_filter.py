@@ -1,7 +1,7 @@
 """What is believed of the best script's true score and of each common seed's effect: a Gaussian, updated run by run.
 
 A Kalman filter over [t, c_1, ..., c_S]: t is the true score of the best script, c_s the effect of seed s (see
-variance_components). A candidate's difference to the best script is the generalised least squares estimate from all its runs:
+noise_posterior). A candidate's difference to the best script is the generalised least squares estimate from all its runs:
 a run with a seed that the best script ran with is compared seed by seed, one with another seed against the mean. Scores are
 bits per byte.
 """

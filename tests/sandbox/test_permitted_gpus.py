@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.gpu import Gpu
-from sandbox.visible_gpus import permitted, slurm_runs_here
+from sandbox.permitted_gpus import permitted, slurm_runs_here
 
 TWO = [Gpu("GPU-aa", index=0), Gpu("GPU-ab", index=1)]
 SPLIT = [*TWO, Gpu("MIG-c", index=2, part=0, parent="GPU-b"), Gpu("MIG-d", index=2, part=1, parent="GPU-b")]
