@@ -54,7 +54,7 @@ def unknown_to_gvisor(
     if not Path(program).name.startswith("runsc"):
         return ""
     listed = run([program, "nvproxy", "list-supported-drivers"])
-    known = re.findall(r"\d+\.\d+(?:\.\d+)?", listed or "")
+    known = re.findall(r"\d{1,6}\.\d{1,6}(?:\.\d{1,6})?", listed or "")
     if not known or version in known:
         return ""
     newest = max(known, key=lambda number: [int(part) for part in number.split(".")])
