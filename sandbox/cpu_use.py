@@ -7,7 +7,6 @@ difference was used by others. All threads of the container count as its own, ho
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox import cgroup
+from sandbox.periodically import periodically
 
 STAT = Path("/proc/stat")
 _LOOK_S = 0.5
@@ -65,20 +65,9 @@ class CpuMeter:
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Measure every half second, on a thread."""
-        over = threading.Event()
-
-        def look() -> None:
-            while not over.wait(_LOOK_S):
-                self.look()
-
         self.look()
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
+        with periodically(self.look, _LOOK_S):
             yield
-        finally:
-            over.set()
-            thread.join()
 
 
 def meter(container: str, cpus: Collection[int]) -> CpuMeter:

@@ -6,13 +6,13 @@ A process is the container's own if its cgroup says so (/proc/PID/cgroup, cgroup
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sandbox.engine import SandboxError
 from sandbox.gpu import GpuProbe, GpuState, GpuUse
+from sandbox.periodically import periodically
 from sandbox.spec import Lease
 
 _LOOK_S = 2.0
@@ -54,22 +54,9 @@ class GpuMeter:
             memory_peak_bytes=max(state.used_bytes for state in states),
         )
 
-    @contextmanager
-    def looking(self) -> Iterator[None]:
+    def looking(self) -> AbstractContextManager[None]:
         """Measure every few seconds, on a thread; not at the start, when the container has nothing on the GPU yet."""
-        over = threading.Event()
-
-        def look() -> None:
-            while not over.wait(self._every_s):
-                self.look()
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
+        return periodically(self.look, self._every_s)
 
 
 def is_in(container: str, pid: int, proc: Path = Path("/proc")) -> bool | None:

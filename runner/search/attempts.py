@@ -25,8 +25,8 @@ from sandbox.lease import LeaseUnavailable
 MAX_INFRASTRUCTURE_FAILURES = 3
 """In a row, in one slot."""
 MAX_CONTENDED = 2
-"""Trainings in a row that are made again because others had their CPUs, or because their GPU was slowed down. The next one counts: on a machine that stays busy a
-run goes on, and a script has no more retries than that."""
+"""Trainings in a row that are made again because others had their CPUs, or because their GPU was slowed down. The next one counts: on
+a machine that stays busy a run goes on, and a script has no more retries than that."""
 
 _MADE_AGAIN = frozenset(
     {EvaluationOutcome.OK, EvaluationOutcome.TIMEOUT_NO_ARTIFACT, EvaluationOutcome.STOPPED_EARLY}

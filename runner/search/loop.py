@@ -191,8 +191,8 @@ class Loop:
         return self._nothing_more or next(reason for reason in reversed(reasons) if reason)
 
     def _in_one_slot(self) -> str:
-        """Why this slot has nothing more to do; empty for one that is given up. While there is another, a slot that can train nothing is given up, and one whose device
-        others use waits for it on."""
+        """Why this slot has nothing more to do; empty for one that is given up. While there is another, a slot that can train nothing is
+        given up, and one whose device others use goes on waiting for it."""
         mine, told = self._slots.mine, False
         while not (reason := self._nothing_more or self.over()):
             if self._slots.count > 1 and not self.attempts.pipeline.leases.available():
