@@ -1,6 +1,6 @@
 """Paid model calls: the worst case is reserved before, the bill settled after; failures are retried, then another model is asked.
 
-What fits into the limits is decided in `Ledger.reserve_call`. Reservation, bill and answer are on disk before the answer is used. A call
+What fits into the limits is decided by `store.llm_budget.Caps`. Reservation, bill and answer are on disk before the answer is used. A call
 cut off by a crash stays reserved and counts in full. So does a call without an answer, because the provider may charge for it. Only a refused call (3xx, 4xx) or one that
 never left this machine costs nothing. Where a refusal says which request would be accepted, that request is sent as a new
 call and its form is used for the rest of the run. An answer that was not used because of a crash is used after --resume if
@@ -15,7 +15,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from runner.llm.prices import Price
 from runner.llm.request_fixes import adapted_request
 from runner.protocols import Notice
 from runner.store.ledger import Ledger
+from runner.store.llm_budget import Caps
 
 TRIES = 3
 """Of one model, for one answer."""
@@ -46,8 +47,7 @@ class CallSettings:
     models: Sequence[str]
     """The first is asked; the others, in order, when it fails."""
     prices: Mapping[str, Price]
-    max_usd: float | None = None
-    max_tokens: int | None = None
+    caps: Caps = field(default_factory=Caps)
     max_output_tokens: int = 16_000
     timeout_s: float = 180.0
 
@@ -158,16 +158,12 @@ class MeteredClient:
         """Whether the worst case of a call of `model` with so many prompt tokens fits into the remaining budget."""
         spent, most = self._ledger.spent(self._run), self._longest(model)
         usd, tokens = self.settings.prices[model].worst(prompt_tokens, most), prompt_tokens + most
-        within = self.settings.max_usd is None or spent.usd + usd <= self.settings.max_usd
-        return within and (
-            self.settings.max_tokens is None or spent.tokens + tokens <= self.settings.max_tokens
-        )
+        return self.settings.caps.allow(spent, usd, tokens)
 
     def left_usd(self) -> float | None:
         """Dollars that may still be spent; None without a limit."""
-        if self.settings.max_usd is None:
-            return None
-        return max(self.settings.max_usd - self._ledger.spent(self._run).usd, 0.0)
+        most = self.settings.caps.max_usd
+        return None if most is None else max(most - self._ledger.spent(self._run).usd, 0.0)
 
     def _saved(self, messages: Sequence[Message], number: int, purpose: str) -> Answer | None:
         """An answer that an earlier session paid for and did not use; returned once."""
@@ -260,8 +256,7 @@ class MeteredClient:
                 self._run,
                 number,
                 now=self._clock.time(),
-                max_usd=self.settings.max_usd,
-                max_tokens=self.settings.max_tokens,
+                caps=self.settings.caps,
                 **columns,
             )
             if call is not None:
