@@ -59,7 +59,6 @@ WARMUP = 0.0  # tune: float 0 0.1
 WARMDOWN = 0.5  # tune: float 0.2 0.95
 FINAL_LR = 0.0  # tune: float 0 0.1
 # ---- computation ---------------------------------------------------------------------------------------------
-MICRO_BATCHES = 1
 CHUNK = 64
 COMPUTE_DTYPE = jnp.float32
 TRAIN_ATTENTION = "chunks"
@@ -72,7 +71,6 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
     HEAD_WIDTH = 128
     SHORT_WINDOW = 1024
     BATCH = 256
-    MICRO_BATCHES = 4
     EMBED_LR = 0.6
     VALUE_EMBED_LR = 0.6
     UNEMBED_LR = 0.004
@@ -86,9 +84,16 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
     SAVE_EVERY = 0.25
 
 HEADS = max(WIDTH // HEAD_WIDTH, 1)
-DEVICES = math.gcd(BATCH // MICRO_BATCHES, len(jax.devices()))
 VALUE_LAYERS = [layer for layer in range(DEPTH) if layer % 2 == (DEPTH - 1) % 2]
 V, T = harness.vocab_size, harness.seq_len
+# What a step keeps for its gradient, as XLA allocates it for CUDA (docs/trainer.md). As few micro-batches as the GPU's memory
+# allows train fastest. CPUs state no limit.
+ACTIVATION_BYTES = BATCH * T * DEPTH * WIDTH * (14 + 2 * MLP_RATIO) * jnp.dtype(COMPUTE_DTYPE).itemsize
+MEMORY = (jax.devices()[0].memory_stats() or {}).get(
+    "bytes_limit", math.inf
+) - 2**30  # weights and state need 0.5 GiB
+MICRO_BATCHES = next((n for n in range(1, BATCH) if BATCH % n == 0 and ACTIVATION_BYTES / n < MEMORY), BATCH)
+DEVICES = math.gcd(BATCH // MICRO_BATCHES, len(jax.devices()))
 
 
 # ---- model -------------------------------------------------------------------------------------------------
