@@ -61,7 +61,7 @@ class Settings:
     """`max_experiments` counts proposals that were trained; the baseline is not one."""
 
     baseline_repeats: int = 3
-    retests: int = 2
+    retests: int = 4
     max_experiments: int | None = None
     infrastructure_pause_s: float = 5.0
     early_stopping: bool = True
