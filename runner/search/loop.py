@@ -22,7 +22,7 @@ from runner.protocols import (
     State,
 )
 from runner.results.promotion import Promotion
-from runner.scoring.adoption import Choice, Step
+from runner.scoring.adopt_or_rerun import Choice, Step
 from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
 from runner.scoring.repeat_noise import Noise, RememberedNoise, repeated_runs
