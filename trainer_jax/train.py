@@ -74,7 +74,6 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
     EMBED_LR = 0.6
     VALUE_EMBED_LR = 0.6
     UNEMBED_LR = 0.004
-    SCALAR_LR = 0.05
     MATRIX_LR = 0.04
     MATRIX_DECAY = 0.2
     ADAM_B2 = 0.95
@@ -86,8 +85,7 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
 HEADS = max(WIDTH // HEAD_WIDTH, 1)
 VALUE_LAYERS = [layer for layer in range(DEPTH) if layer % 2 == (DEPTH - 1) % 2]
 V, T = harness.vocab_size, harness.seq_len
-# What a step keeps for its gradient, as XLA allocates it for CUDA (docs/trainer.md). As few micro-batches as the GPU's memory
-# allows train fastest. CPUs state no limit.
+# As few micro-batches as the GPU's memory allows: they train fastest (docs/trainer.md#memory). CPUs state no limit.
 ACTIVATION_BYTES = BATCH * T * DEPTH * WIDTH * (14 + 2 * MLP_RATIO) * jnp.dtype(COMPUTE_DTYPE).itemsize
 MEMORY = (jax.devices()[0].memory_stats() or {}).get(
     "bytes_limit", math.inf
@@ -264,8 +262,7 @@ def head(x_BxTxD, unembed_DxV, y_BxT):
         by_unembed += jnp.dot(x_TxD.T, slope_TxV, preferred_element_type=jnp.float32)
         return by_unembed, (jnp.sum(nats_T * counted_T), slope_TxV @ unembed.T)
 
-    zero = jnp.zeros(unembed_DxV.shape, jnp.float32)
-    by_unembed, (nats_B, by_x) = jax.lax.scan(one_row, zero, (x_BxTxD, y_BxT))
+    by_unembed, (nats_B, by_x) = jax.lax.scan(one_row, jnp.zeros_like(unembed_DxV), (x_BxTxD, y_BxT))
     return nats_B.sum(), (by_x, by_unembed)
 
 
@@ -323,12 +320,11 @@ def normuon(learning_rate, decay):
     """Muon (Jordan et al. 2024) with a second moment per output (NorMuon, Li et al. 2025, arXiv 2510.05491) and cautious
     weight decay, applied only where it has the sign of the update (Chen et al. 2025, arXiv 2510.12402)."""
 
+    norm = functools.partial(jnp.linalg.norm, axis=(-2, -1), keepdims=True)
+
     def init(params):
         second = jax.tree.map(lambda w: jnp.zeros((*w.shape[:-2], 1, w.shape[-1])), params)
         return {"momentum": jax.tree.map(jnp.zeros_like, params), "second": second}
-
-    def norm(x):
-        return jnp.linalg.norm(x, axis=(-2, -1), keepdims=True)
 
     def update(grads, state, params, *, progress, **_):
         beta = MOMENTUM_START + (MOMENTUM - MOMENTUM_START) * ramp(progress, MOMENTUM_WARMUP)
