@@ -90,7 +90,7 @@ def main() -> int:
             return PREREQUISITE
         report["environment"] = environment(data)
         report["environment"] |= {} if options.dry_run else gpus()
-        if not options.dry_run and not report["environment"].get("gpus"):
+        if report["environment"].get("gpus") == []:  # where the driver fails, JAX may still find one
             print(
                 "the NVIDIA driver shows no GPU here: run nvidia-smi, or use --dry-run to try the program on the CPU",
                 file=sys.stderr,
@@ -99,6 +99,7 @@ def main() -> int:
         session = Session(
             data, Path(scratch), DRY_RUN if options.dry_run else SIZES, started + options.limit_s
         )
+        write(options.out, report)
         for name in names:
             began = time.monotonic()
             print(f"{name} ... ", end="", file=sys.stderr, flush=True)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.trainer import stages, train_once
+from benchmarks.trainer import last_words, stages, train_once
 from judge.container import CPU_ENVIRONMENT, GPU_ENVIRONMENT
 from runner.evaluation.pipeline import GPU_XLA_FLAGS
 from sandbox.engine import SandboxError
@@ -48,7 +48,9 @@ class Sizes:
     device: str
     wall_clock_s: float
     steps: int
-    """Timed steps of a choice, and of a round of train.py and PyTorch."""
+    """Timed steps of a choice."""
+    round_steps: int
+    """Of train.py and of PyTorch, by turns."""
     rounds: int
     repeats: int
     """Of the validation text in the forward pass."""
@@ -64,7 +66,8 @@ class Sizes:
 SIZES = Sizes(
     device="cuda",
     wall_clock_s=120.0,
-    steps=10,
+    steps=8,
+    round_steps=6,
     rounds=3,
     repeats=8,
     micro_batches=((8,), (2, 1)),
@@ -80,10 +83,10 @@ SIZES = Sizes(
     caps={
         "canary": 60,
         "training": 150,
-        "judge": 75,
+        "judge": 120,
         "forward": 60,
         "speed": 170,
-        "determinism": 60,
+        "determinism": 90,
         "choices": 250,
     },
 )
@@ -91,6 +94,7 @@ DRY_RUN = Sizes(
     device="cpu",
     wall_clock_s=60.0,
     steps=2,
+    round_steps=2,
     rounds=2,
     repeats=1,
     micro_batches=((1,),),
@@ -148,8 +152,6 @@ class Session:
             return {"failed": f"no time: {max(left, 0):.0f} s were left"}
         try:
             return PARTS[name](self, min(left, self.sizes.caps[name]), report)
-        except subprocess.CalledProcessError as error:
-            return {"failed": f"it ended with code {error.returncode}"}
         except Exception as error:  # the other parts go on
             return {"failed": f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]}
 
@@ -178,7 +180,7 @@ class Session:
     def process(self, words: Sequence[str], environment: Mapping[str, str], cap_s: float) -> tuple[str, str]:
         """Standard output, and why it failed, in one sentence or "". All that it started is ended with it."""
         cap_s = min(cap_s, self.left())
-        if cap_s < 5:
+        if cap_s < 1:
             return "", f"no time: {max(cap_s, 0):.0f} s were left"
         scratch = self.scratch / "tmp"
         scratch.mkdir(exist_ok=True)
@@ -189,13 +191,13 @@ class Session:
                 env={**os.environ, "TMPDIR": str(scratch), "PYTHONPATH": _path(), **environment},
                 stdout=out,
                 stderr=err,
-                start_new_session=True,
+                process_group=0,
             )
             why = ""
             try:
                 if code := process.wait(cap_s):
                     err.seek(0)
-                    why = f"it ended with code {code}: {said(err.read())}"
+                    why = f"it ended with code {code}: {last_words(err.read())}"
             except subprocess.TimeoutExpired:
                 why = f"it was ended after {cap_s:.0f} s"
             finally:
@@ -220,13 +222,6 @@ class Session:
 def _path() -> str:
     """This checkout first, then what the user has set."""
     return os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-
-
-def said(log: str) -> str:
-    """The one line of a failed process that says most."""
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in ("Unknown flag", "Error", "RESOURCE_"))]
-    return (telling or lines or ["it said nothing"])[-1][:400]
 
 
 def canary(session: Session, seconds: float, _: Found) -> Found:
@@ -271,10 +266,12 @@ def judge(session: Session, seconds: float, _: Found) -> Found:
 
     if not (session.artifact / "params.safetensors").is_file():
         return {"failed": "there is no artifact: the part training has not made one"}
-    verdict, took, log = score(session.data, session.artifact, "GPU" if session.gpu else None, seconds / 3)
+    verdict, took, log = score(session.data, session.artifact, "GPU" if session.gpu else None, seconds)
     found: Found = {"val_bpb": verdict.val_bpb, "verdict_s": verdict.seconds, "jobs_s": took}
     if verdict.val_bpb is None:
-        found["failed"] = f"the judge refuses it: {verdict.reason or verdict.infrastructure}: {said(log)}"
+        found["failed"] = (
+            f"the judge refuses it: {verdict.reason or verdict.infrastructure}: {last_words(log)}"
+        )
     return found
 
 
@@ -287,7 +284,7 @@ def forward(session: Session, seconds: float, _: Found) -> Found:
     first, again = (
         session.measure("forward", arguments, flags, min(seconds, ended - time.monotonic())) for _ in range(2)
     )
-    return first | {"again": again, "equal": _equal(first, again)}
+    return first | {"again": again, "equal": _equal(first, again), **_first_failure(first, again)}
 
 
 def _equal(first: Found, again: Found) -> bool | None:
@@ -296,13 +293,17 @@ def _equal(first: Found, again: Found) -> bool | None:
     return None if None in hashes else len(hashes) == 1
 
 
+def _first_failure(*found: Found) -> Found:
+    return next(({"failed": one["failed"]} for one in found if "failed" in one), {})
+
+
 def speed(session: Session, seconds: float, _: Found) -> Found:
     sizes = session.sizes
     # room for PyTorch beside JAX, which takes three quarters of the memory at the start if nobody says otherwise
     room = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "XLA_PYTHON_CLIENT_MEM_FRACTION": "0.65"}
     arguments = {
         "seconds": seconds - 8,
-        "count": sizes.steps,
+        "count": sizes.round_steps,
         "rounds": sizes.rounds,
         "torch": session.gpu and importlib.util.find_spec("torch") is not None,
     }
@@ -314,10 +315,8 @@ def determinism(session: Session, seconds: float, _: Found) -> Found:
     runs = [
         session.measure("steps", arguments, session.training_environment(), seconds / 2) for _ in range(2)
     ]
-    first, again = ({}, {})
-    for run in runs:
-        first, again = again, next((found for found in run.values() if isinstance(found, dict)), run)
-    return {"runs": runs, "equal": _equal(first, again)}
+    first, again = (next((part for part in run.values() if isinstance(part, dict)), {}) for run in runs)
+    return {"runs": runs, "equal": _equal(first, again), **_first_failure(*runs, first, again)}
 
 
 def choices(session: Session, seconds: float, report: Found) -> Found:

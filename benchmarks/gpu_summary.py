@@ -74,7 +74,7 @@ def _speed(speed: Found) -> Iterator[str]:
         if "tokens_per_s" in found:
             yield (
                 f"- {name}: {found['tokens_per_s']:,.0f} tokens/s, train.py is {found['train.py is times']:.2f} x "
-                f"({found['micro_batches']} micro-batches)"
+                f"({found['micro_batches']} micro-batches), first loss apart by {found['loss_apart']:.1e}"
             )
         elif "failed" in found:
             yield f"- {name}: {found['failed']}"

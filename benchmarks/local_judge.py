@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from judge import heldout
-from judge.judge import Judge, JudgeLimits
+from judge.judge import Judge
 from judge.verdict import Verdict
 from sandbox.outcome import CollectedFile, Ending, Outcome
 from sandbox.spec import Job, Lease
@@ -22,9 +22,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 class ProcessEngine:
-    """As much of `sandbox.engine.Engine` as the judge uses. `seconds` is how long each job took, by its role."""
+    """As much of `sandbox.engine.Engine` as the judge uses; all jobs together have `limit_s` seconds. `seconds` is how long each took."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit_s: float) -> None:
+        self.deadline = time.monotonic() + limit_s
         self.seconds: dict[str, float] = {}
         self.log = ""
 
@@ -37,7 +38,7 @@ class ProcessEngine:
             **os.environ,
             **job.environment,
             **{f"AUTORESEARCH_{name}": str(folder) for name, folder in folders.items()},
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         }
         command = [sys.executable, "-B", "-m", "judge.inside", str(question / "request.json")]
         started, ending, code = time.monotonic(), Ending.EXITED, None
@@ -47,7 +48,7 @@ class ProcessEngine:
                 env=environment,
                 capture_output=True,
                 text=True,
-                timeout=job.limits.wall_clock_s,
+                timeout=max(1.0, min(job.limits.wall_clock_s, self.deadline - started)),
                 check=False,
             )
             code, self.log = done.returncode, done.stderr
@@ -69,14 +70,9 @@ def score(
     data: Path, artifact: Path, gpu_uuid: str | None, limit_s: float
 ) -> tuple[Verdict, dict[str, float], str]:
     """The verdict on the validation text, the seconds of each job, and the end of the last one's log. Raises judge.heldout.DataCorrupt.
-    `gpu_uuid` only says that there is a GPU; each job has `limit_s` seconds."""
-    engine = ProcessEngine()
-    judge = Judge(
-        engine,  # type: ignore[arg-type]
-        "none",
-        {"val": heldout.load(data, "val")},
-        limits=JudgeLimits(wall_clock_s=limit_s),
-    )
+    `gpu_uuid` only says that there is a GPU; all jobs together have `limit_s` seconds."""
+    engine = ProcessEngine(limit_s)
+    judge = Judge(engine, "none", {"val": heldout.load(data, "val")})  # type: ignore[arg-type]
     with tempfile.TemporaryDirectory() as scratch:
         verdict = judge.score(
             artifact,

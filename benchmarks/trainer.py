@@ -38,12 +38,19 @@ MFU = (
 )
 
 
+def last_words(log: str) -> str:
+    """The one line of a failed process that says most."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line for word in ("Unknown flag", "Error", "RESOURCE_"))]
+    return (telling or lines or ["it said nothing"])[-1][:400]
+
+
 def train_once(
     data: Path, out: Path, seconds: float, environment: Mapping[str, str] | None = None, grace: float = 60.0
 ) -> list[dict[str, Any]]:
     """A training by train.py in a process of its own: the lines of its telemetry. The artifact is in `out`.
 
-    It is ended `grace` seconds after its wall clock; what it has written by then is there. Raises CalledProcessError.
+    It is ended `grace` seconds after its wall clock; what it has written by then is there. Raises RuntimeError with what it said last.
     """
     environment = {
         **os.environ,
@@ -54,10 +61,11 @@ def train_once(
         **(environment or {}),
     }
     command = [sys.executable, str(ROOT / "trainer_jax" / "train.py")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(
-            command, env=environment, check=True, stdout=subprocess.DEVNULL, timeout=seconds + grace
-        )
+        done = subprocess.run(command, env=environment, timeout=seconds + grace, check=False, **quiet)
+        if done.returncode:
+            raise RuntimeError(f"train.py ended with code {done.returncode}: {last_words(done.stderr)}")
     return [json.loads(line) for line in (out / "telemetry.jsonl").read_text().splitlines()]
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from benchmarks.gpu_parts import DRY_RUN, Session
 
 ROOT = Path(__file__).parents[2]
 MODULES = "gpu gpu_measurements gpu_parts local_judge trainer".split()
@@ -47,6 +50,17 @@ def test_without_time_every_part_says_so(dataset: Path, tmp_path: Path) -> None:
     assert [part["failed"] for part in report.values() if isinstance(part, dict) and "failed" in part] == [
         "no time: 0 s were left"
     ] * 7
+
+
+def test_a_process_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    program = (
+        "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
+    )
+    session = Session(tmp_path, tmp_path, DRY_RUN, time.monotonic() + 60)
+    out, why = session.process(["-c", program], {}, 1.0)
+    assert why == "it was ended after 1 s"
+    stat = Path(f"/proc/{int(out)}/stat")
+    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
 
 
 def test_it_needs_nothing_that_a_bare_machine_lacks() -> None:
