@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 
+from judge.container import GPU_ENVIRONMENT
+from runner.evaluation.pipeline import GPU_XLA_FLAGS
+
 PROGRAM = Path(__file__).with_name("gpu_preset.py")
 ROOT = Path(__file__).parents[2]
 GIB = 1 << 30
@@ -67,3 +70,30 @@ def test_the_step_fits_the_gpus_memory_in_as_few_micro_batches_as_it_can(
 ) -> None:
     assert on_a_gpu(environment, total_gib, "--only-micro-batches") == micro_batches
     assert COMPILED_GIB[micro_batches] < 0.75 * total_gib
+
+
+COMPILE_OPTIONS = (
+    "from jax._src.lib import xla_client as x; print(x.CompileOptions().SerializeAsString().hex())"
+)
+
+
+def compile_options(flags: str) -> str:
+    """XLA's options under these flags. It aborts for an unknown one."""
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", COMPILE_OPTIONS]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("flags", [GPU_XLA_FLAGS, GPU_ENVIRONMENT["XLA_FLAGS"]])
+def test_the_pinned_xla_knows_every_flag_of_trainings_and_of_the_judge(flags: str) -> None:
+    assert compile_options(flags) != compile_options("")
+    with pytest.raises(subprocess.CalledProcessError):
+        compile_options(f"{flags} --xla_gpu_no_such_flag=1")
+
+
+def test_cuda_graphs_are_on_by_default_and_hold_no_collectives() -> None:
+    """So nothing has to be set; docs/trainer.md says what each is for."""
+    kinds = "CONDITIONAL,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,FUSION"
+    default = compile_options("")
+    assert compile_options(f"--xla_gpu_enable_command_buffer={kinds}") == default
+    assert compile_options(f"--xla_gpu_enable_command_buffer={kinds},COLLECTIVES") != default
