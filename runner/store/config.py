@@ -56,6 +56,8 @@ class Config:
     """Free space that each disk must have before anything starts. Read again on --resume."""
     baseline_repeats: int = 3
     """How often the unchanged script runs first; the spread is the noise floor."""
+    between: str = ""
+    """The nightly window in which scripts are trained, "20:00-08:00" of the machine's local time; empty means always."""
     parallel: int = 0
     """Trainings at once; 0 means one on CPUs, and on GPUs as many as there are GPUs."""
     retests: int = 4
@@ -93,6 +95,7 @@ OPTIONS = {
     "wall_clock": "--wall-clock",
     "compile_check": "--compile-check",
     "gpus": "--gpus",
+    "between": "--between",
     "parallel": "--parallel",
     "early_stopping": "--no-early-stopping",
     "proposer": "--proposer",
