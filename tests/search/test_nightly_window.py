@@ -24,16 +24,17 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 class Model:
-    """Takes a minute for a proposal, and remembers when it was asked."""
+    """Takes so many seconds for a proposal, and remembers when it was asked."""
 
-    name, can_be_prefetched = "model", True
+    name = "model"
 
-    def __init__(self, clock: Clock | SharedClock) -> None:
-        self._clock, self.asked = clock, list[float]()
+    def __init__(self, clock: Clock | SharedClock, seconds: float, *, early: bool) -> None:
+        self._clock, self._seconds, self.can_be_prefetched = clock, seconds, early
+        self.asked = list[float]()
 
     def propose(self, context: Context) -> Proposal:
         self.asked.append(self._clock.now)
-        self._clock.sleep(60.0)
+        self._clock.sleep(self._seconds)
         return Proposal(source(2.1, f"idea{context.number} = 1\n"), f"idea {context.number}")
 
 
@@ -61,7 +62,7 @@ def kinds(run: SimulatedRun) -> list[str]:
 @pytest.mark.parametrize("slots", [1, 2])
 def test_a_run_trains_by_night_alone_and_its_budget_is_of_nights(slots: int, tmp_path: Path) -> None:
     run = night_run(tmp_path, 0, slots)
-    run.proposals = model = Model(run.clock)
+    run.proposals = model = Model(run.clock, 60.0, early=True)
     start, held = run.clock.now, list[int]()
 
     def look(event: Event) -> None:
@@ -79,7 +80,7 @@ def test_a_run_trains_by_night_alone_and_its_budget_is_of_nights(slots: int, tmp
     )
     assert run.ledger.run(RUN).spent_s == pytest.approx(3 * 3600.0, abs=1000.0)
     assert held == [0] * len(held), "nothing is leased while it waits"
-    assert all(is_night(moment) for moment in model.asked), "nor is anything asked for"
+    assert all(is_night(moment, left_s=TRAIN_S - 60.0) for moment in model.asked), "nor is anything asked for"
     assert kinds(run).count("window_closed") == kinds(run).count("window_open") == 2
 
 
@@ -179,15 +180,20 @@ def test_a_clock_that_is_set_is_followed(jump_h: float, after: int, tmp_path: Pa
 
 
 def test_a_budget_that_ends_with_the_night_does_not_wait_for_another(tmp_path: Path) -> None:
-    run = night_run(tmp_path, 40)
-    assert run.loop(expected_s=910.0, budget_s=2 * 3600.0 + 30.0, between=NIGHT).go() == TIME_BUDGET_EXHAUSTED
-    assert run.clock.now == pytest.approx(1_800_000_000.0 + 14 * 3600.0, abs=1000.0)
+    """A proposal comes too late for this night, and the next has no time for a training."""
+    run = night_run(tmp_path, 0)
+    run.proposals = Model(run.clock, 280.0, early=False)
+    assert (
+        run.loop(expected_s=910.0, budget_s=2 * 3600.0 + 900.0, between=NIGHT).go() == TIME_BUDGET_EXHAUSTED
+    )
+    assert run.clock.now == pytest.approx(1_800_000_000.0 + 14 * 3600.0, abs=10.0)
+    assert [e.status for e in run.ledger.experiments(RUN)[1:]] == ["discard"] * 3 + ["open"]
 
 
 def test_trainings_that_take_more_than_half_of_the_night_begin_all_the_same(tmp_path: Path) -> None:
     run = night_run(tmp_path, 4)
-    run.train_s = 4500.0
-    run.loop(expected_s=910.0, budget_s=1e6, between=NIGHT, max_experiments=4).go()
+    run.train_s = 7500.0
+    run.loop(expected_s=910.0, budget_s=1e5, between=NIGHT, max_experiments=4).go()
     assert len(began(run)) >= 7
     assert all(is_night(moment, left_s=3600.0) for moment in began(run))
 
