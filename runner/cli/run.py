@@ -64,6 +64,12 @@ def run(
     between: Annotated[
         str | None, typer.Option(help="Train in this nightly window alone, in local time: 20:00-08:00.")
     ] = None,
+    courtesy: Annotated[
+        bool,
+        typer.Option(
+            "--courtesy", help="Between trainings let another run have the GPU or CPUs it waits for."
+        ),
+    ] = False,
     parallel: Annotated[
         int | None,
         typer.Option(
@@ -107,6 +113,7 @@ def run(
         early_stopping=False if no_early_stopping else None,
         gpus=gpus,
         between=between,
+        courtesy=courtesy or None,
         parallel=parallel,
         runtime=runtime,
         proposer=absolute(proposer) if proposer else "llm" if model else None,
@@ -138,6 +145,7 @@ def run(
             "--no-early-stopping": no_early_stopping or None,
             "--gpus": gpus,
             "--between": between,
+            "--courtesy": courtesy or None,
             "--parallel": parallel,
             "--runtime": runtime,
             "--proposer": proposer,

@@ -68,6 +68,8 @@ class Settings:
     infrastructure_pause_s: float = 5.0
     early_stopping: bool = True
     """End hopeless trainings early (runner/scoring/early_stopping.py)."""
+    courtesy: bool = False
+    """A device may be with another run: it is waited for as long as the budget lasts."""
 
 
 class Loop:
@@ -205,7 +207,8 @@ class Loop:
         given up, and one whose device others use goes on waiting for it."""
         mine, told = self._slots.mine, False
         while not (reason := self._nothing_more or self.over()):
-            if self._slots.count > 1 and not self.attempts.pipeline.leases.available():
+            may_wait = self._slots.count > 1 or self.settings.courtesy
+            if may_wait and not self.attempts.pipeline.leases.available():
                 if not told:
                     self.recorder.emit("waiting", why=f"slot {mine + 1} waits for a device: others use it")
                 told = True

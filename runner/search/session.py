@@ -220,6 +220,7 @@ def _search(
             baseline_repeats=config.baseline_repeats,
             retests=config.retests,
             early_stopping=config.early_stopping,
+            courtesy=config.courtesy,
             max_experiments=options.max_experiments,
         ),
         clock=clock,

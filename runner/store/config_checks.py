@@ -172,6 +172,7 @@ RULES: Mapping[str, Rule] = {
     "disk_floor_gb": between(0, 1e6),
     "baseline_repeats": between(2, 1000),
     "between": Rule(FORM, _window),
+    "courtesy": Rule("true or false", _nothing_wrong),
     "parallel": between(0, 1024),
     "retests": between(0, 1000),
     "early_stopping": Rule("true or false", _nothing_wrong),

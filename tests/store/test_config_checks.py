@@ -53,6 +53,7 @@ SENSIBLE: dict[str, list[Any]] = {
     "disk_floor_gb": [0, 0.0, 3],
     "baseline_repeats": [2, 10],
     "between": ["", "20:00-08:00", "9:30-17:00"],
+    "courtesy": [True, False],
     "parallel": [0, 1, 16],
     "retests": [0, 4],
     "early_stopping": [True, False],
