@@ -2,6 +2,9 @@
 
 Only for benchmarks and equality tests: PyTorch is no dependency of this project (`pip install torch==2.13.0`). Idiomatic PyTorch: fused
 attention, in-place updates, no Python loop where a batched call exists.
+
+On a GPU attention is FlashAttention with windows (torch.nn.attention.varlen, PyTorch 2.11 and newer, 16-bit types only): with a mask,
+scaled_dot_product_attention would use no flash kernel. Elsewhere it is scaled_dot_product_attention with a mask.
 """
 
 from __future__ import annotations
@@ -36,18 +39,16 @@ class Reference:
         half = train.HEAD_WIDTH // 2
         frequency = train.ROPE_BASE ** (-torch.arange(half, dtype=torch.float32) / half)
         angle = torch.arange(train.T, dtype=torch.float32)[:, None] * frequency
-        self.cos, self.sin = angle.cos().to(self.device), angle.sin().to(self.device)
+        self.cos, self.sin = (x[:, None].to(self.device) for x in (angle.cos(), angle.sin()))
+        self.spans = [train.window(layer, train.T) for layer in range(train.DEPTH)]
         back = torch.arange(train.T)[:, None] - torch.arange(train.T)
-        self.masks = [
-            ((back >= 0) & (back < train.window(layer, train.T))).to(self.device)
-            for layer in range(train.DEPTH)
-        ]
+        self.masks = {span: ((back >= 0) & (back < span)).to(self.device) for span in set(self.spans)}
         self.state: dict[str, dict[str, torch.Tensor]] = {}
         self.steps = 0
 
     # -- model -------------------------------------------------------------------------------------------------
     def rotate(self, x: torch.Tensor) -> torch.Tensor:
-        """x is [B, H, T, K]; entry i is turned against entry K - 1 - i."""
+        """x is [B, T, H, K]; entry i is turned against entry K - 1 - i."""
         first, second = x.chunk(2, dim=-1)
         second = second.flip(-1)
         cos, sin = self.cos.to(x.dtype), self.sin.to(x.dtype)
@@ -55,11 +56,25 @@ class Reference:
 
     @staticmethod
     def conv(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        """x is [B, T, D]; w is [J, D], the nearest position before first."""
-        reach, width = w.shape
-        kernel = w.flip(0).T[:, None]
-        padded = functional.pad(x.mT, (reach, 0))[..., :-1]
-        return x + functional.conv1d(padded, kernel, groups=width).mT
+        """x is [B, T, D]; w is [J, D], the nearest position before first. Shifted copies are faster than conv1d with groups."""
+        reach, length = len(w), x.shape[1]
+        padded = functional.pad(x, (0, 0, reach, 0))
+        return x + sum(w[j] * padded[:, reach - 1 - j : reach - 1 - j + length] for j in range(reach))
+
+    def attention(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, span: int) -> torch.Tensor:
+        """[B, T, H, K]; each position sees itself and the span - 1 before it."""
+        rows, length = q.shape[:2]
+        if not q.is_cuda:
+            q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+            mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=self.masks[span])
+            return mixed.transpose(1, 2)
+        from torch.nn.attention.varlen import varlen_attn
+
+        starts = torch.arange(0, (rows + 1) * length, length, dtype=torch.int32, device=q.device)
+        window = (-1, 0) if span >= length else (span - 1, 0)
+        q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+        mixed = varlen_attn(q, k, v, starts, starts, length, length, window_size=window)
+        return mixed.view(rows, length, *mixed.shape[1:])
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Logits float32[B, T, V] of int64[B, T]."""
@@ -74,10 +89,7 @@ class Reference:
         for layer in range(c.DEPTH):
             x = p["residual_L"][layer] * x + p["x0_L"][layer] * x0
             h = self.conv(norm(x), p["conv_Lx2xJxD"][layer, 0])
-            q, k, v = (
-                (h @ w).view(rows, length, c.HEADS, c.HEAD_WIDTH).transpose(1, 2)
-                for w in p["qkv_Lx3xDxE"][layer]
-            )
+            q, k, v = ((h @ w).view(rows, length, c.HEADS, c.HEAD_WIDTH) for w in p["qkv_Lx3xDxE"][layer])
             q, k = norm(self.rotate(q)), norm(self.rotate(k))
             if layer in c.VALUE_LAYERS:
                 at = c.VALUE_LAYERS.index(layer)
@@ -85,9 +97,9 @@ class Reference:
                 value = functional.embedding(tokens, p[f"value_embed_VxE/{layer}"]).view(
                     rows, length, c.HEADS, c.HEAD_WIDTH
                 )
-                v = v + (gate[..., None] * value).transpose(1, 2)
-            y = functional.scaled_dot_product_attention(q, k, v, attn_mask=self.masks[layer])
-            x = x + y.transpose(1, 2).reshape(rows, length, -1) @ p["attention_out_LxExD"][layer]
+                v = v + gate[..., None] * value
+            y = self.attention(q, k, v, self.spans[layer])
+            x = x + y.reshape(rows, length, -1) @ p["attention_out_LxExD"][layer]
             h = self.conv(norm(x), p["conv_Lx2xJxD"][layer, 1])
             x = x + functional.relu(h @ p["mlp_in_LxDxF"][layer]).square() @ p["mlp_out_LxFxD"][layer]
         logits = (norm(x) @ p["unembed_DxV"]).float()

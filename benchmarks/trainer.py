@@ -1,17 +1,17 @@
 """Compares the training step of train.py with the same model and optimizer in PyTorch, in one run.
 
-    .venv/bin/python benchmarks/trainer.py [--data FOLDER] [--rounds 6] [--steps 15] [--no-compile] [--gpu]
+    .venv/bin/python -m benchmarks.trainer [--data FOLDER] [--rounds 6] [--steps 15] [--no-compile] [--gpu]
 
 First prints the equality of the loss and of one optimizer step. Then rounds alternate between the contestants, each in its own process
 as its user would start it, so that a busy machine slows all of them. The result is the ratio of medians. Needs
 `pip install torch==2.13.0` in the project's environment. `--gpu` uses the first GPU for both and adds MFU, relative to the measured
-matmul peak and to the datasheet's.
+matmul peak and to the datasheet's. benchmarks/gpu.py uses the parts of it on a machine with a GPU alone.
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
+import contextlib
 import importlib
 import json
 import multiprocessing
@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,25 +31,61 @@ from runner.evaluation.gpu_peak_rates import peak_tflops
 
 ROOT = Path(__file__).parents[1]
 DEFAULT_DATA = Path.home() / ".cache" / "autoresearch" / "data" / "default-cpu"
+MFU = (
+    "MFU = tokens/s x FLOPs per token / peak FLOP/s. FLOPs per token = 6 x parameters of the matrices of all layers and of the output "
+    "+ 12 x heads x head width x positions attended, summed over the layers (Chowdhery et al. 2022, appendix B; the causal half is not "
+    "taken off). Embeddings, gates, convolutions and the optimizer count nothing."
+)
 
 
-def cold_start(data: Path, seconds: float) -> dict[str, Any]:
-    """Seconds from the start of the process to each stage, from the telemetry of a short training."""
+def last_words(log: str) -> str:
+    """The one line of a failed process that says most."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if any(word in line for word in ("Unknown flag", "Error", "RESOURCE_"))]
+    return (telling or lines or ["it said nothing"])[-1][:400]
+
+
+def train_once(
+    data: Path, out: Path, seconds: float, environment: Mapping[str, str] | None = None, grace: float = 60.0
+) -> list[dict[str, Any]]:
+    """A training by train.py in a process of its own: the lines of its telemetry. The artifact is in `out`.
+
+    It is ended `grace` seconds after its wall clock; what it has written by then is there. Raises RuntimeError with what it said last.
+    """
+    environment = {
+        **os.environ,
+        "AUTORESEARCH_DATA": str(data / "train"),
+        "AUTORESEARCH_OUT": str(out),
+        "AUTORESEARCH_WALL_CLOCK": str(seconds),
+        "PYTHONPATH": str(ROOT),
+        **(environment or {}),
+    }
+    command = [sys.executable, str(ROOT / "trainer_jax" / "train.py")]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(command, env=environment, timeout=seconds + grace, check=False, **quiet)
+        if done.returncode:
+            raise RuntimeError(f"train.py ended with code {done.returncode}: {last_words(done.stderr)}")
+    return [json.loads(line) for line in (out / "telemetry.jsonl").read_text().splitlines()]
+
+
+def stages(lines: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Seconds from the start of the process to each stage of a cold start, and to the first line of the log."""
+    found = {line["stage"]: line["seconds"] for line in lines if "stage" in line}
+    return found | {"first_log": next(line["seconds"] for line in lines if "step" in line)}
+
+
+def cold_start(data: Path, seconds: float) -> dict[str, float]:
+    """The stages of a short training, and its peak memory."""
     with tempfile.TemporaryDirectory() as out:
-        environment = {
-            **os.environ,
-            "AUTORESEARCH_DATA": str(data / "train"),
-            "AUTORESEARCH_OUT": out,
-            "AUTORESEARCH_WALL_CLOCK": str(seconds),
-            "PYTHONPATH": str(ROOT),
-        }
-        command = [sys.executable, str(ROOT / "trainer_jax" / "train.py")]
-        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        lines = [json.loads(line) for line in (Path(out) / "telemetry.jsonl").read_text().splitlines()]
-    stages = {line["stage"]: line["seconds"] for line in lines if "stage" in line}
-    stages["first_log"] = next(line["seconds"] for line in lines if "step" in line)
-    stages["peak memory, MB"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return stages
+        found = stages(train_once(data, Path(out), seconds))
+    return found | {"peak memory, MB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024}
+
+
+def load_train(data: Path) -> Any:
+    """The module trainer_jax.train. Importing it starts JAX, so nobody does at the start."""
+    os.environ.update(AUTORESEARCH_DATA=str(data / "train"), AUTORESEARCH_OUT=tempfile.mkdtemp())
+    return importlib.import_module("trainer_jax.train")
 
 
 class Jax:
@@ -82,7 +118,8 @@ class Jax:
 class Torch:
     def __init__(self, train: Any, params: Any, device: str, *, compiled: bool) -> None:
         import torch
-        from torch_reference import Reference, from_jax
+
+        from benchmarks.torch_reference import Reference, from_jax
 
         self.torch, self.device = torch, device
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
@@ -93,9 +130,21 @@ class Torch:
     def steps(self, batches: list[Any]) -> float:
         value = 0.0
         for rows in batches:
-            tokens = self.torch.from_numpy(rows).long().to(self.device)
-            value = self.reference.step(tokens, 0.5, self.loss, self.micro)
+            value = self._step(self.torch.from_numpy(rows).long().to(self.device))
         return value
+
+    def _step(self, tokens: Any) -> float:
+        """In twice as many micro-batches as before where the device's memory does not suffice."""
+        while True:
+            try:
+                return float(self.reference.step(tokens, 0.5, self.loss, self.micro))
+            except self.torch.OutOfMemoryError:
+                if self.micro >= len(tokens):
+                    raise
+            self.micro *= 2
+            for weight in self.reference.p.values():
+                weight.grad = None
+            self.torch.cuda.empty_cache()
 
 
 def constants(train: Any) -> dict[str, Any]:
@@ -117,20 +166,38 @@ def constants(train: Any) -> dict[str, Any]:
 class TorchAlone:
     """PyTorch in its own process, as its user would run it, without JAX's threads and our allocator settings."""
 
-    def __init__(self, train: Any, params: Any, device: str, *, compiled: bool) -> None:
+    def __init__(
+        self, train: Any, params: Any, device: str, *, compiled: bool, micro: int | None = None
+    ) -> None:
+        """`micro` is the number of micro-batches to begin with, train.py's if not said."""
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        words = (theirs, constants(train), params, device, compiled)
+        plain = constants(train) | ({"MICRO_BATCHES": micro} if micro else {})
+        words = (theirs, plain, params, device, compiled)
         self.process = context.Process(target=_torch_alone, args=words, daemon=True)
         self.process.start()
+        theirs.close()
+        self.micro_batches = 0
+        """Of its last step."""
 
-    def steps(self, batches: list[Any]) -> float:
+    def steps(self, batches: list[Any], seconds: float | None = None) -> float:
+        """The loss (nats) of the last of these steps. Raises RuntimeError with what PyTorch said, or after `seconds`."""
         self.pipe.send(batches)
-        return float(self.pipe.recv())
+        if not self.pipe.poll(seconds):
+            raise RuntimeError(f"no answer within {seconds:.0f} s")
+        try:
+            loss, self.micro_batches = self.pipe.recv()
+        except EOFError as error:
+            raise RuntimeError("the process of PyTorch ended") from error
+        if isinstance(loss, str):
+            raise RuntimeError(loss)
+        return float(loss)
 
     def close(self) -> None:
-        self.pipe.send(None)
+        with contextlib.suppress(OSError):
+            self.pipe.send(None)
         self.process.join(10)
+        self.process.kill()
 
 
 def _torch_alone(pipe: Any, plain: dict[str, Any], params: Any, device: str, compiled: bool) -> None:
@@ -139,9 +206,13 @@ def _torch_alone(pipe: Any, plain: dict[str, Any], params: Any, device: str, com
     train.window = lambda layer, _: spans[layer]
     train.harness = types.SimpleNamespace(bos_id=plain["bos_id"])
     train.learning_rate_scale = lambda _: scale
-    contestant = Torch(train, params, device, compiled=compiled)
+    contestant = None
     while (batches := pipe.recv()) is not None:
-        pipe.send(contestant.steps(batches))
+        try:
+            contestant = contestant or Torch(train, params, device, compiled=compiled)
+            pipe.send((contestant.steps(batches), contestant.micro))
+        except Exception as error:  # whatever PyTorch says, the other contestants go on
+            pipe.send((f"{type(error).__name__}: {error}"[:400], 0))
 
 
 def equality(ours: Jax, theirs: Torch, batch: Any) -> None:
@@ -164,19 +235,10 @@ def equality(ours: Jax, theirs: Torch, batch: Any) -> None:
 
 
 def matmul_peak() -> float:
-    """FLOP/s of a large bfloat16 matmul on the first device."""
-    import jax
-    import jax.numpy as jnp
+    """FLOP/s of a large bfloat16 matmul of random numbers on the first device."""
+    from trainer_jax.canary import matmul_tflops
 
-    n = 8192
-    a = jnp.ones((n, n), jnp.bfloat16)
-    f = jax.jit(lambda a: a @ a)
-    f(a).block_until_ready()
-    started = time.perf_counter()
-    for _ in range(20):
-        out = f(a)
-    out.block_until_ready()
-    return 20 * 2 * n**3 / (time.perf_counter() - started)
+    return 1e12 * matmul_tflops(8192)
 
 
 def datasheet_peak(device_kind: str) -> float | None:
@@ -215,9 +277,7 @@ def main() -> None:
             {k: round(v, 1) for k, v in cold_start(options.data, options.cold).items()},
         )
 
-    os.environ.update(AUTORESEARCH_DATA=str(options.data / "train"), AUTORESEARCH_OUT=tempfile.mkdtemp())
-    sys.path.insert(0, str(ROOT))
-    train = importlib.import_module("trainer_jax.train")
+    train = load_train(options.data)
     device = "cuda" if options.gpu else "cpu"
     batches = train.harness.batches(train.BATCH)
     ours = Jax(train)
@@ -242,7 +302,7 @@ def main() -> None:
             started = time.perf_counter()
             steps(data)
             speeds[name].append(options.steps * train.BATCH * train.T / (time.perf_counter() - started))
-    median = functools.reduce(lambda d, n: {**d, n: statistics.median(speeds[n])}, speeds, {})
+    median = {name: statistics.median(values) for name, values in speeds.items()}
     for name, speed in median.items():
         print(f"{name:14s} {speed:12,.0f} tokens/s   train.py is {median['train.py'] / speed:5.2f} x")
     for torch in alone.values():

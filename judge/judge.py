@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from judge import agreement, blind_probe
+from judge import agreement, bits_per_byte, blind_probe
 from judge.container import Case, JudgeContainer
 from judge.heldout import HeldOut
 from judge.limits import JudgeLimits, ProgramLimits
@@ -91,7 +91,7 @@ class Judge:
             return blind
         if not _agree(plan, blind, nats):
             return Verdict(reason=Reason.NOT_CAUSAL)
-        return _scored(data, nats)
+        return bits_per_byte.scored(data, nats)
 
     def _blind(
         self, case: Case, data: HeldOut, plan: blind_probe.Plan, question: str
@@ -106,20 +106,3 @@ class Judge:
 def _agree(plan: blind_probe.Plan, blind: NDArray[np.float64], nats: NDArray[np.float32]) -> bool:
     at = plan.probed
     return agreement.agrees(blind, nats[plan.row[at], plan.cut[at]].astype(np.float64))
-
-
-def _scored(data: HeldOut, nats: NDArray[np.float32]) -> Verdict:
-    """Sum the losses whose target has bytes (docs/contracts.md, "Rows"), in float64, and divide by the bytes of the documents."""
-    scored = data.rows.scored
-    sums = np.bincount(
-        data.rows.document[scored],
-        weights=nats[scored].astype(np.float64),
-        minlength=len(data.document_bytes),
-    )
-    return Verdict(
-        val_bpb=float(sums.sum() / np.log(2) / data.document_bytes.sum()),
-        document_nats=np.asarray(sums, np.float64),
-        document_bytes=data.document_bytes,
-        position_nats=nats,
-        uniform_bpb=float(np.log2(data.vocab_size) * scored.sum() / data.document_bytes.sum()),
-    )

@@ -1,5 +1,4 @@
-"""The wall clock: measured by the host's monotonic clock, enforced with SIGKILL, verified. It begins in `docker_engine`, just before the
-engine is asked to start the container.
+"""The wall clock: measured by the host's monotonic clock, enforced with SIGKILL, verified. `deadline` says when it ends.
 
 A timer inside the container is no deadline (a process of the same user can stop or kill it), and killing a client of the engine leaves
 the container running. So the host waits, kills, and checks until it is dead: the engine reports that it does not run, and the kernel
@@ -22,6 +21,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from sandbox import cgroup
+from sandbox.spec import Limits
 from sandbox.watchdog.client import Record
 
 _FIRST_LOOK_S = 0.25
@@ -33,6 +33,11 @@ _ENGINE_PATIENCE_S = 30.0
 LATE_S = 2.0
 """Seconds after the deadline within which SIGKILL must have been sent, or the container have ended, for what it wrote to
 count. An engine on a busy machine needs a part of one (docs/sandbox.md)."""
+
+
+def deadline(started: float, limits: Limits) -> float:
+    """When SIGKILL is sent (monotonic seconds). `started`: just before the engine is asked to start the container."""
+    return started + limits.wall_clock_s
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from docker.errors import DockerException, ImageNotFound, NotFound
 from sandbox import collect, cpu_use, image_files, images, job_user, launcher, podman, reaper
 from sandbox.api_client import Client
 from sandbox.configuration_check import differences
-from sandbox.deadline import Death, Watch
+from sandbox.deadline import Death, Watch, deadline
 from sandbox.dialect import Dialect, detect
 from sandbox.endpoint import Endpoint, find
 from sandbox.engine import BuildContext, EngineUnavailable, Image, Remnant
@@ -146,10 +146,10 @@ class DockerEngine:
     def _live(self, job: Job, container: str, holder: str) -> Outcome:
         clock = self._clock()
         started = self._monotonic()
-        deadline = started + job.limits.wall_clock_s
+        end = deadline(started, job.limits)
         meter = cpu_use.meter(container, job.lease.cpus)
         on_gpu = gpu_meter(job.lease, self.gpus if self.dialect.local else None, container)
-        clock.register(container, deadline)
+        clock.register(container, end)
         try:
             self.client.start(container)
             clock.started(container)
@@ -167,7 +167,7 @@ class DockerEngine:
                     clock.replace_if_gone,
                     reason_to_stop,
                 )
-                death = watch.until_dead(deadline)
+                death = watch.until_dead(end)
             death = death.with_record(self._record(container))
             if not death.dead:
                 return _failed(
@@ -175,7 +175,7 @@ class DockerEngine:
                 )
             clock.forget(container)  # one that may still live is kept until it is removed
             seconds = (death.died_at or self._monotonic()) - started
-            outcome = self._after_death(job, container, holder, death, seconds, deadline)
+            outcome = self._after_death(job, container, holder, death, seconds, end)
             return replace(outcome, cpu=meter.use, gpu=on_gpu.use if on_gpu else None)
         except NotFound:
             return _failed(Ending.LOST, "somebody else removed the container", self._monotonic() - started)
@@ -211,7 +211,7 @@ class DockerEngine:
         return record or Record()
 
     def _after_death(
-        self, job: Job, container: str, holder: str, death: Death, seconds: float, deadline: float
+        self, job: Job, container: str, holder: str, death: Death, seconds: float, end: float
     ) -> Outcome:
         log = ""
         files: dict[str, CollectedFile] = {}
@@ -220,7 +220,7 @@ class DockerEngine:
             state = self.client.inspect_container(container)["State"]
             if state.get("Error"):
                 return _failed(Ending.ENGINE_FAILED, str(state["Error"]), seconds)
-            how, note = ending(self.client, container, state, death, deadline)
+            how, note = ending(self.client, container, state, death, end)
             if how not in {Ending.LOST, Ending.LATE}:
                 log, files, refusals = self._collect(job, holder)
         except (requests.exceptions.ConnectionError, requests.exceptions.ChunkedEncodingError):

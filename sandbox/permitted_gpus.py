@@ -1,7 +1,7 @@
 """Which GPUs this process may use: what a scheduler, a container or the user has said in the environment.
 
 An engine's containers are outside of a scheduler's cgroup, so the driver would hand them any GPU: the variables are obeyed here.
-Which of the permitted GPUs are used is decided in `runner.evaluation.devices`.
+Which of the permitted GPUs are used is decided in `runner.evaluation.device_selection`.
 """
 
 from __future__ import annotations

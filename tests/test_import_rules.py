@@ -137,7 +137,9 @@ def test_modules_stay_short() -> None:
 
 
 PARSING = ROOT / "runner" / "parsing"
-CHILD_ONLY = {PARSING / f"{name}.py" for name in ("worker", "python_parser", "answers", "edits", "diffs")}
+CHILD_ONLY = {
+    PARSING / f"{name}.py" for name in ("worker", "python_parser", "fingerprint", "answers", "edits", "diffs")
+}
 
 
 NAMES_OF_THE_USER = {

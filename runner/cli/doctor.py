@@ -88,7 +88,7 @@ def _findings(config: Config, place: Path) -> list[Finding]:
     """`place` is where attempts would be written."""
     from runner.cli.doctor_gpus import gpu_findings
     from runner.errors import RunnerError
-    from runner.evaluation.devices import host_of, resolve
+    from runner.evaluation.device_selection import host_of, resolve
     from sandbox import prerequisites
     from sandbox.engine import SandboxError
     from sandbox.nvml import NvmlProbe

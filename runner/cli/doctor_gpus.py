@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runner.cli.output import say
 from runner.evaluation import canary
-from runner.evaluation.devices import GPU, Devices
+from runner.evaluation.device_selection import GPU, Devices
 from runner.evaluation.setup import leases
 from sandbox.engine import SandboxError
 from sandbox.gpu_host import unknown_to_gvisor, xid_sentence

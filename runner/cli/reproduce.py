@@ -131,7 +131,7 @@ def require_device(facts: SnapshotLabels, here: str) -> None:
 def _config_as_recorded(config: Config, facts: SnapshotLabels, engine_is_local: bool) -> Config:
     """`config` with the limits under which the image was kept, as far as this machine has so much; what an older image does not say
     stays. Raises CannotReproduce where this machine lacks what it was kept on."""
-    from runner.evaluation.devices import host_memory
+    from runner.evaluation.device_selection import host_memory
 
     most = host_memory() if engine_is_local else facts.memory_bytes
     same = {

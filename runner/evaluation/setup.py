@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from runner.cache import default_data, searched_folder
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing
-from runner.evaluation.devices import CPU, GPU, Devices, Host, host_memory, host_of, resolve
+from runner.evaluation.device_selection import CPU, GPU, Devices, Host, host_memory, host_of, resolve
 from runner.protocols import Conditions
 from runner.store.config import Config
 from sandbox.engine import ImageMissing, SandboxError

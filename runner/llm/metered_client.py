@@ -1,6 +1,7 @@
-"""Paid model calls: the worst case is reserved before, the bill settled after; failures are retried, then another model is asked.
+"""Paid model calls: the worst case is reserved before, the bill settled after. A failed call is made again (`llm.retries`), then another
+model is asked.
 
-What fits into the limits is decided in `Ledger.reserve_call`. Reservation, bill and answer are on disk before the answer is used. A call
+What fits into the limits is decided by `store.llm_budget.Caps`. Reservation, bill and answer are on disk before the answer is used. A call
 cut off by a crash stays reserved and counts in full. So does a call without an answer, because the provider may charge for it. Only a refused call (3xx, 4xx) or one that
 never left this machine costs nothing. Where a refusal says which request would be accepted, that request is sent as a new
 call and its form is used for the rest of the run. An answer that was not used because of a crash is used after --resume if
@@ -15,21 +16,18 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from runner.clock import Clock
+from runner.llm import retries
 from runner.llm.messages import PLAIN, CallFailed, Cause, Client, Completion, Message, Request, Usage, at_most
 from runner.llm.prices import Price
 from runner.llm.request_fixes import adapted_request
 from runner.protocols import Notice
 from runner.store.ledger import Ledger
+from runner.store.llm_budget import Caps
 
-TRIES = 3
-"""Of one model, for one answer."""
-_FIRST_WAIT_S, _LONGEST_WAIT_S = 2.0, 60.0
-_LONGEST_RETRY_AFTER_S = 120.0
 _LOOK_S = 1.0
 """How often a call that the money of others holds up looks again."""
 _CURES = 4
@@ -46,8 +44,7 @@ class CallSettings:
     models: Sequence[str]
     """The first is asked; the others, in order, when it fails."""
     prices: Mapping[str, Price]
-    max_usd: float | None = None
-    max_tokens: int | None = None
+    caps: Caps = field(default_factory=Caps)
     max_output_tokens: int = 16_000
     timeout_s: float = 180.0
 
@@ -145,7 +142,7 @@ class MeteredClient:
                 unaffordable += 1
             except CallFailed as error:
                 failed.append(f"{model}: {error.cause} ({error.sentence})")
-                wait_s = max(wait_s, self._retry_after(error) or 0.0)
+                wait_s = max(wait_s, retries.retry_after_s(error, self._clock.time()) or 0.0)
         if unaffordable == len(self.settings.models):
             raise CallOverBudget
         raise ModelsUnavailable("; ".join(failed) or "the budget does not cover a fallback model", wait_s)
@@ -158,16 +155,12 @@ class MeteredClient:
         """Whether the worst case of a call of `model` with so many prompt tokens fits into the remaining budget."""
         spent, most = self._ledger.spent(self._run), self._longest(model)
         usd, tokens = self.settings.prices[model].worst(prompt_tokens, most), prompt_tokens + most
-        within = self.settings.max_usd is None or spent.usd + usd <= self.settings.max_usd
-        return within and (
-            self.settings.max_tokens is None or spent.tokens + tokens <= self.settings.max_tokens
-        )
+        return self.settings.caps.allow(spent, usd, tokens)
 
     def left_usd(self) -> float | None:
         """Dollars that may still be spent; None without a limit."""
-        if self.settings.max_usd is None:
-            return None
-        return max(self.settings.max_usd - self._ledger.spent(self._run).usd, 0.0)
+        most = self.settings.caps.max_usd
+        return None if most is None else max(most - self._ledger.spent(self._run).usd, 0.0)
 
     def _saved(self, messages: Sequence[Message], number: int, purpose: str) -> Answer | None:
         """An answer that an earlier session paid for and did not use; returned once."""
@@ -196,11 +189,11 @@ class MeteredClient:
                 if cured < _CURES and self._adapts(model, messages, error, max_tokens):
                     cured += 1
                     continue
-                wait = self._wait(attempt, error)
-                last = attempt == TRIES - 1 or not error.cause.is_transient or wait is None
-                last = last or self._clock.monotonic() + (wait or 0.0) >= deadline
-                self.tell(_notice(model, error, None if last else wait))
-                if last or wait is None:
+                wait = retries.wait_s(attempt, error, self._rng, self._clock)
+                if wait is not None and self._clock.monotonic() + wait >= deadline:
+                    wait = None
+                self.tell(_notice(model, error, wait))
+                if wait is None:
                     raise
                 self._clock.sleep(wait)
                 attempt += 1
@@ -260,8 +253,7 @@ class MeteredClient:
                 self._run,
                 number,
                 now=self._clock.time(),
-                max_usd=self.settings.max_usd,
-                max_tokens=self.settings.max_tokens,
+                caps=self.settings.caps,
                 **columns,
             )
             if call is not None:
@@ -333,27 +325,6 @@ class MeteredClient:
                     "prompt_cut", {"model": model, "read": usage.prompt, "sent": counted, "advice": advice}
                 )
             )
-
-    def _wait(self, attempt: int, error: CallFailed) -> float | None:
-        """Seconds until the next try; None when the provider asks for a longer wait than a run allows."""
-        asked = self._retry_after(error)
-        if asked is not None and asked > _LONGEST_RETRY_AFTER_S:
-            return None
-        backoff = self._rng.uniform(0.5, 1.0) * min(_FIRST_WAIT_S * 2.0**attempt, _LONGEST_WAIT_S)
-        return max(asked or 0.0, backoff)
-
-    def _retry_after(self, error: CallFailed) -> float | None:
-        """Seconds, from either form of the header (RFC 9110, section 10.2.3)."""
-        if not error.retry_after:
-            return None
-        try:
-            seconds = float(error.retry_after)
-        except ValueError:
-            try:
-                seconds = parsedate_to_datetime(error.retry_after).timestamp() - self._clock.time()
-            except (ValueError, TypeError):
-                return None
-        return min(max(seconds, 0.0), 86_400.0) if seconds == seconds else None  # noqa: PLR0124  NaN
 
 
 def _learnt(events: Sequence[tuple[float, str, Mapping[str, object]]]) -> dict[str, Request]:

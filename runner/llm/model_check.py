@@ -16,7 +16,7 @@ from runner.parsing.client import shared
 from runner.protocols import Context, Notice
 from runner.store.config import Config
 from runner.store.ledger import Ledger
-from runner.store.llm_calls import Caps
+from runner.store.llm_budget import Caps
 from runner.store.workspace import Workspace
 
 _QUESTION = (

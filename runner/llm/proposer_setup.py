@@ -8,15 +8,15 @@ from collections.abc import Callable
 from runner.clock import Clock
 from runner.durations import parse_duration
 from runner.errors import PrerequisiteMissing, UsageError
+from runner.llm.llm_proposer import LlmProposer
 from runner.llm.messages import Client
 from runner.llm.metered_client import CallSettings, MeteredClient
 from runner.llm.prices import FREE, MILLION, Price, UnknownPrice
-from runner.llm.proposer import LlmProposer
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import Notice
 from runner.store.config import Config
 from runner.store.ledger import Ledger
-from runner.store.llm_calls import Caps
+from runner.store.llm_budget import Caps
 
 
 def client_for(config: Config) -> Client:
@@ -50,8 +50,7 @@ def call_settings(config: Config, caps: Caps, client: Client) -> CallSettings:
     return CallSettings(
         models=models,
         prices={model: _price(config, model, client) for model in models},
-        max_usd=caps.max_usd,
-        max_tokens=caps.max_tokens,
+        caps=caps,
         max_output_tokens=config.max_output_tokens,
         timeout_s=parse_duration(config.llm_timeout),
     )

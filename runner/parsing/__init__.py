@@ -9,7 +9,8 @@ CPU, memory, stack and wall time, and every failure there is a value of a closed
     static_check what may train: compares facts, parses nothing
     duplicates   what was tried before
     worker       the child: a server that reads nothing itself and forks for each text
-    python_parser (child only) the syntax tree: fingerprint, complexity, imports, constants
+    python_parser (child only) the syntax tree: complexity, imports, tunable constants
+    fingerprint  (child only) what makes two scripts the same; seeds, comments and formatting set aside
     answers      (child only) a model's answer: thinking cut off, header, blocks or a whole file
     edits        (child only) SEARCH/REPLACE blocks
     diffs        (child only) unified diffs, and a change undone

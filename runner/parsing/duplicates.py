@@ -1,6 +1,6 @@
 """Whether a script was tried before: its fingerprint is compared with those of earlier experiments.
 
-A fingerprint (`runner.parsing.python_parser`) leaves out comments, docstrings, formatting and the seed.
+A fingerprint (`runner.parsing.fingerprint`) leaves out comments, docstrings, formatting and the seed.
 """
 
 from __future__ import annotations

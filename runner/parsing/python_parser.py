@@ -1,8 +1,5 @@
 """The facts of a script, from its syntax tree. Runs in the parser's child process only.
 
-`fingerprint`: comments, docstrings, formatting and the values of seeds do not count, so a change of nothing but the seed
-is a duplicate. Every traversal has its own stack: a sum of 5,000 terms is a tree 5,000 deep, and no reason to die.
-
 A constant is tunable when a comment behind it says how; its author knows what it may be, and a guessed range wastes trainings:
 
     EMBED_LR = 1.0  # tune: log 0.1 4
@@ -14,11 +11,10 @@ A constant is tunable when a comment behind it says how; its author knows what i
 from __future__ import annotations
 
 import ast
-import hashlib
 import io
 import re
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from runner.parsing.facts import (
@@ -32,6 +28,7 @@ from runner.parsing.facts import (
     Rejection,
     Value,
 )
+from runner.parsing.fingerprint import digests, walk
 
 BYTES_A_NODE = 8
 """An ordinary script has about five bytes a node, comments included; the shipped train.py has 5.0."""
@@ -39,12 +36,6 @@ _MAX_COMMENT, _MAX_TEXT = 1000, 200
 _TUNE = re.compile(r"#[ \t]*tune:[ \t]*(log|float|int|cat)[ \t]+(\S.*)")
 _NAME = re.compile(r"[A-Z][A-Z0-9_]*")
 _BLANKS = re.compile(rb" {3,}|\t{3,}|\n{3,}")
-_SEED_CALLS = frozenset({"key", "PRNGKey", "default_rng", "seed", "manual_seed"})
-_LITERAL = (
-    ast.Constant, ast.Tuple, ast.List, ast.Set, ast.Dict, ast.UnaryOp, ast.USub, ast.UAdd, ast.Load,
-)  # fmt: skip
-_ZERO = ast.Constant(0)
-_END_OF_NODE, _END_OF_LIST = object(), object()
 
 
 def facts(text: str) -> Facts:
@@ -64,19 +55,14 @@ def facts(text: str) -> Facts:
         line, said = getattr(error, "lineno", None), getattr(error, "msg", "cannot be parsed")
         return Facts(Rejection.SYNTAX_ERROR, f"line {line}: {said}"[:300])
     nodes, imports = 0, set[str]()
-    seeds: dict[int, ast.AST] = {}
-    for node in _walk(tree):
+    for node in walk(tree):
         nodes += 1
         if isinstance(node, ast.Import):
             imports |= {alias.name.partition(".")[0][:MAX_NAME_CHARS] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
             imports.add(node.module.partition(".")[0][:MAX_NAME_CHARS])
-        else:
-            _set_seeds_aside(node, seeds)
     return Facts(
-        fingerprint=_digest(tree, seeds),
-        exact=_digest(tree, {}),
-        skeleton=_digest(tree, {id(value): _ZERO for value in _constants(tree)}),
+        **digests(tree)._asdict(),
         nodes=nodes + max(0, len(_BLANKS.sub(b"  ", lines)) - BYTES_A_NODE * nodes),
         imports=tuple(sorted(imports)[:MAX_IMPORTS]),
         constants=tuple(_tunable(tree, source, 3 if text.startswith(mark) else 0))[:MAX_CONSTANTS],
@@ -97,104 +83,6 @@ def signatures(text: str) -> str:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
     ]
     return "\n\n".join([ast.get_docstring(tree) or "", *functions])
-
-
-def _walk(tree: ast.AST) -> Iterator[ast.AST]:
-    todo = [tree]
-    while todo:
-        node = todo.pop()
-        yield node
-        todo.extend(ast.iter_child_nodes(node))
-
-
-def _digest(tree: ast.AST, instead: Mapping[int, ast.AST]) -> str:
-    """SHA-256 of the tree without docstrings; nodes whose id is in `instead` are taken for what stands there."""
-    said = hashlib.sha256()
-    todo: list[object] = [tree]
-    while todo:
-        item = todo.pop()
-        if isinstance(item, ast.AST):
-            node = instead.get(id(item), item)
-            said.update(type(node).__name__.encode() + b"(")
-            todo.append(_END_OF_NODE)
-            for name in reversed(node._fields):
-                value = getattr(node, name, None)
-                if name not in {"ctx", "kind", "type_comment"}:
-                    todo.append(value)
-        elif isinstance(item, list):
-            said.update(b"[")
-            todo.append(_END_OF_LIST)
-            todo.extend(reversed([child for child in item if not _is_text(child)]))
-        elif item is _END_OF_NODE or item is _END_OF_LIST:
-            said.update(b")" if item is _END_OF_NODE else b"]")
-        else:
-            said.update(_atom(item))
-    return said.hexdigest()
-
-
-def _is_text(node: object) -> bool:
-    """A constant that stands alone as a statement: a docstring, or a comment in its form."""
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-
-
-def _atom(value: object) -> bytes:
-    """A constant or a name: unambiguous, and linear in its length (decimal digits of an int are not)."""
-    if isinstance(value, bool) or not isinstance(value, int | str | bytes):
-        text = repr(value).encode()
-    elif isinstance(value, int):
-        text = hex(value).encode()
-    else:
-        text = value.encode("utf-8", errors="surrogatepass") if isinstance(value, str) else value
-    return f"{type(value).__name__} {len(text)} ".encode() + text
-
-
-def _set_seeds_aside(node: ast.AST, seeds: dict[int, ast.AST]) -> None:
-    """Numbers that are seeds become zero: assigned to a name with "seed" in it, or given to a generator."""
-    if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr) and node.value is not None:
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if any("seed" in name.lower() for target in targets for name in _names(target)):
-            seeds[id(node.value)] = _zero(node.value)
-    elif isinstance(node, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        given = [*node.args, *(word.value for word in node.keywords)] if name in _SEED_CALLS else []
-        given += [word.value for word in node.keywords if "seed" in (word.arg or "").lower()]
-        for value in given:
-            seeds[id(value)] = _zero(value)
-
-
-def _names(target: ast.AST) -> Iterator[str]:
-    for node in _walk(target):
-        if isinstance(node, ast.Name):
-            yield node.id
-        elif isinstance(node, ast.Attribute):
-            yield node.attr
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-
-
-def _zero(value: ast.expr) -> ast.expr:
-    """A literal, or a literal added to something, without the literal."""
-    found = value
-    while True:
-        if isinstance(found, ast.UnaryOp):
-            found = found.operand
-        elif isinstance(found, ast.BinOp) and isinstance(found.right, ast.Constant):
-            found = found.left
-        elif isinstance(found, ast.BinOp) and isinstance(found.left, ast.Constant):
-            found = found.right
-        elif isinstance(found, ast.Constant) and isinstance(found.value, int | float):
-            return _ZERO
-        else:
-            return found
-
-
-def _constants(tree: ast.Module) -> Iterator[ast.expr]:
-    """The values of module-level NAMES = literal."""
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            literal = all(isinstance(part, _LITERAL) for part in _walk(node.value))
-            if literal and node.targets[0].id.isupper():
-                yield node.value
 
 
 # -- tunable constants -----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Reads from the ledger's rows what the rule of adoption (`scoring.adoption`) asks for, and asks it after each evaluation.
+"""Reads from the ledger's rows what the rule of adoption (`scoring.adopt_or_rerun`) asks for, and asks it after each evaluation.
 
 A pure function of the ledger's rows, so a resumed run decides as an uninterrupted one. It remembers what it computed from
 the rows of decided experiments, which do not change. What a decision costs does not grow with the run: it rests on the newest
@@ -22,7 +22,7 @@ from runner.store.experiment_index import ExperimentIndex
 from runner.store.records import Attempt, Experiment
 
 if TYPE_CHECKING:
-    from runner.scoring.adoption import Choice
+    from runner.scoring.adopt_or_rerun import Choice
     from runner.scoring.gain_prior import GainPrior
     from runner.scoring.kalman_filter import Belief
     from runner.scoring.noise_posterior import Runs, VarianceComponents
@@ -59,7 +59,7 @@ class Decider:
     def choose(self, experiment: Experiment, index: ExperimentIndex, *, trainings_left: int) -> Choice:
         """`experiment` against the best one. `trainings_left` is how many trainings the search can still make: where there is none it
         is decided by its runs so far."""
-        from runner.scoring.adoption import choose
+        from runner.scoring.adopt_or_rerun import choose
 
         incumbent, noise = best(index.kept), self._noise(index)
         belief, prior = self._belief(noise, recent(index)), self._gain_prior(noise, index)

@@ -23,7 +23,7 @@ from runner.protocols import (
     State,
 )
 from runner.results.promotion import Promotion
-from runner.scoring.adoption import Choice, Step
+from runner.scoring.adopt_or_rerun import Choice, Step
 from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
 from runner.scoring.repeat_noise import Noise, RememberedNoise, repeated_runs
@@ -63,7 +63,7 @@ class Settings:
     """`max_experiments` counts proposals that were trained; the baseline is not one."""
 
     baseline_repeats: int = 3
-    retests: int = 2
+    retests: int = 4
     max_experiments: int | None = None
     infrastructure_pause_s: float = 5.0
     early_stopping: bool = True

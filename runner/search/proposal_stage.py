@@ -1,7 +1,7 @@
 """The first stage of an experiment: ask the proposer, check the proposal, write it into the ledger.
 
 Each proposal becomes a row: one that may train, or one with the reason why not. What a model's unusable answer leads to is decided in
-`llm.proposer`. The parent is never run in its place.
+`llm.llm_proposer`. The parent is never run in its place.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from runner.clock import SystemClock
 from runner.display import factory as displays
 from runner.durations import format_duration, parse_duration
 from runner.errors import LlmBudgetExhausted, NothingEvaluated, PrerequisiteMissing, UsageError
-from runner.evaluation.devices import CPU
+from runner.evaluation.device_selection import CPU
 from runner.nightly_window import TimeInside, parse_window
 from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
@@ -28,7 +28,7 @@ from runner.search.time_budget import Budget
 from runner.store.config import READ_ON_RESUME, Config, recorded_config
 from runner.store.copied_workspace import home_of, require_at_home
 from runner.store.ledger import Ledger
-from runner.store.llm_calls import Caps
+from runner.store.llm_budget import Caps
 from runner.store.records import Run
 from runner.store.workspace import Workspace, open_state
 from runner.store.workspace_lock import lock

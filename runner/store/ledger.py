@@ -19,6 +19,7 @@ from runner.protocols import Evaluation, State
 from runner.store.config import to_workspace
 from runner.store.filesystem import NETWORK_FILE_SYSTEMS, file_system, refuse_unopened, relative
 from runner.store.ledger_queries import SESSION, Queries, damaged
+from runner.store.llm_budget import Caps
 from runner.store.schema import MIGRATIONS
 from runner.store.workspace_lock import locked
 
@@ -252,20 +253,16 @@ class Ledger(Queries):
         number: int,
         *,
         now: float,
-        max_usd: float | None,
-        max_tokens: int | None,
+        caps: Caps,
         **columns: Any,
     ) -> int | None:
-        """Set the worst case of a call aside before it is made: its id, or None when the limits do not allow it.
+        """Set the worst case of a call aside before it is made: its id, or None when `caps` does not allow it.
 
         `columns`: purpose, model, prompt_sha256, about_sha256, reserved_tokens, reserved_usd (dollars).
         """
         columns = {"run": run, "number": number, "started_at": now, **columns}
         with self._write() as db:
-            spent = self.spent(run)
-            if max_usd is not None and spent.usd + columns["reserved_usd"] > max_usd:
-                return None
-            if max_tokens is not None and spent.tokens + columns["reserved_tokens"] > max_tokens:
+            if not caps.allow(self.spent(run), columns["reserved_usd"], columns["reserved_tokens"]):
                 return None
             marks = ", ".join("?" * len(columns))
             row = db.execute(

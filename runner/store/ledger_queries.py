@@ -19,7 +19,7 @@ from runner.protocols import Event, State
 from runner.store.config import from_workspace
 from runner.store.experiment_index import ExperimentIndex
 from runner.store.ledger_json import loads
-from runner.store.llm_calls import Call, Spent, Unread
+from runner.store.llm_budget import Call, Spent, Unread
 from runner.store.records import Attempt, Confirmation, Experiment, Line, Run
 
 _ON_DEMAND = {"attempts", "confirmed", "read_source", "read_facts", "read_log"}

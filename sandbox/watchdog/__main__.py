@@ -6,6 +6,6 @@ from pathlib import Path
 sys.path[:] = [entry for entry in sys.path if entry != str(Path(__file__).parent)]
 sys.path.append(str(Path(__file__).parents[2]))
 
-from sandbox.watchdog.process import main  # noqa: E402
+from sandbox.watchdog.watchdog import main  # noqa: E402
 
 main()

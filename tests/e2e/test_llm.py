@@ -16,14 +16,14 @@ import pytest
 from benchmarks.simulated_run import SimulatedRun
 from runner.evaluation.compile_check import checked
 from runner.llm.litellm_client import LitellmClient
+from runner.llm.llm_proposer import LlmProposer
 from runner.llm.messages import Message
-from runner.llm.proposer import LlmProposer
 from runner.llm.proposer_setup import llm_proposer
 from runner.protocols import LLM_BUDGET_EXHAUSTED
 from runner.report import write_report
 from runner.store.config import Config
 from runner.store.ledger import Ledger
-from runner.store.llm_calls import Caps
+from runner.store.llm_budget import Caps
 from tests.llm.provider import IN, OUT, Error, Provider, Say, Silence, Step, Unless, edit, serving
 
 NO_LIMIT = Caps()

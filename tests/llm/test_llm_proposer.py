@@ -13,11 +13,11 @@ import pytest
 from runner.errors import PrerequisiteMissing, UsageError
 from runner.llm import prompt
 from runner.llm.digest import digest
+from runner.llm.llm_proposer import NOTES_TOKENS, SILENT, STAGNANT, LlmProposer
 from runner.llm.messages import PLAIN, CallFailed, Cause, Completion, Message, Request, Usage, at_most
 from runner.llm.metered_client import Answer, CallOverBudget, CallSettings, MeteredClient, ModelsUnavailable
 from runner.llm.model_check import check_models
 from runner.llm.prices import Price, UnknownPrice
-from runner.llm.proposer import NOTES_TOKENS, SILENT, STAGNANT, LlmProposer
 from runner.llm.proposer_setup import call_settings
 from runner.parsing.client import shared
 from runner.parsing.static_check import constants_only
@@ -27,7 +27,7 @@ from runner.protocols import Context, PastExperiment, Proposal
 from runner.search.background import in_thread
 from runner.store.config import Config
 from runner.store.ledger import Ledger
-from runner.store.llm_calls import Caps
+from runner.store.llm_budget import Caps
 from runner.store.workspace import Workspace
 
 
@@ -199,7 +199,7 @@ def test_waiting_never_outlasts_the_search(tmp_path: Path) -> None:
 
 
 def test_a_cheaper_model_stands_in_when_the_first_does_not_fit_into_what_is_left(tmp_path: Path) -> None:
-    settings = CallSettings(("dear", "cheap"), {"dear": Price(1, 1, 1, 1), "cheap": PRICE}, max_usd=1.0)
+    settings = CallSettings(("dear", "cheap"), {"dear": Price(1, 1, 1, 1), "cheap": PRICE}, Caps(max_usd=1.0))
     metered = MeteredClient(
         FakeClient(good()), ledger(tmp_path), "r", settings, clock=Clock(), rng=random.Random(1)
     )
@@ -214,7 +214,7 @@ def test_a_cheaper_model_stands_in_when_the_first_does_not_fit_into_what_is_left
 
 
 def test_no_money_for_the_stand_in_of_a_broken_model_is_no_answer_not_the_end(tmp_path: Path) -> None:
-    settings = CallSettings(("m", "dear"), {"dear": Price(1, 1, 1, 1), "m": PRICE}, max_usd=1.0)
+    settings = CallSettings(("m", "dear"), {"dear": Price(1, 1, 1, 1), "m": PRICE}, Caps(max_usd=1.0))
     client = FakeClient(CallFailed(Cause.NO_MODEL, "no", sent=False))
     metered = MeteredClient(client, ledger(tmp_path), "r", settings, clock=Clock(), rng=random.Random(1))
     with pytest.raises(ModelsUnavailable):
@@ -405,10 +405,10 @@ def test_a_model_that_does_not_answer_is_refused_unless_a_fallback_does(tmp_path
 
 
 def test_a_limit_that_no_answer_fits_into_ends_before_the_first_call(tmp_path: Path) -> None:
-    for limit in ({"max_usd": 0.001}, {"max_tokens": 1000}):
+    for caps in (Caps(max_usd=0.001), Caps(max_tokens=1000)):
         client = FakeClient(good())
         with pytest.raises(CallOverBudget):
-            check_models(metered(tmp_path, client, **limit), workspace(tmp_path), deadline=2e9)
+            check_models(metered(tmp_path, client, caps=caps), workspace(tmp_path), deadline=2e9)
         assert client.asked == []
 
 
@@ -648,7 +648,9 @@ def test_a_call_waits_for_the_bills_of_others_before_the_money_counts_as_gone(tm
 
     waits: list[Callable[[], Answer]] = []
     most = PRICE.worst(at_most(MESSAGES), 1000)
-    settings = CallSettings(models=["m"], prices={"m": PRICE}, max_usd=1.5 * most, max_output_tokens=1000)
+    settings = CallSettings(
+        models=["m"], prices={"m": PRICE}, caps=Caps(max_usd=1.5 * most), max_output_tokens=1000
+    )
     metered = MeteredClient(Slow(good()), ledger(tmp_path), "r", settings, clock=clock, rng=random.Random(1))
     asked("answered", number=1)
     waits[0]()
@@ -658,7 +660,7 @@ def test_a_call_waits_for_the_bills_of_others_before_the_money_counts_as_gone(tm
 
 def test_a_limit_that_nobody_elses_call_holds_up_is_refused_at_once(tmp_path: Path) -> None:
     clock = Clock()
-    settings = CallSettings(models=["m"], prices={"m": PRICE}, max_usd=1e-9)
+    settings = CallSettings(models=["m"], prices={"m": PRICE}, caps=Caps(max_usd=1e-9))
     metered = MeteredClient(
         FakeClient(good()), ledger(tmp_path), "r", settings, clock=clock, rng=random.Random(1)
     )

@@ -1,13 +1,13 @@
 """Which GPUs are ours, and what is refused before anything trains on one."""
 
-T = "tests/evaluation/test_devices.py::"
+T = "tests/evaluation/test_device_selection.py::"
 T_VISIBLE, T_NVML = "tests/sandbox/test_permitted_gpus.py::", "tests/sandbox/test_nvml.py::"
 T_CANARY, CANARY = "tests/evaluation/test_canary.py::", "runner/evaluation/canary.py"
 T_CONTENDED, T_USE = "tests/evaluation/test_contended_trainings.py::", "tests/sandbox/test_gpu_use.py::"
 CONTENTION = "runner/evaluation/contention.py"
 T_FAULTS, PIPELINE = "tests/evaluation/test_gpu_faults.py::", "runner/evaluation/pipeline.py"
 DEVICES, VISIBLE, SETUP = (
-    "runner/evaluation/devices.py",
+    "runner/evaluation/device_selection.py",
     "sandbox/permitted_gpus.py",
     "runner/evaluation/setup.py",
 )

@@ -8,7 +8,7 @@ TABLE, BILL, WIRE = (
 CALLS, CLIENT, LLM = (
     "runner/llm/metered_client.py",
     "runner/llm/litellm_client.py",
-    "runner/llm/proposer.py",
+    "runner/llm/llm_proposer.py",
 )
 T_PRICES, T_BILL = "tests/llm/test_prices.py::", "tests/llm/test_usage.py::"
 T_WIRE, T_RESEARCHER = "tests/llm/test_transport.py::", "tests/llm/test_llm_proposer.py::"

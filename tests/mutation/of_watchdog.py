@@ -3,7 +3,7 @@
 T = "tests/sandbox/test_watchdog.py::"
 T_CLOCK = "tests/sandbox/test_wall_clock.py::"
 PROCESS, CONTAINER, CLIENT = (
-    "sandbox/watchdog/process.py",
+    "sandbox/watchdog/watchdog.py",
     "sandbox/watchdog/container.py",
     "sandbox/watchdog/client.py",
 )

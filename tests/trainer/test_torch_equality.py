@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 torch = pytest.importorskip(
     "torch", reason="PyTorch is no dependency of this project: pip install torch==2.13.0"
 )
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +25,7 @@ def train(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def reference(train: Any) -> Any:
-    sys.path.insert(0, str(ROOT / "benchmarks"))
-    return importlib.import_module("torch_reference")
+    return importlib.import_module("benchmarks.torch_reference")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What calls of language models have cost, as the ledger knows it."""
+"""What calls of language models have cost, as the ledger knows it, and whether another fits into the run's limits (`Caps.allow`)."""
 
 from __future__ import annotations
 
@@ -54,3 +54,8 @@ class Caps:
 
     max_usd: float | None = None
     max_tokens: int | None = None
+
+    def allow(self, spent: Spent, usd: float, tokens: int) -> bool:
+        """Whether a call that may cost `usd` dollars and `tokens` at most fits into what is left."""
+        within = self.max_usd is None or spent.usd + usd <= self.max_usd
+        return within and (self.max_tokens is None or spent.tokens + tokens <= self.max_tokens)

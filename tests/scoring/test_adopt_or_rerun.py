@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from runner.scoring.adoption import Choice, Step, choose
+from runner.scoring.adopt_or_rerun import Choice, Step, choose
 from runner.scoring.gain_prior import GainPrior
 from runner.scoring.kalman_filter import Belief
 from runner.scoring.noise_posterior import VarianceComponents

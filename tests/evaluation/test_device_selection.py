@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner.errors import PrerequisiteMissing, RunnerError, UsageError
-from runner.evaluation.devices import Host, resolve
+from runner.evaluation.device_selection import Host, resolve
 from runner.evaluation.setup import default_data_for, images_for, leases, require_preset
 from runner.store.config import Config
 from runner.store.gpu_request import GpuRequest, Mode, parse_gpu_request
