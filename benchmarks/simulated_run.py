@@ -70,6 +70,9 @@ class OneLease:
     def quarantine(self, lease: Lease, why: str) -> None:
         raise AssertionError("nothing here survives SIGKILL")
 
+    def leave_out(self, uuid: str) -> int:
+        raise AssertionError(f"there is no {uuid}")
+
 
 class SeveralLeases(OneLease):
     """One CPU each, `count` of them."""

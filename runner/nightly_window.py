@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 
 from runner.clock import Clock
+from runner.durations import format_duration
 from runner.errors import UsageError
 
 FORM = "two times of day, for example 20:00-08:00"
@@ -31,6 +32,13 @@ class NightlyWindow:
         """Of a usual night."""
         minutes = (self.closes.hour - self.opens.hour) * 60 + self.closes.minute - self.opens.minute
         return minutes * 60.0 % _DAY_S
+
+    def too_short_for(self, training_s: float) -> str:
+        """What is wrong with a window that may never see a training begin, as the end of a sentence; else empty."""
+        if self.length_s >= 2 * training_s:
+            return ""
+        each = format_duration(training_s)
+        return f"is too short: it must hold two trainings of {each} each; give a longer window or a shorter --wall-clock"
 
     def open_until(self, now: float) -> float | None:
         """When the window closes that is open now; None where none is."""

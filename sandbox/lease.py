@@ -53,6 +53,10 @@ class Leases(Protocol):
         """Never lease this compute again until a person has removed the note: a container on it survived SIGKILL."""
         ...
 
+    def leave_out(self, uuid: str) -> int:
+        """Lease this GPU no more in this process; returns how many are left."""
+        ...
+
 
 def default_folder() -> Path:
     """The folder of the locks: shared by all users if possible, so that their leases see each other, else this user's own."""
@@ -168,6 +172,9 @@ class CpuLeases:
         for cpu in lease.cpus:
             _quarantine(self._folder / f"cpu-{cpu}.lock", why)
 
+    def leave_out(self, uuid: str) -> int:
+        raise AssertionError(f"{uuid} is no CPU")
+
 
 class GpuLeases:
     """One whole GPU out of `uuids`, with CPUs. Waits while other processes use the GPUs."""
@@ -192,6 +199,7 @@ class GpuLeases:
         if unknown := sorted(set(uuids) - {gpu.uuid for gpu in probe.gpus()}):
             raise SandboxError(f"the driver knows no GPU {', '.join(unknown)}; `nvidia-smi -L` lists UUIDs")
         self._uuids, self._probe, self._cpus = list(uuids), probe, cpus
+        self._left_out = set[str]()
         self._folder = folder or default_folder()
         self._patience_s, self._sleep, self._monotonic = patience_s, sleep, monotonic
         self._waiting = waiting
@@ -209,6 +217,8 @@ class GpuLeases:
                         finally:
                             self._courtesy.given_back(f"gpu-{uuid}")
                         return
+            if not set(self._uuids) - self._left_out:
+                raise LeaseUnavailable("no GPU is left: each has failed several times in this run")
             if self._monotonic() >= until:
                 self._courtesy.wait_no_more()
                 raise LeaseUnavailable(
@@ -250,9 +260,10 @@ class GpuLeases:
             return False
 
     def _turns(self) -> list[str]:
-        """All GPUs, another one first each time, so that one that hands out nothing but errors does not get every training."""
-        self._uuids = [*self._uuids[1:], self._uuids[0]]
-        return [self._uuids[-1], *self._uuids[:-1]]
+        """All GPUs that are not left out, another one first each time, so that one that hands out nothing but errors does not get every training."""
+        turns = self._uuids
+        self._uuids = [*turns[1:], turns[0]]
+        return [uuid for uuid in turns if uuid not in self._left_out]
 
     def with_contention(self, lease: Lease) -> Lease:
         if lease.gpu_uuid is None:
@@ -270,6 +281,10 @@ class GpuLeases:
         self._cpus.quarantine(lease, why)
         if lease.gpu_uuid is not None:
             _quarantine(self._folder / f"gpu-{lease.gpu_uuid}.lock", why)
+
+    def leave_out(self, uuid: str) -> int:
+        self._left_out.add(uuid)
+        return len(set(self._uuids) - self._left_out)
 
 
 def quarantined(folder: Path | None = None) -> list[Path]:

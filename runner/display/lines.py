@@ -122,6 +122,11 @@ def sentence(event: Event) -> str:
         return str(data["why"])
     if event.kind in {"waiting", "window_closed"}:
         return str(data["why"])
+    if event.kind == "gpu_left_out":
+        why = one_line(str(data["why"]))
+        return f"{data['gpu']} failed three times in a row and is not used any more ({why}); GPUs left: {data['left']}"
+    if event.kind == "slot_lost":
+        return f"trainings at once from now on: {data['left']}, because {one_line(str(data['why']))}"
     if event.kind == "window_open":
         return "the nightly window is open: it goes on"
     if event.kind == "dropped":

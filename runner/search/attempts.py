@@ -23,9 +23,10 @@ from runner.search.window_gate import EndedWhileClosed, WindowGate
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace
 from sandbox.lease import LeaseUnavailable
+from sandbox.outcome import Ending
 
 MAX_INFRASTRUCTURE_FAILURES = 3
-"""In a row, in one slot."""
+"""In a row, in one slot or on one GPU."""
 MAX_CONTENDED = 2
 """Trainings in a row that are made again because others had their CPUs, or because their GPU was slowed down. The next one counts: on
 a machine that stays busy a run goes on, and a script has no more retries than that."""
@@ -81,6 +82,10 @@ class AttemptRunner:
         self.require_space, self._pause_s = require_space, pause_s
         self._stopping, self._slots, self._turn = stopping, slots, slots.turn
         self._gate = gate
+        self.most_at_once = slots.count
+        """Trainings, with the GPUs that are left."""
+        self._failures_on: dict[str, int] = {}
+        """In a row, by the UUID of a GPU."""
         self._in_a_row = [_InARow() for _ in range(slots.count)]
 
     def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
@@ -158,7 +163,7 @@ class AttemptRunner:
         if evaluation.outcome is EvaluationOutcome.INFRASTRUCTURE:
             remove_all_but_log(folder)
         remove_unneeded_weights(self.recorder.experiment(number))
-        self._count_infrastructure(evaluation.outcome, evaluation.detail)
+        self._count_infrastructure(evaluation)
         return next(a for a in self.recorder.experiment(number).attempts if a.attempt == attempt)
 
     def run_at_once(
@@ -202,19 +207,38 @@ class AttemptRunner:
             evaluation = replace(evaluation, contended=False)
         return evaluation, evaluation.contention
 
-    def _count_infrastructure(self, outcome: EvaluationOutcome, detail: str) -> None:
-        mine = self._in_a_row[self._slots.mine]
-        if outcome is not EvaluationOutcome.INFRASTRUCTURE:
+    def _count_infrastructure(self, evaluation: Evaluation) -> None:
+        """A GPU on which nothing goes well is left out; where another reason is possible, or there is no GPU, the slot is given up."""
+        mine, gpu, detail = self._in_a_row[self._slots.mine], evaluation.gpu, evaluation.detail
+        if evaluation.outcome is not EvaluationOutcome.INFRASTRUCTURE:
             mine.failures = 0
+            self._failures_on.pop(gpu, None)
             return
-        mine.failures += 1
+        if gpu:
+            self._failures_on[gpu] = self._failures_on.get(gpu, 0) + 1
+        if not gpu or evaluation.reason == Ending.ENGINE_FAILED:
+            mine.failures += 1
+        if gpu and self._failures_on[gpu] >= MAX_INFRASTRUCTURE_FAILURES:
+            mine.failures = 0
+            self._leave_out(gpu, detail)
         if mine.failures >= MAX_INFRASTRUCTURE_FAILURES:
             raise EngineFails(
                 f"the engine failed {mine.failures} times in a row ({detail}); repair it, then "
                 "`autoresearch run --resume` goes on"
             )
         with self._turn.given_up():
-            self.recorder.clock.sleep(self._pause_s * mine.failures)
+            self.recorder.clock.sleep(self._pause_s * max(mine.failures, 1))
+
+    def _leave_out(self, gpu: str, why: str) -> None:
+        """Until the run is resumed. Raises EngineFails where there are more slots than GPUs now."""
+        left = self.pipeline.leases.leave_out(gpu)
+        self.most_at_once = min(self.most_at_once, left)
+        self.recorder.emit("gpu_left_out", gpu=gpu, left=left, why=why)
+        if left < self._slots.count:
+            raise EngineFails(
+                f"{gpu} failed {MAX_INFRASTRUCTURE_FAILURES} times in a row ({why}); repair it, then "
+                "`autoresearch run --resume` goes on"
+            )
 
 
 def _has_no_time(error: Exception) -> bool:

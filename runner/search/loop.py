@@ -194,9 +194,9 @@ class Loop:
     def _search(self) -> str:
         """Experiment after experiment in every slot; returns why there is no other."""
         self._untrained, self._nothing_more = [], ""
-        self._working = self._slots.count
+        self._working = count = max(self.attempts.most_at_once, 1)
         self._without_device.clear()
-        reasons = self._slots.at_once([self._in_one_slot] * self._slots.count)
+        reasons = self._slots.at_once([self._in_one_slot] * count)
         reason = self._nothing_more or next(reason for reason in reversed(reasons) if reason)
         for experiment in self.recorder.index().open:
             self.recorder.emit("left_open", number=experiment.number, asked=reason == ASKED)

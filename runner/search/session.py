@@ -149,12 +149,9 @@ def _search(
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
     window = parse_window(config.between, clock.zone) if config.between else None
-    if window is not None and window.length_s < 2 * expected:
+    if window is not None and (why := window.too_short_for(expected)):
         ledger.finish_run(run_id, now=clock.time(), reason="window too short")
-        raise UsageError(
-            f"--between {config.between} is too short: it must hold two trainings of {format_duration(expected)} each; give a longer "
-            "window or a shorter --wall-clock"
-        )
+        raise UsageError(f"--between {config.between} {why}")
     other_images = _record_measured_with(
         ledger, run, measured_with(environment.data, environment.images, environment.devices.model), clock
     )

@@ -269,11 +269,11 @@ class GpuServer:
         self._cut_off |= {entry["container"] for entry in self._running()}
         self.change(lambda world: world)
 
-    def break_toolkit(self, fault: str, *, times: int = 0) -> None:
+    def break_toolkit(self, fault: str, *, times: int = 0, only: str = "-") -> None:
         """Give the next containers no GPU ("none"), one too many ("extra"), another ("wrong"), or "refuse" to start them; `times`
-        containers, or all (0) until `mend_toolkit`."""
+        containers, or all (0) until `mend_toolkit`; `only` those for this GPU."""
         assert fault in {"none", "extra", "wrong", "refuse"}
-        nvml_state.write(self.folder / "fault", f"{fault} {times}")
+        nvml_state.write(self.folder / "fault", f"{fault} {times} {only}")
 
     def mend_toolkit(self) -> None:
         (self.folder / "fault").unlink(missing_ok=True)

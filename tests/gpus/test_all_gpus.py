@@ -109,3 +109,25 @@ def test_two_courteous_runs_take_turns_on_one_gpu(
     for folder in (workspace, other):
         kinds = [json.loads(line) for line in (folder / "events").read_text().splitlines()]
         assert [e["decision"] for e in kinds if e["event"] == "decided"] == ["discard"] * 2
+
+
+def test_a_gpu_that_no_container_sees_is_left_out_and_the_run_goes_on(
+    gpu_server: GpuServer, workspace: Path
+) -> None:
+    uuids = gpu_server.uuids()
+    for index in (0, 2, 4, 5, 6, 7):
+        gpu_server.stranger_comes(index)
+    gpu_server.break_toolkit("none", only=uuids[3])
+    done = gpu_server.autoresearch(
+        "run", "--budget", "20m", "--max-experiments", "6", "--json", cwd=workspace, timeout=500
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["gpu"] for e in events if e["event"] == "gpu_left_out"] == [uuids[3]]
+    outcomes = [e["outcome"] for e in events if e["event"] == "judged"]
+    assert outcomes.count("infrastructure") == 3
+    assert set(outcomes) == {"ok", "infrastructure"}
+    assert [e["decision"] for e in events if e["event"] == "decided"] == ["discard"] * 6
+    trained = {uuid for given in gpu_server.containers() if given.role == "train" for uuid in given.given}
+    assert trained == {uuids[1]}
+    assert f"{uuids[3]} was left out: a container saw no GPU" in (workspace / "report.html").read_text()

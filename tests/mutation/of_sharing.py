@@ -10,6 +10,8 @@ TURNS = (
     T_COURTESY
     + "test_two_courteous_runs_alternate_and_without_courtesy_the_second_waits_for_the_first_to_end"
 )
+T_BROKEN = "tests/search/test_broken_gpus.py::"
+BROKEN = T_BROKEN + "test_a_broken_gpu_of_four_costs_one_slot_and_is_named"
 
 ROWS = [
     ("nothing is trained by day", GATE, "return until is not None and until - now >= needed", "return True", NIGHTS),
@@ -22,7 +24,7 @@ ROWS = [
     ("a budget that is gone waits for no other night", GATE, "if not self._budget.allows_another():", "if False:", T_WINDOW + "test_a_budget_that_ends_with_the_night_does_not_wait_for_another"),
     ("nights follow the clock on the wall", WINDOW, "datetime.combine(day + after, self.closes, self.zone).timestamp()", "begin + self.length_s", DST),
     ("a window that does not exist one night is passed over", WINDOW, "if now < begin < end)", "if now < begin)", T_WINDOW + "test_a_window_that_does_not_exist_one_night_opens_in_the_next"),
-    ("a window in which nothing can be trained is refused", "runner/search/session.py", "if window is not None and window.length_s < 2 * expected:", "if False:", "tests/search/test_session.py::test_a_window_in_which_no_training_ends_is_refused"),
+    ("a window in which nothing can be trained is refused", WINDOW, "if self.length_s >= 2 * training_s:", "if True:", T_WINDOW + "test_a_window_must_hold_two_trainings"),
     ("a window that makes no sense is refused", WINDOW, "    if opens == closes:\n", "    if False:\n", T_WINDOW + "test_what_is_no_window_is_one_sentence"),
     ("a device that somebody waits for is offered", COURTESY, "self._given_back[device] = self._monotonic()", "pass", TURNS),
     ("nothing is offered without the option", COURTESY, "if self._offers and ", "if ", TURNS),
@@ -33,4 +35,11 @@ ROWS = [
     ("an offer that nobody took is not repeated at once", COURTESY, "self._believes_from = self._monotonic() + UNBELIEVED_S", "pass", T_COURTESY + "test_a_mark_of_one_that_never_takes_anything_is_worth_one_offer_in_half_an_hour"),
     ("own threads are not others", COURTESY, "mark = open_lock(self._folder / f\"{device}.wanted\") if mine is None else mine", "mine = None\n            mark = open_lock(self._folder / f\"{device}.wanted\")", T_COURTESY + "test_a_runs_own_threads_are_not_others"),
     ("a mark outlives a look", COURTESY, "                        fcntl.flock(mine, fcntl.LOCK_SH | fcntl.LOCK_NB)", "                        pass", T_COURTESY + "test_a_runs_own_threads_are_not_others"),
+    ("three failures are enough for a GPU", ATTEMPTS, "if gpu and self._failures_on[gpu] >= MAX_INFRASTRUCTURE_FAILURES:", "if False:", BROKEN),
+    ("a GPU's failures are its own", ATTEMPTS, "self._failures_on.pop(gpu, None)", "pass", T_BROKEN + "test_a_gpu_that_fails_now_and_then_stays"),
+    ("a GPU's failures are not the slot's", ATTEMPTS, "if not gpu or evaluation.reason == Ending.ENGINE_FAILED:", "if True:", T_BROKEN + "test_several_broken_gpus_in_a_row_do_not_end_a_run_with_one_slot"),
+    ("an engine's failures are the slot's", ATTEMPTS, "if not gpu or evaluation.reason == Ending.ENGINE_FAILED:", "if not gpu:", T_BROKEN + "test_an_engine_that_fails_on_every_gpu_is_given_up_after_three_times_in_a_slot"),
+    ("a slot goes with its GPU", ATTEMPTS, "if left < self._slots.count:", "if False:", T_BROKEN + "test_when_the_last_gpu_is_left_out_the_run_ends_with_a_sentence"),
+    ("no other slot goes with a GPU", ATTEMPTS, "if left < self._slots.count:", "if True:", T_BROKEN + "test_with_fewer_slots_than_gpus_no_slot_is_lost"),
+    ("what is left out is not leased", "sandbox/lease.py", "return [uuid for uuid in turns if uuid not in self._left_out]", "return turns", BROKEN),
 ]  # fmt: skip

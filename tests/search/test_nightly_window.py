@@ -263,6 +263,12 @@ def test_a_window_that_does_not_exist_one_night_opens_in_the_next() -> None:
     assert night.opens_next(at("2027-03-28T00:00+01:00")) == at("2027-03-29T02:30+02:00")
 
 
+def test_a_window_must_hold_two_trainings() -> None:
+    window = parse_window("23:55-00:05")
+    assert window.too_short_for(300.0) == ""
+    assert window.too_short_for(301.0).startswith("is too short: it must hold two trainings of 5m1s each")
+
+
 @pytest.mark.parametrize("zone", [UTC, BERLIN, None])
 def test_every_moment_of_a_year_is_inside_or_waits_for_a_later_one(zone: ZoneInfo | None) -> None:
     night, moment, inside = NightlyWindow(*_times(22, 6), zone), 1_800_000_000.0, 0.0
