@@ -17,6 +17,7 @@ from runner.protocols import Conditions
 from runner.store.config import Config
 from sandbox.engine import ImageMissing, SandboxError
 from sandbox.gpu import GpuProbe
+from sandbox.gpu_host import refused_by_gvisor
 from sandbox.nvml import NvmlProbe
 from sandbox.spec import Limits
 
@@ -84,6 +85,8 @@ def set_up(
     engine, probe = connect(config), NvmlProbe()
     engine.gpus = probe
     devices = resolve(config, host_of(engine, probe))
+    if why := refused_by_runtime(engine, devices, probe):
+        raise PrerequisiteMissing(f"{why}; --gpus none trains on the CPU")
     progress(f"on {devices.sentence}")
     images = images_for(engine, devices)
     dataset_lock = dataset_lock or default_data_for(devices)
@@ -141,6 +144,17 @@ def set_up(
         require_unseen,
         devices,
     )
+
+
+def refused_by_runtime(engine: DockerEngine, devices: Devices, probe: GpuProbe) -> str:
+    """Why the engine's OCI runtime gives containers none of these GPUs; empty where it does, or none is used."""
+    driver = probe.driver()
+    if devices.kind != GPU or driver is None:
+        return ""
+    info = engine.client.info()
+    runtime = engine.dialect.runtime or str(info.get("DefaultRuntime") or "")
+    split = any(gpu.part is not None for gpu in devices.gpus)
+    return refused_by_gvisor(driver.version, info.get("Runtimes") or {}, runtime, split=split)
 
 
 def automatic_variant(progress: Callable[[str], None] = lambda _: None) -> str:

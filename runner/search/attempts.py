@@ -45,6 +45,10 @@ class NoDevice(EngineFails):
     """Others held every device of this slot for as long as a training waits."""
 
 
+class FewerGpus(EngineFails):
+    """A GPU is left out, and there are fewer than slots now."""
+
+
 class _ClosedMeanwhile(Exception):
     """The nightly window closed while a device was waited for."""
 
@@ -169,13 +173,15 @@ class AttemptRunner:
     def run_at_once(
         self, wanted: Sequence[tuple[Experiment, int]], *, confirmation: int | None = None
     ) -> list[Attempt]:
-        """`run` for each experiment and seed, at most as many as there are slots. What a slot could not train is left out, unless none
-        could: then what the first raised."""
+        """`run` for each experiment and seed, at most as many as there are slots. What a slot could not train is left out; raises what the
+        first raised where none could, unless it may be tried again on another GPU."""
         errors: list[EngineFails | EndedWhileClosed] = []
 
         def run(experiment: Experiment, seed: int) -> Attempt | None:
             try:
                 return self.run(experiment, seed, confirmation=confirmation)
+            except FewerGpus:  # the caller goes on with those that are left
+                return None
             except (EngineFails, EndedWhileClosed) as error:
                 errors.append(error)
                 return None
@@ -230,12 +236,12 @@ class AttemptRunner:
             self.recorder.clock.sleep(self._pause_s * max(mine.failures, 1))
 
     def _leave_out(self, gpu: str, why: str) -> None:
-        """Until the run is resumed. Raises EngineFails where there are more slots than GPUs now."""
+        """Until the run is resumed. Raises EngineFails where it was the last one, FewerGpus where there are more slots than GPUs now."""
         left = self.pipeline.leases.leave_out(gpu)
         self.most_at_once = min(self.most_at_once, left)
         self.recorder.emit("gpu_left_out", gpu=gpu, left=left, why=why)
         if left < self._slots.count:
-            raise EngineFails(
+            raise (FewerGpus if left else EngineFails)(
                 f"{gpu} failed {MAX_INFRASTRUCTURE_FAILURES} times in a row ({why}); repair it, then "
                 "`autoresearch run --resume` goes on"
             )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from runner.clock import Clock
@@ -28,7 +29,7 @@ from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
 from runner.scoring.repeat_noise import Noise, RememberedNoise, repeated_runs
 from runner.scoring.scores import mean, scores
-from runner.search.attempts import AttemptRunner, EngineFails, NoDevice
+from runner.search.attempts import AttemptRunner, EngineFails, FewerGpus, NoDevice
 from runner.search.background import Start, in_thread
 from runner.search.baseline import Baseline
 from runner.search.confirmer import Confirmer
@@ -183,7 +184,8 @@ class Loop:
         self._confirmer.resume()
         for experiment in self.recorder.index().open:  # a killed runner had no time to decide it
             if scores(experiment):
-                self._advance(experiment)
+                with suppress(FewerGpus):  # the search goes on with it
+                    self._advance(experiment)
         while True:
             reason = self._search()
             if reason == ASKED or not self._confirmer.at_the_end():

@@ -129,6 +129,30 @@ def test_a_runs_own_threads_are_not_others(tmp_path: Path) -> None:
     assert other.may_take("cpu")
 
 
+def test_a_mark_outlives_a_look_for_others(tmp_path: Path) -> None:
+    mine, other, third = (Courtesy(tmp_path, offers=True) for _ in range(3))
+    mine.wait_for(["cpu"])
+    other.wait_for(["cpu"])
+    mine.given_back("cpu")
+    assert not mine.may_take("cpu")
+    other.wait_no_more()
+    third.given_back("cpu")
+    assert not third.may_take("cpu")
+
+
+@pytest.mark.parametrize("make", [on_cpus, on_a_gpu])
+def test_one_that_got_what_it_waited_for_leaves_no_mark(make: Make, tmp_path: Path) -> None:
+    first, second = make(tmp_path, SharedClock()), make(tmp_path, SharedClock())
+    with first.acquire():
+        assert not second.available()
+    with second.acquire() as lease:
+        pass
+    device = f"gpu-{lease.gpu_uuid}" if lease.gpu_uuid else "cpu"
+    other = Courtesy(tmp_path, offers=True)
+    other.given_back(device)
+    assert other.may_take(device)
+
+
 def test_one_that_gives_up_waiting_leaves_no_mark(tmp_path: Path) -> None:
     clock = SharedClock()
     with on_cpus(tmp_path, clock).acquire():

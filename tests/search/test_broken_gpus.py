@@ -11,6 +11,7 @@ import pytest
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.display.lines import sentence
 from runner.errors import PrerequisiteMissing
+from runner.protocols import Event
 from runner.report import write_report
 from runner.search.attempts import MAX_INFRASTRUCTURE_FAILURES
 from sandbox.fake_engine import Script
@@ -74,6 +75,21 @@ def test_one_that_fails_in_the_baseline_costs_its_slot_in_the_search(tmp_path: P
     assert [e["gpu"] for e in events(run, "gpu_left_out")] == ["GPU-b"]
     assert events(run, "waiting") == [], "no slot waits for what is gone"
     assert {e.status for e in run.ledger.experiments(RUN)[1:13]} == {"discard"}
+
+
+def test_the_only_free_gpu_that_breaks_in_the_baseline_does_not_end_the_run(tmp_path: Path) -> None:
+    """A stranger has the other one, and leaves when it is needed."""
+    run = on_gpus(tmp_path, "ab", slots=2, ideas=4)
+    breaking(run, lambda job: job.lease.gpu_uuid == "GPU-b")
+    run.leases._probe.busy["GPU-a"] = [4711]  # type: ignore[attr-defined]
+
+    def leaves(event: Event) -> None:
+        if event.kind == "gpu_left_out":
+            run.leases._probe.busy.clear()  # type: ignore[attr-defined]
+
+    run.loop(infrastructure_pause_s=1.0, baseline_repeats=1, emit=leaves).go()
+    assert [e["gpu"] for e in events(run, "gpu_left_out")] == ["GPU-b"]
+    assert {e.status for e in run.ledger.experiments(RUN)[1:5]} == {"discard"}
 
 
 def test_with_fewer_slots_than_gpus_no_slot_is_lost(tmp_path: Path) -> None:
