@@ -10,6 +10,7 @@ TURNS = (
     T_COURTESY
     + "test_two_courteous_runs_alternate_and_without_courtesy_the_second_waits_for_the_first_to_end"
 )
+T_LOST = "tests/search/test_lost_attempts.py::test_killed_at_any_event_it_decides_the_same_on_the_same_seeds"
 T_BROKEN = "tests/search/test_broken_gpus.py::"
 BROKEN = T_BROKEN + "test_a_broken_gpu_of_four_costs_one_slot_and_is_named"
 
@@ -43,4 +44,6 @@ ROWS = [
     ("no other slot goes with a GPU", ATTEMPTS, "if left < self._slots.count:", "if True:", T_BROKEN + "test_with_fewer_slots_than_gpus_no_slot_is_lost"),
     ("what is left out is not leased", "sandbox/lease.py", "return [uuid for uuid in turns if uuid not in self._left_out]", "return turns", BROKEN),
     ("the other GPUs go on with the baseline", ATTEMPTS, "(FewerGpus if left else EngineFails)", "EngineFails", T_BROKEN + "test_the_only_free_gpu_that_breaks_in_the_baseline_does_not_end_the_run"),
+    ("a lost attempt gives its seed back", "runner/store/experiment_index.py", "if not a.lost or a.confirmation is not None", "", T_LOST),
+    ("a lost attempt is no rerun", "runner/search/decider.py", " and not a.lost for a", " for a", T_LOST),
 ]  # fmt: skip
