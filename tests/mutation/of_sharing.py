@@ -45,5 +45,5 @@ ROWS = [
     ("what is left out is not leased", "sandbox/lease.py", "return [uuid for uuid in turns if uuid not in self._left_out]", "return turns", BROKEN),
     ("the other GPUs go on with the baseline", ATTEMPTS, "(FewerGpus if left else EngineFails)", "EngineFails", T_BROKEN + "test_the_only_free_gpu_that_breaks_in_the_baseline_does_not_end_the_run"),
     ("a lost attempt gives its seed back", "runner/store/experiment_index.py", "if not a.lost or a.confirmation is not None", "", T_LOST),
-    ("a lost attempt is no rerun", "runner/search/decider.py", " and not a.lost for a", " for a", T_LOST),
+    ("a lost attempt is no rerun", "runner/search/decider.py", " and not a.lost for a", " for a", "tests/search/test_lost_attempts.py::test_lost_attempts_of_the_best_script_leave_it_as_many_reruns"),
 ]  # fmt: skip

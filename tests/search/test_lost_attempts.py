@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.protocols import Event
+from runner.search.decider import Decider
 from sandbox.fake_engine import Script
 from sandbox.outcome import Ending, Outcome
 from sandbox.spec import Job, Role
@@ -93,3 +95,14 @@ def test_lost_to_the_engine_it_decides_the_same_on_the_same_seeds(
     run.engine._behaviour = lost
     run.loop().go()
     assert decided(run) == uninterrupted
+
+
+def test_lost_attempts_of_the_best_script_leave_it_as_many_reruns(tmp_path: Path) -> None:
+    run = close_run(tmp_path)
+    run.loop(max_experiments=1).go()
+    best, candidate = run.ledger.experiment(RUN, 0), run.ledger.experiment(RUN, 1)
+    lost = [replace(best.attempts[0], outcome="infrastructure", order=1000 + n) for n in range(4)]
+    decider = Decider(1, retests=4)
+    assert decider._best_may_run(replace(best, attempts=(*best.attempts, *lost)), candidate)
+    ran = [replace(attempt, outcome="ok") for attempt in lost]
+    assert not decider._best_may_run(replace(best, attempts=(*best.attempts, *ran)), candidate)
