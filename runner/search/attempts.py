@@ -14,10 +14,12 @@ from runner.evaluation.pipeline import POSITIONS, Ids, Pipeline, remove_all_but_
 from runner.protocols import Evaluation, EvaluationOutcome, State
 from runner.results.garbage_collection import remove_unneeded_weights
 from runner.scoring.best_script import best
+from runner.search.endings import TIME_BUDGET_EXHAUSTED
 from runner.search.finished_trainings import FinishedTrainings
 from runner.search.recorder import Recorder
 from runner.search.slot_threads import Slots
 from runner.search.time_budget import Budget
+from runner.search.window_gate import EndedWhileClosed, WindowGate
 from runner.store.records import Attempt, Experiment
 from runner.store.workspace import Workspace
 from sandbox.lease import LeaseUnavailable
@@ -40,6 +42,13 @@ class EngineFails(PrerequisiteMissing):
 
 class NoDevice(EngineFails):
     """Others held every device of this slot for as long as a training waits."""
+
+
+class _ClosedMeanwhile(Exception):
+    """The nightly window closed while a device was waited for."""
+
+    def __str__(self) -> str:
+        return "the nightly window closed before a device was free"
 
 
 @dataclass
@@ -65,16 +74,27 @@ class AttemptRunner:
         pause_s: float,
         stopping: FinishedTrainings | None = None,
         slots: Slots,
+        gate: WindowGate,
     ) -> None:
         """`stopping` ends hopeless trainings; None: every training runs to its end."""
         self.recorder, self.pipeline, self.workspace, self.budget = recorder, pipeline, workspace, budget
         self.require_space, self._pause_s = require_space, pause_s
         self._stopping, self._slots, self._turn = stopping, slots, slots.turn
+        self._gate = gate
         self._in_a_row = [_InARow() for _ in range(slots.count)]
 
     def run(self, experiment: Experiment, seed: int, *, confirmation: int | None = None) -> Attempt:
-        """With this training seed. `confirmation` is the one it is made for. Raises EngineFails, NoDevice."""
-        self.require_space()
+        """With this training seed. `confirmation` is the one it is made for. Waits for the nightly window. Raises EngineFails, NoDevice,
+        EndedWhileClosed."""
+        while True:
+            self._gate.wait()
+            self.require_space()
+            attempt = self._run_once(experiment, seed, confirmation)
+            if attempt is not None:
+                return attempt
+
+    def _run_once(self, experiment: Experiment, seed: int, confirmation: int | None) -> Attempt | None:
+        """None where the window closed while it waited for a device."""
         run, ledger, clock = self.recorder.run_id, self.recorder.ledger, self.recorder.clock
         number, leased = experiment.number, clock.monotonic()
         home = self.workspace.attempts(run, number)
@@ -88,6 +108,8 @@ class AttemptRunner:
             nonlocal leased
             if state is State.TRAINING:
                 leased = clock.monotonic()
+                if not self._gate.admits_training():
+                    raise _ClosedMeanwhile
             with self._turn:
                 if experiment.status == "open":
                     self.recorder.set(number, state=state)
@@ -106,11 +128,12 @@ class AttemptRunner:
                     reference=reference,
                     monitor=monitor,
                 )
-        except LeaseUnavailable as error:
+        except (LeaseUnavailable, _ClosedMeanwhile) as error:
             self.budget.charge()
-            ledger.finish_attempt(
-                run, number, attempt, _untrained(source, seed, folder, str(error)), now=clock.time()
-            )
+            untrained = _untrained(source, seed, folder, str(error))
+            ledger.finish_attempt(run, number, attempt, untrained, now=clock.time())
+            if isinstance(error, _ClosedMeanwhile) or not self._gate.admits_training():
+                return None
             raise NoDevice(f"{error}; `autoresearch run --resume` goes on") from error
         evaluation, note = self._allow_contention(evaluation)
         spent = clock.monotonic() - leased  # a wait for a device says nothing of the next training
@@ -143,18 +166,20 @@ class AttemptRunner:
     ) -> list[Attempt]:
         """`run` for each experiment and seed, at most as many as there are slots. What a slot could not train is left out, unless none
         could: then what the first raised."""
-        errors: list[EngineFails] = []
+        errors: list[EngineFails | EndedWhileClosed] = []
 
         def run(experiment: Experiment, seed: int) -> Attempt | None:
             try:
                 return self.run(experiment, seed, confirmation=confirmation)
-            except EngineFails as error:
+            except (EngineFails, EndedWhileClosed) as error:
                 errors.append(error)
                 return None
 
         found = self._slots.at_once([partial(run, experiment, seed) for experiment, seed in wanted])
         made = [attempt for attempt in found if attempt is not None]
         if errors and not made:
+            if confirmation is not None and all(map(_has_no_time, errors)):
+                return []  # it is decided by the pairs it has
             raise errors[0]
         return made
 
@@ -190,6 +215,10 @@ class AttemptRunner:
             )
         with self._turn.given_up():
             self.recorder.clock.sleep(self._pause_s * mine.failures)
+
+
+def _has_no_time(error: Exception) -> bool:
+    return isinstance(error, EndedWhileClosed) and error.reason == TIME_BUDGET_EXHAUSTED
 
 
 def _untrained(source: bytes, seed: int, folder: Path, why: str) -> Evaluation:
