@@ -77,6 +77,8 @@ class Leases(Protocol):
 
     def quarantine(self, lease: Lease, why: str) -> None: ...
 
+    def leave_out(self, uuid: str) -> int: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Ids:
@@ -177,6 +179,7 @@ class Pipeline:
             detail=detail or (verdict.infrastructure if verdict else ""),
             timed_out=outcome.ending is Ending.TIMED_OUT,
             cpus=len(lease.cpus),
+            gpu=lease.gpu_uuid or "",
             early_stop=monitor.reason if monitor else "",
         )
 

@@ -19,7 +19,7 @@ ROWS = [
     ("no more than was asked for", LOOP, "index.trained + self._stage.waiting >= most", "index.trained >= most", T + "test_what_slots_wait_for_counts_towards_the_limit"),
     ("one slot is lost alone", LOOP, "            if not self._working:\n", "            if True:\n", LOST),
     ("the last slot lost ends the run", LOOP, "            if not self._working:\n", "            if False:\n", T + "test_when_every_slot_fails_the_run_ends_with_a_sentence"),
-    ("failures are counted by slot", ATTEMPTS, "mine = self._in_a_row[self._slots.mine]\n        if outcome is not", "mine = self._in_a_row[0]\n        if outcome is not", LOST),
+    ("failures are counted by slot", ATTEMPTS, "mine, gpu, detail = self._in_a_row[self._slots.mine],", "mine, gpu, detail = self._in_a_row[0],", LOST),
     ("an attempt is the one that was begun", ATTEMPTS, "if a.attempt == attempt)", ")", T + "test_each_of_several_runs_of_one_script_is_its_own"),
     ("commits in the order of decisions", SLOTS, "self._changed.wait_for(lambda: self._waiting[0] is place)", "pass", T + "test_work_in_order_is_done_in_the_order_of_its_places"),
     ("what fails ends the others", SLOTS, "        if self.ended:\n            self._lock.release()\n            raise Ended\n", "", T + "test_after_a_failure_no_other_slot_writes_anything"),
