@@ -1,7 +1,7 @@
 """Lowers train.py's step of the GPU preset for CUDA on a machine without a GPU, and prints what the program asks of the device.
 
-    gpu_preset.py BYTES          # the memory that JAX may use on the GPU
-    gpu_preset.py BYTES --only-micro-batches
+    gpu_preset.py MODULE BYTES          # trainer_jax's module; the memory that JAX may use on the GPU
+    gpu_preset.py MODULE BYTES --only-micro-batches
 
 Run as a program with AUTORESEARCH_DATA and AUTORESEARCH_OUT: the preset is chosen when train.py is imported. Where JAX asks the machine for
 cuDNN's version, the GPU's compute capability and its memory, this program answers: 9.10 and 9.0, as on an H100, and BYTES.
@@ -9,6 +9,7 @@ cuDNN's version, the GPU's compute capability and its memory, this program answe
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -23,11 +24,10 @@ from jax._src.cudnn import fused_attention_stablehlo as cudnn
 def main() -> None:
     cudnn.check_cudnn_version = lambda: 91000
     cudnn.check_compute_capability = lambda _: True
-    gpu = SimpleNamespace(memory_stats=lambda: {"bytes_limit": int(sys.argv[1])})
+    gpu = SimpleNamespace(memory_stats=lambda: {"bytes_limit": int(sys.argv[2])})
     real = jax.default_backend, jax.devices
     jax.default_backend, jax.devices = lambda: "gpu", lambda: [gpu]
-    from trainer_jax import train
-
+    train = importlib.import_module(f"trainer_jax.{sys.argv[1]}")
     jax.default_backend, jax.devices = real
     if "--only-micro-batches" in sys.argv:
         json.dump(train.MICRO_BATCHES, sys.stdout)

@@ -32,19 +32,21 @@ def environment(dataset: Path, tmp_path: Path) -> dict[str, str]:
     return {**os.environ, **places, "JAX_PLATFORMS": "cpu"}
 
 
-def on_a_gpu(environment: dict[str, str], total_gib: float, *words: str) -> Any:
+def on_a_gpu(environment: dict[str, str], total_gib: float, *words: str, module: str = "train") -> Any:
     """The answer of gpu_preset.py on a GPU of that size, of which JAX uses three quarters."""
-    command = [sys.executable, str(PROGRAM), str(int(0.75 * total_gib * GIB)), *words]
+    command = [sys.executable, str(PROGRAM), module, str(int(0.75 * total_gib * GIB)), *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("module", ["train", "train_nnx"])
 def test_the_whole_step_lowers_for_cuda_with_fused_attention_in_every_layer(
+    module: str,
     environment: dict[str, str],
 ) -> None:
     """Forward and backward, in bfloat16."""
-    found = on_a_gpu(environment, 79.1)
+    found = on_a_gpu(environment, 79.1, module=module)
     layers = found["layers"]
     assert found["attention"] == {"__cudnn$fmhaSoftmax": layers, "__cudnn$fmhaSoftmaxBackward": layers}
     assert (found["dtype"], found["tokens"]) == ("bfloat16", 2**19)
