@@ -11,7 +11,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -199,14 +199,13 @@ def speed(save: Save, data: str, seconds: float, count: int, rounds: int, torch:
 
     alone = turns({"train.py": ours.steps}, max(1, rounds - 1))["train.py"]
     rate = statistics.median(alone)
-    mfu = {f"of the {name} peak": rate * per_token / peak for name, peak in peaks.items() if peak is not None}
     save(
         {
             "device": kind,
             "train.py": {"tokens_per_s": rate, "rounds": alone, "peak_bytes_in_use": _peak_bytes()},
             "flops_per_token": per_token,
             "peak_flops": peaks,
-            "mfu": mfu,
+            "mfu": _mfu(rate, per_token, peaks),
             "mfu_formula": MFU,
         }
     )
@@ -231,12 +230,17 @@ def speed(save: Save, data: str, seconds: float, count: int, rounds: int, torch:
             rates = turns({"train.py": ours.steps, name: rival.steps}, rounds)
             found |= {"tokens_per_s": statistics.median(rates[name]), "rounds": rates[name]}
             found |= {"train.py by turns": statistics.median(rates["train.py"])}
+            found |= {"mfu": _mfu(found["tokens_per_s"], per_token, peaks)}
             found |= {"train.py is times": found["train.py by turns"] / found["tokens_per_s"]}
             save({name: found})
         except Exception as error:  # the other contestants go on
             save({name: {"failed": sentence(error)}})
         finally:
             rival.close()
+
+
+def _mfu(rate: float, per_token: float, peaks: Mapping[str, float | None]) -> dict[str, float]:
+    return {f"of the {name} peak": rate * per_token / peak for name, peak in peaks.items() if peak}
 
 
 MEASUREMENTS = {"steps": steps, "forward": forward, "speed": speed}

@@ -7,6 +7,7 @@ import heapq
 import itertools
 import threading
 from collections.abc import Callable
+from datetime import UTC, tzinfo
 
 from runner.search.background import T, in_thread
 
@@ -14,6 +15,8 @@ from runner.search.background import T, in_thread
 class SharedClock:
     """Of the thread that makes it and of those that `start` begins. A thread that sleeps while it holds what another waits for stops
     the clock for good."""
+
+    zone: tzinfo | None = UTC
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from benchmarks.shared_clock import SharedClock
 from judge.verdict import Verdict
 from runner.evaluation.pipeline import Pipeline
+from runner.nightly_window import TimeInside, parse_window
 from runner.protocols import Context, Event, Proposal
 from runner.results import git_lineage
 from runner.results.promotion import Promotion
@@ -34,6 +36,8 @@ START = 7.6
 
 class Clock:
     """Time passes only in `sleep`."""
+
+    zone: tzinfo | None = UTC
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -60,11 +64,17 @@ class OneLease:
     def available(self) -> bool:
         return True
 
+    def stop_waiting(self) -> None:
+        pass
+
     def with_contention(self, lease: Lease) -> Lease:
         return lease
 
     def quarantine(self, lease: Lease, why: str) -> None:
         raise AssertionError("nothing here survives SIGKILL")
+
+    def leave_out(self, uuid: str) -> int:
+        raise AssertionError(f"there is no {uuid}")
 
 
 class SeveralLeases(OneLease):
@@ -197,9 +207,11 @@ class SimulatedRun:
         emit: Callable[[Event], None] | None = None,
         start: Start | None = None,
         asked_to_end: Callable[[], bool] = lambda: False,
+        between: str = "",
         **settings: Any,
     ) -> Loop:
         limits = Limits(wall_clock_s=60.0)
+        window = parse_window(between, self.clock.zone) if between else None
         pipeline = Pipeline(self.engine, self.base.id, self.judge, self.leases, self.data / "train", limits)
         run = self.ledger.run("simulated")
         return Loop(
@@ -214,7 +226,7 @@ class SimulatedRun:
                 budget_s,
                 spent_s=run.spent_s,
                 expected_s=expected_s,
-                clock=self.clock,
+                clock=TimeInside(window, self.clock) if window else self.clock,
                 persist=lambda seconds: self.ledger.spend("simulated", seconds),
                 slots=self.slots,
             ),
@@ -224,4 +236,5 @@ class SimulatedRun:
             start=start or (self.clock.start if isinstance(self.clock, SharedClock) else in_thread),
             asked_to_end=asked_to_end,
             slots=self.slots,
+            window=window,
         )

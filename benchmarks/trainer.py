@@ -41,7 +41,8 @@ MFU = (
 def last_words(log: str) -> str:
     """The one line of a failed process that says most."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if any(word in line for word in ("Unknown flag", "Error", "RESOURCE_"))]
+    words = ("Unknown flag", "Illegal value", "Error", "RESOURCE_EXHAUSTED")
+    telling = [line for line in lines if any(word in line for word in words)]
     return (telling or lines or ["it said nothing"])[-1][:400]
 
 

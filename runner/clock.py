@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import time
+from datetime import tzinfo
 from typing import Protocol
 
 
-class Clock(Protocol):
+class Monotonic(Protocol):
+    def monotonic(self) -> float: ...
+
+
+class Clock(Monotonic, Protocol):
     """`monotonic` for durations (seconds, unaffected by the date), `time` for stamps (unix seconds)."""
 
-    def monotonic(self) -> float: ...
+    @property
+    def zone(self) -> tzinfo | None:
+        """Of local times; None is the machine's."""
+        ...
 
     def time(self) -> float: ...
 
@@ -17,6 +25,8 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    zone: tzinfo | None = None
+
     def monotonic(self) -> float:
         return time.monotonic()
 

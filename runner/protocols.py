@@ -213,6 +213,8 @@ class Evaluation:
     """The training was ended at its wall clock."""
     cpus: int = 0
     """How many CPUs were leased: XLA sums in another order on another number."""
+    gpu: str = ""
+    """UUID of the leased one."""
     early_stop: str = ""
     """Why the training was ended early or, where it was not, would have been but for the sample."""
 

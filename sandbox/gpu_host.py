@@ -45,14 +45,17 @@ def xid_sentence(run: Command = output_of) -> str:
     )
 
 
-def unknown_to_gvisor(
-    version: str, runtimes: Mapping[str, Any], runtime: str, run: Command = output_of
+def refused_by_gvisor(
+    version: str, runtimes: Mapping[str, Any], runtime: str, *, split: bool = False, run: Command = output_of
 ) -> str:
-    """Why containers of this gVisor runtime will get no GPU with this driver; empty where they will, or nobody can tell.
-    `runtimes` is what the engine knows (`docker info`)."""
-    program = str((runtimes.get(runtime) or {}).get("path") or "runsc")
+    """Why containers of this gVisor runtime will get no GPU with this driver, or no part of one that is split; empty where they will, where
+    nobody can tell, or for another runtime. `runtimes` is what the engine knows (`docker info`). gVisor has no /dev/nvidia-caps, which MIG
+    needs (https://gvisor.dev/docs/user_guide/gpu/)."""
+    program = str((runtimes.get(runtime) or {}).get("path") or runtime)
     if not Path(program).name.startswith("runsc"):
         return ""
+    if split:
+        return "gVisor gives containers no part of a GPU that is split (MIG): name whole GPUs with --gpus, or leave out --runtime"
     listed = run([program, "nvproxy", "list-supported-drivers"])
     known = re.findall(r"\d{1,6}\.\d{1,6}(?:\.\d{1,6})?", listed or "")
     if not known or version in known:

@@ -6,23 +6,26 @@ process that gets no lease waits or gives up; it touches no process of others an
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from sandbox.courtesy import Courtesy
 from sandbox.engine import SandboxError
 from sandbox.gpu import GpuProbe
+from sandbox.lock_files import try_lock
 from sandbox.spec import GIB, Lease
 
 _POLL_S = 1.0
 _USED_BYTES = GIB
 """Of a GPU's memory that may be in use on a free one, by a display server for instance (canhazgpu's threshold, too)."""
 _SETTLING_LOOKS, _SETTLING_S = 4, 0.5
+_CPUS = "cpu"
+"""What is marked and offered: all CPUs together."""
 _SHARED = Path("/var/lock/autoresearch")
 
 
@@ -38,7 +41,11 @@ class Leases(Protocol):
         ...
 
     def available(self) -> bool:
-        """Whether `acquire` would have something to hand out at this moment."""
+        """Whether `acquire` would have something to hand out at this moment. Where not, others see that it is waited for."""
+        ...
+
+    def stop_waiting(self) -> None:
+        """Others need not offer anything any more."""
         ...
 
     def with_contention(self, lease: Lease) -> Lease:
@@ -48,6 +55,10 @@ class Leases(Protocol):
 
     def quarantine(self, lease: Lease, why: str) -> None:
         """Never lease this compute again until a person has removed the note: a container on it survived SIGKILL."""
+        ...
+
+    def leave_out(self, uuid: str) -> int:
+        """Lease this GPU no more in this process; returns how many are left."""
         ...
 
 
@@ -82,8 +93,10 @@ class CpuLeases:
         monotonic: Callable[[], float] = time.monotonic,
         waiting: Callable[[str], None] = lambda _: None,
         may_share: bool = False,
+        courtesy: bool = False,
     ) -> None:
-        """`waiting` is told once, in a sentence, when a lease has to be waited for. With `may_share` nothing is waited for: what is
+        """`waiting` is told once, in a sentence, when a lease has to be waited for; `courtesy` offers what is given back to others who
+        wait (`sandbox.courtesy`). With `may_share` nothing is waited for: what is
         missing is taken from the CPUs that others hold. That is for trainings on GPUs, whose score does not depend on CPUs."""
         self._may_share = may_share
         self._available = sorted(os.sched_getaffinity(0) if available is None else available)
@@ -95,6 +108,7 @@ class CpuLeases:
         self._folder = folder or default_folder()
         self._patience_s, self._sleep, self._monotonic = patience_s, sleep, monotonic
         self._waiting = waiting
+        self._courtesy = Courtesy(self._folder, offers=courtesy, monotonic=monotonic)
 
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
@@ -105,9 +119,13 @@ class CpuLeases:
                 if self._may_share:
                     cpus += [cpu for cpu in self._available if cpu not in cpus][: self._count - len(cpus)]
                 if len(cpus) == self._count:
-                    yield Lease(cpus=tuple(cpus))
+                    try:
+                        yield Lease(cpus=tuple(cpus))
+                    finally:
+                        self._courtesy.given_back(_CPUS)
                     return
             if self._monotonic() >= until:
+                self._courtesy.wait_no_more()
                 raise LeaseUnavailable(
                     f"no {self._count} CPUs became free within {self._patience_s:g} s; another run holds them"
                 )
@@ -121,6 +139,19 @@ class CpuLeases:
     def _take(self, held: ExitStack) -> list[int]:
         """Lock as many CPUs as are wanted, or fewer; the caller releases them if they are too few. Only one process does this at a
         time, so that two do not each hold half of what both need."""
+        if self._may_share:
+            return self._lock(held)
+        if self._courtesy.may_take(_CPUS):
+            cpus = self._lock(held)
+            if len(cpus) == self._count:
+                self._courtesy.taken(_CPUS)
+                self._courtesy.wait_no_more()
+                return cpus
+            self._courtesy.taken_by_others(_CPUS)
+        self._courtesy.wait_for([_CPUS])
+        return []
+
+    def _lock(self, held: ExitStack) -> list[int]:
         with ExitStack() as taking:
             if (door := _try_lock(self._folder / "cpu.door")) is None:
                 return []
@@ -138,12 +169,18 @@ class CpuLeases:
         with ExitStack() as held:
             return self._may_share or len(self._take(held)) == self._count
 
+    def stop_waiting(self) -> None:
+        self._courtesy.wait_no_more()
+
     def with_contention(self, lease: Lease) -> Lease:
         return lease
 
     def quarantine(self, lease: Lease, why: str) -> None:
         for cpu in lease.cpus:
             _quarantine(self._folder / f"cpu-{cpu}.lock", why)
+
+    def leave_out(self, uuid: str) -> int:
+        raise AssertionError(f"{uuid} is no CPU")
 
 
 class GpuLeases:
@@ -160,16 +197,20 @@ class GpuLeases:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
         waiting: Callable[[str], None] = lambda _: None,
+        courtesy: bool = False,
     ) -> None:
-        """`waiting` is told once, in a sentence, when a lease has to be waited for."""
+        """`waiting` is told once, in a sentence, when a lease has to be waited for; `courtesy` offers what is given back to others who
+        wait (`sandbox.courtesy`)."""
         if not uuids:
             raise SandboxError("no GPU to lease; `nvidia-smi -L` lists their UUIDs")
         if unknown := sorted(set(uuids) - {gpu.uuid for gpu in probe.gpus()}):
             raise SandboxError(f"the driver knows no GPU {', '.join(unknown)}; `nvidia-smi -L` lists UUIDs")
         self._uuids, self._probe, self._cpus = list(uuids), probe, cpus
+        self._left_out = set[str]()
         self._folder = folder or default_folder()
         self._patience_s, self._sleep, self._monotonic = patience_s, sleep, monotonic
         self._waiting = waiting
+        self._courtesy = Courtesy(self._folder, offers=courtesy, monotonic=monotonic)
 
     @contextmanager
     def acquire(self) -> Iterator[Lease]:
@@ -178,9 +219,15 @@ class GpuLeases:
             with ExitStack() as held:
                 if (uuid := self._take(held)) is not None:
                     with self._cpus.acquire() as lease:
-                        yield replace(lease, gpu_uuid=uuid)
+                        try:
+                            yield replace(lease, gpu_uuid=uuid)
+                        finally:
+                            self._courtesy.given_back(f"gpu-{uuid}")
                         return
+            if not set(self._uuids) - self._left_out:
+                raise LeaseUnavailable("no GPU is left: each has failed several times in this run")
             if self._monotonic() >= until:
+                self._courtesy.wait_no_more()
                 raise LeaseUnavailable(
                     f"no GPU became free within {self._patience_s:g} s; others are using them"
                 )
@@ -198,12 +245,18 @@ class GpuLeases:
     def _take(self, held: ExitStack) -> str | None:
         """A free GPU, locked until `held` is closed."""
         for uuid in self._turns():
+            if not self._courtesy.may_take(f"gpu-{uuid}"):
+                continue
             if (lock := _try_lock(self._folder / f"gpu-{uuid}.lock")) is None:
+                self._courtesy.taken_by_others(f"gpu-{uuid}")
                 continue
             if self._is_free(uuid):
                 held.callback(os.close, lock)
+                self._courtesy.taken(f"gpu-{uuid}")
+                self._courtesy.wait_no_more()
                 return uuid
             os.close(lock)
+        self._courtesy.wait_for(f"gpu-{uuid}" for uuid in self._uuids)
         return None
 
     def _is_free(self, uuid: str) -> bool:
@@ -214,9 +267,13 @@ class GpuLeases:
             return False
 
     def _turns(self) -> list[str]:
-        """All GPUs, another one first each time, so that one that hands out nothing but errors does not get every training."""
-        self._uuids = [*self._uuids[1:], self._uuids[0]]
-        return [self._uuids[-1], *self._uuids[:-1]]
+        """All GPUs that are not left out, another one first each time, so that one that hands out nothing but errors does not get every training."""
+        turns = self._uuids
+        self._uuids = [*turns[1:], turns[0]]
+        return [uuid for uuid in turns if uuid not in self._left_out]
+
+    def stop_waiting(self) -> None:
+        self._courtesy.wait_no_more()
 
     def with_contention(self, lease: Lease) -> Lease:
         if lease.gpu_uuid is None:
@@ -235,6 +292,10 @@ class GpuLeases:
         if lease.gpu_uuid is not None:
             _quarantine(self._folder / f"gpu-{lease.gpu_uuid}.lock", why)
 
+    def leave_out(self, uuid: str) -> int:
+        self._left_out.add(uuid)
+        return len(set(self._uuids) - self._left_out)
+
 
 def quarantined(folder: Path | None = None) -> list[Path]:
     """The notes of compute that must not be used. A person removes them."""
@@ -246,28 +307,5 @@ def _quarantine(lock: Path, why: str) -> None:
 
 
 def _try_lock(path: Path) -> int | None:
-    """An open descriptor that holds the lock; None if another process holds it or it is quarantined.
-
-    Opened for reading and without O_CREAT first: `fs.protected_regular` forbids O_CREAT on another user's file in
-    a sticky folder, and flock needs no right to write.
-    """
-    if path.with_suffix(".quarantined").exists():
-        return None
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-    try:
-        try:
-            lock = os.open(path, flags)
-        except FileNotFoundError:
-            lock = os.open(path, flags | os.O_CREAT, 0o666)
-            with suppress(PermissionError):  # another user has created it meanwhile
-                os.fchmod(lock, 0o666)  # whatever the umask, other users need access
-    except OSError as error:
-        raise SandboxError(
-            f"the lock {path} cannot be opened ({error.strerror}); remove it if it is stale"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(lock)
-        return None
-    return lock
+    """An open descriptor that holds the lock; None if another process holds it or it is quarantined."""
+    return None if path.with_suffix(".quarantined").exists() else try_lock(path)

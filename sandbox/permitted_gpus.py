@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sandbox.gpu import Gpu
 
-CUDA, NVIDIA = "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"
+CUDA, NVIDIA, ORDER = "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 SLURM_JOB, SLURM_GPUS = "SLURM_JOB_ID", ("SLURM_STEP_GPUS", "SLURM_JOB_GPUS")
 _SAYS_NOTHING = frozenset({"", "all", "void"})
 """Of NVIDIA_VISIBLE_DEVICES: "void" is what a container that got its GPUs through CDI has
@@ -33,12 +33,25 @@ def permitted(
 ) -> Permission:
     """`slurm_rules_here` says whether Slurm hands out this machine's GPUs; asked only where no variable says anything."""
     in_container = environment.get(NVIDIA, "")
-    if in_container not in _SAYS_NOTHING:
-        if not _shows_just_these(in_container, gpus):
-            gpus = named(in_container, gpus, whole=True)
-        if not gpus:
-            return Permission((), f"{NVIDIA}={in_container} permits none")
+    if in_container in _SAYS_NOTHING or _shows_just_these(in_container, gpus):
+        return _by_scheduler(gpus, environment, slurm_rules_here)
+    shown = _by(f"{NVIDIA}={in_container}", named(in_container, gpus, whole=True), gpus)
+    if not shown.gpus:
+        return shown
+    narrowed = _by_scheduler(shown.gpus, environment, slurm_rules_here)
+    return Permission(narrowed.gpus, "; ".join(why for why in (shown.why, narrowed.why) if why))
+
+
+def _by_scheduler(
+    gpus: Sequence[Gpu], environment: Mapping[str, str], slurm_rules_here: Callable[[], bool]
+) -> Permission:
     if (cuda := environment.get(CUDA)) is not None:
+        if _is_ambiguous(cuda, gpus, environment.get(ORDER, "")):
+            return Permission(
+                (),
+                f"{CUDA}={cuda} may mean other GPUs than the numbers of nvidia-smi, because there are several kinds of them: set {ORDER}=PCI_BUS_ID "
+                "or use UUIDs",
+            )
         return _by(f"{CUDA}={cuda}", named(cuda, gpus), gpus)
     for name in SLURM_GPUS:
         if of_the_job := environment.get(name):
@@ -71,6 +84,14 @@ def named(entries: str, gpus: Sequence[Gpu], *, whole: bool = False) -> list[Gpu
         parts = matching[0]
         found += [gpu for gpu in (parts if whole else parts[:1]) if gpu not in found]
     return found
+
+
+def _is_ambiguous(entries: str, gpus: Sequence[Gpu], order: str) -> bool:
+    """Whether positions count in an order that the driver does not tell: CUDA's own is FASTEST_FIRST, NVML's is that of the bus. GPUs of
+    one kind have one order, and all of them are the same in any."""
+    kinds = {gpu.name.partition(" MIG ")[0] for gpu in gpus}
+    positions = {word.strip() for word in entries.split(",") if word.strip().isdecimal()}
+    return order != "PCI_BUS_ID" and len(kinds) > 1 and 0 < len(positions) < len(_wholes(gpus))
 
 
 def matching_uuid(word: str, gpus: Sequence[Gpu]) -> list[list[Gpu]]:

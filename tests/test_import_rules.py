@@ -132,7 +132,7 @@ def test_the_quick_verbs_load_nothing_heavy(arguments: list[str], finished_run: 
 def test_modules_stay_short() -> None:
     for room in (*HOST, "trainer_jax"):
         for path in (ROOT / room).rglob("*.py"):
-            limit = 450 if path.name == "train.py" else 400
+            limit = {"train.py": 450, "train_nnx.py": 490}.get(path.name, 400)
             assert len(path.read_text().splitlines()) <= limit, path
 
 
@@ -170,7 +170,7 @@ def test_nobody_but_the_child_imports_what_reads_texts() -> None:
             assert not calls & {"compile", "eval", "exec", "ast.parse"}, path
 
 
-BELOW = {"errors", "exit_codes", "clock", "durations", "protocols", "cache", "suggestions"}
+BELOW = {"errors", "exit_codes", "clock", "durations", "protocols", "cache", "suggestions", "nightly_window"}
 """Modules of the runner that every package may import."""
 MAY_IMPORT = {
     "parsing": set(),

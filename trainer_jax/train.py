@@ -59,7 +59,6 @@ WARMUP = 0.0  # tune: float 0 0.1
 WARMDOWN = 0.5  # tune: float 0.2 0.95
 FINAL_LR = 0.0  # tune: float 0 0.1
 # ---- computation ---------------------------------------------------------------------------------------------
-MICRO_BATCHES = 1
 CHUNK = 64
 COMPUTE_DTYPE = jnp.float32
 TRAIN_ATTENTION = "chunks"
@@ -72,11 +71,9 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
     HEAD_WIDTH = 128
     SHORT_WINDOW = 1024
     BATCH = 256
-    MICRO_BATCHES = 4
     EMBED_LR = 0.6
     VALUE_EMBED_LR = 0.6
     UNEMBED_LR = 0.004
-    SCALAR_LR = 0.05
     MATRIX_LR = 0.04
     MATRIX_DECAY = 0.2
     ADAM_B2 = 0.95
@@ -86,9 +83,13 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
     SAVE_EVERY = 0.25
 
 HEADS = max(WIDTH // HEAD_WIDTH, 1)
-DEVICES = math.gcd(BATCH // MICRO_BATCHES, len(jax.devices()))
 VALUE_LAYERS = [layer for layer in range(DEPTH) if layer % 2 == (DEPTH - 1) % 2]
 V, T = harness.vocab_size, harness.seq_len
+# As few micro-batches as the GPU's memory allows: they train fastest (docs/trainer.md). CPUs state no limit.
+ACTIVATION_BYTES = BATCH * T * DEPTH * WIDTH * (14 + 2 * MLP_RATIO) * jnp.dtype(COMPUTE_DTYPE).itemsize
+MEMORY = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", math.inf) - 2**30
+MICRO_BATCHES = next((n for n in range(1, BATCH) if BATCH % n == 0 and ACTIVATION_BYTES / n < MEMORY), BATCH)
+DEVICES = math.gcd(BATCH // MICRO_BATCHES, len(jax.devices()))
 
 
 # ---- model -------------------------------------------------------------------------------------------------
@@ -98,8 +99,8 @@ def init_params(key):
     D, E, F = WIDTH, HEADS * HEAD_WIDTH, MLP_RATIO * WIDTH
 
     def uniform(*shape):
-        bound = (3.0 / D) ** 0.5
-        return jax.random.uniform(next(keys), shape, minval=-bound, maxval=bound)
+        bound = (3.0 / D) ** 0.5  # drawn flat: XLA needs ten times as long to compile it with four axes
+        return jax.random.uniform(next(keys), math.prod(shape), minval=-bound, maxval=bound).reshape(shape)
 
     return {
         "embed_VxD": EMBED_INIT * jax.random.normal(next(keys), (V, D)),
@@ -266,8 +267,7 @@ def head(x_BxTxD, unembed_DxV, y_BxT):
         by_unembed += jnp.dot(x_TxD.T, slope_TxV, preferred_element_type=jnp.float32)
         return by_unembed, (jnp.sum(nats_T * counted_T), slope_TxV @ unembed.T)
 
-    zero = jnp.zeros(unembed_DxV.shape, jnp.float32)
-    by_unembed, (nats_B, by_x) = jax.lax.scan(one_row, zero, (x_BxTxD, y_BxT))
+    by_unembed, (nats_B, by_x) = jax.lax.scan(one_row, jnp.zeros_like(unembed_DxV), (x_BxTxD, y_BxT))
     return nats_B.sum(), (by_x, by_unembed)
 
 
@@ -325,12 +325,11 @@ def normuon(learning_rate, decay):
     """Muon (Jordan et al. 2024) with a second moment per output (NorMuon, Li et al. 2025, arXiv 2510.05491) and cautious
     weight decay, applied only where it has the sign of the update (Chen et al. 2025, arXiv 2510.12402)."""
 
+    norm = functools.partial(jnp.linalg.norm, axis=(-2, -1), keepdims=True)
+
     def init(params):
         second = jax.tree.map(lambda w: jnp.zeros((*w.shape[:-2], 1, w.shape[-1])), params)
         return {"momentum": jax.tree.map(jnp.zeros_like, params), "second": second}
-
-    def norm(x):
-        return jnp.linalg.norm(x, axis=(-2, -1), keepdims=True)
 
     def update(grads, state, params, *, progress, **_):
         beta = MOMENTUM_START + (MOMENTUM - MOMENTUM_START) * ramp(progress, MOMENTUM_WARMUP)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from runner.cli.output import say
 from runner.evaluation import canary
 from runner.evaluation.device_selection import GPU, Devices
-from runner.evaluation.setup import leases
+from runner.evaluation.setup import leases, refused_by_runtime
 from sandbox.engine import SandboxError
-from sandbox.gpu_host import unknown_to_gvisor, xid_sentence
+from sandbox.gpu_host import xid_sentence
 from sandbox.lease import LeaseUnavailable
 
 if TYPE_CHECKING:
@@ -30,11 +30,8 @@ def gpu_findings(
     found: list[Finding] = []
     if why := xid_sentence():
         found.append(("gpu log", "warn", why))
-    driver, runtime = probe.driver(), engine.dialect.runtime
-    if driver is not None and runtime is not None:
-        runtimes = engine.client.info().get("Runtimes") or {}
-        if why := unknown_to_gvisor(driver.version, runtimes, runtime):
-            found.append(("gvisor", "fail", why))
+    if why := refused_by_runtime(engine, devices, probe):
+        found.append(("gvisor", "fail", why))
     for gpu in devices.gpus:
         name = f"gpu {gpu.index}" + ("" if gpu.part is None else f":{gpu.part}")
         say(f"trying {name} ({gpu.uuid})")

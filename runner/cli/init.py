@@ -17,11 +17,17 @@ def init(
         bool,
         typer.Option("--demo", help="A toy that starts from poor rates on purpose: a search takes minutes."),
     ] = False,
+    template: Annotated[
+        str,
+        typer.Option(
+            help="What train.py begins as: `default`, or `nnx`, the same model as flax.nnx modules."
+        ),
+    ] = "default",
 ) -> None:
     """Make a workspace: program.md, train.py, autoresearch.toml and a git repository."""
     from runner.results import git_lineage
 
-    made = workspaces.create(folder, demo=demo)
+    made = workspaces.create(folder, demo=demo, template=template)
     git_lineage.initialise(made.folder)
     print(made.folder)
     if demo:

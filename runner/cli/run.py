@@ -61,6 +61,15 @@ def run(
         bool, typer.Option("--no-call", help="Do not ask the model something small before the baseline.")
     ] = False,
     gpus: Gpus = None,
+    between: Annotated[
+        str | None, typer.Option(help="Train in this nightly window alone, in local time: 20:00-08:00.")
+    ] = None,
+    courtesy: Annotated[
+        bool,
+        typer.Option(
+            "--courtesy", help="Between trainings let another run have the GPU or CPUs it waits for."
+        ),
+    ] = False,
     parallel: Annotated[
         int | None,
         typer.Option(
@@ -103,6 +112,8 @@ def run(
         compile_check=compile_check,
         early_stopping=False if no_early_stopping else None,
         gpus=gpus,
+        between=between,
+        courtesy=courtesy or None,
         parallel=parallel,
         runtime=runtime,
         proposer=absolute(proposer) if proposer else "llm" if model else None,
@@ -133,6 +144,8 @@ def run(
             "--compile-check": compile_check,
             "--no-early-stopping": no_early_stopping or None,
             "--gpus": gpus,
+            "--between": between,
+            "--courtesy": courtesy or None,
             "--parallel": parallel,
             "--runtime": runtime,
             "--proposer": proposer,

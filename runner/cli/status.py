@@ -12,11 +12,19 @@ from runner.cli.experiment_rows import (
 )
 from runner.cli.options import Json, RunId, Workspace
 from runner.cli.output import envelope, number
+from runner.protocols import Event
 from runner.scoring.best_script import best_of
 from runner.scoring.claim_text import claim_sentence
+from runner.store.ledger import Ledger
 from sandbox.sanitise import one_line
 
 _RECENT = 8
+
+
+def _window(ledger: Ledger, run: str) -> Event | None:
+    """What was said when it began to wait for its nightly window; None while it does not."""
+    last = ledger.last_event(run, ("launch", "window_closed", "window_open"))
+    return last if last is not None and last.kind == "window_closed" else None
 
 
 def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -> None:
@@ -25,6 +33,7 @@ def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -
     best, now = best_of(ledger, found.id), ledger.open(found.id)
     running = is_running(place, ledger, found)
     money = ledger.spent(found.id)
+    waits = _window(ledger, found.id) if running else None
     rows = [{"number": e.number, "state": str(e.state), "attempt": len(e.attempts)} for e in now]
     if json:
         envelope(
@@ -41,11 +50,14 @@ def status(run: RunId = None, workspace: Workspace = None, json: Json = False) -
             current=rows[0] if rows else None,
             open=rows,
             counts=ledger.counts(found.id),
+            waiting_until=waits.data["until"] if waits else None,
             confirmations=confirmation_rows(ledger, found),
         )
         return
     state = (
-        "running"
+        f"waiting for {waits.data['opens']}"
+        if waits
+        else "running"
         if running
         else f"ended: {found.stop_reason}"
         if found.stop_reason

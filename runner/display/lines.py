@@ -110,6 +110,8 @@ def sentence(event: Event) -> str:
     if event.kind == "not_reported":
         return f"the report could not be written ({data['error']}); `autoresearch report` writes it later"
     if event.kind == "left_open":
+        if data.get("asked"):
+            return f"{what} is left open, as the run was asked to end; `autoresearch resume` goes on with it"
         return f"{what} is left open: the budget has no time for another training; `autoresearch resume --budget` goes on with it"
     if event.kind == "cut_short":
         return f"{what}: a training was cut short by the wall clock ({data['left']} more may be); is the machine busy?"
@@ -118,8 +120,15 @@ def sentence(event: Event) -> str:
         return f"{what}: {data['why']} (attempt {data['attempt']}); {follows}"
     if event.kind == "busy":
         return str(data["why"])
-    if event.kind == "waiting":
+    if event.kind in {"waiting", "window_closed"}:
         return str(data["why"])
+    if event.kind == "gpu_left_out":
+        why = one_line(str(data["why"]))
+        return f"{data['gpu']} failed three times in a row and is not used any more ({why}); GPUs left: {data['left']}"
+    if event.kind == "slot_lost":
+        return f"trainings at once from now on: {data['left']}, because {one_line(str(data['why']))}"
+    if event.kind == "window_open":
+        return "the nightly window is open: it goes on"
     if event.kind == "dropped":
         return f"dropped: {one_line(str(data['title']))} ({data['reason']})"
     if event.kind == "done":

@@ -73,9 +73,13 @@ class Leases(Protocol):
 
     def available(self) -> bool: ...
 
+    def stop_waiting(self) -> None: ...
+
     def with_contention(self, lease: Lease) -> Lease: ...
 
     def quarantine(self, lease: Lease, why: str) -> None: ...
+
+    def leave_out(self, uuid: str) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +181,7 @@ class Pipeline:
             detail=detail or (verdict.infrastructure if verdict else ""),
             timed_out=outcome.ending is Ending.TIMED_OUT,
             cpus=len(lease.cpus),
+            gpu=lease.gpu_uuid or "",
             early_stop=monitor.reason if monitor else "",
         )
 

@@ -17,6 +17,7 @@ from runner.protocols import Conditions
 from runner.store.config import Config
 from sandbox.engine import ImageMissing, SandboxError
 from sandbox.gpu import GpuProbe
+from sandbox.gpu_host import refused_by_gvisor
 from sandbox.nvml import NvmlProbe
 from sandbox.spec import Limits
 
@@ -31,6 +32,8 @@ CPU_VOCABULARY, CPU_SEQUENCE = 2048, 256
 GPU_VOCABULARY, GPU_SEQUENCE = 8192, 2048
 DEMO_VOCABULARY, DEMO_SEQUENCE, DEMO_HELD_OUT_BYTES = 512, 64, 100_000
 """Of a demonstration: about 20 held-out documents a split. The judge checks a model as strictly on them as on any other text."""
+_COURTEOUS_PATIENCE_S = 86400.0
+"""A run that has given its device to another one waits for it as long as a run may last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,8 @@ def set_up(
     engine, probe = connect(config), NvmlProbe()
     engine.gpus = probe
     devices = resolve(config, host_of(engine, probe))
+    if why := refused_by_runtime(engine, devices, probe):
+        raise PrerequisiteMissing(f"{why}; --gpus none trains on the CPU")
     progress(f"on {devices.sentence}")
     images = images_for(engine, devices)
     dataset_lock = dataset_lock or default_data_for(devices)
@@ -111,7 +116,7 @@ def set_up(
         engine=engine,
         image=images.candidate.id,
         judge=judge,
-        leases=leases(devices, probe, waiting or progress),
+        leases=leases(devices, probe, waiting or progress, courtesy=config.courtesy),
         train_data=folder / "train",
         limits=limits,
         preset=devices.kind,
@@ -139,6 +144,17 @@ def set_up(
         require_unseen,
         devices,
     )
+
+
+def refused_by_runtime(engine: DockerEngine, devices: Devices, probe: GpuProbe) -> str:
+    """Why the engine's OCI runtime gives containers none of these GPUs; empty where it does, or none is used."""
+    driver = probe.driver()
+    if devices.kind != GPU or driver is None:
+        return ""
+    info = engine.client.info()
+    runtime = engine.dialect.runtime or str(info.get("DefaultRuntime") or "")
+    split = any(gpu.part is not None for gpu in devices.gpus)
+    return refused_by_gvisor(driver.version, info.get("Runtimes") or {}, runtime, split=split)
 
 
 def automatic_variant(progress: Callable[[str], None] = lambda _: None) -> str:
@@ -217,13 +233,20 @@ def leases(
     *,
     only: str | None = None,
     patience_s: float = 3600.0,
+    courtesy: bool = False,
 ) -> Leases:
     """CPU sets, or whole GPUs; `waiting` is called with the reason when they are not free. `folder` is that of the locks, `only` the UUID
-    of the one GPU that is meant, `patience_s` how long it is waited for."""
+    of the one GPU that is meant, `patience_s` how long it is waited for;
+    with `courtesy` they are offered to others who wait, and waited for longer."""
     from sandbox.lease import CpuLeases, GpuLeases
 
+    patience_s = max(patience_s, _COURTEOUS_PATIENCE_S) if courtesy else patience_s
     if devices.kind == CPU:
-        return CpuLeases(devices.cpus, waiting=waiting, folder=folder)
+        return CpuLeases(
+            devices.cpus, waiting=waiting, folder=folder, patience_s=patience_s, courtesy=courtesy
+        )
     cpus = CpuLeases(devices.cpus, folder=folder, patience_s=patience_s, may_share=True)
     uuids = devices.uuids if only is None else (only,)
-    return GpuLeases(uuids, probe, cpus, waiting=waiting, folder=folder, patience_s=patience_s)
+    return GpuLeases(
+        uuids, probe, cpus, waiting=waiting, folder=folder, patience_s=patience_s, courtesy=courtesy
+    )

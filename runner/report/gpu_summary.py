@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.store.records import Attempt, Experiment
 from sandbox.gpu import GPU_USE
+from sandbox.sanitise import one_line
 
 
-def gpu_summary(experiments: Sequence[Experiment]) -> str:
-    """Empty where nothing was trained on a GPU."""
+def gpu_summary(experiments: Sequence[Experiment], left_out: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Empty where nothing was trained on a GPU. `left_out` are the events of GPUs that failed again and again."""
     seen = [(attempt, use) for e in experiments for attempt in e.attempts if (use := _use(attempt))]
     seconds = sum(attempt.seconds or 0.0 for attempt, _ in seen)
     if not seconds:
@@ -33,7 +34,8 @@ def gpu_summary(experiments: Sequence[Experiment]) -> str:
         parts.append(
             f"{len(void)} of them ({sum(void) / 3600:.1f} hours) voided by others' work or a slowed GPU"
         )
-    return ", ".join(parts) + "."
+    gone = "".join(f" {e['gpu']} was left out: {one_line(str(e['why']))}." for e in left_out)
+    return ", ".join(parts) + f".{gone}"
 
 
 def _use(attempt: Attempt) -> dict[str, Any] | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from runner.parsing.client import shared
 from runner.report.gpu_summary import gpu_summary
@@ -56,6 +57,7 @@ def write_html(
     experiments: Sequence[Experiment],
     plot: Path,
     confirmations: Sequence[Confirmation] = (),
+    left_out: Sequence[Mapping[str, Any]] = (),
 ) -> None:
     import jinja2
 
@@ -68,7 +70,7 @@ def write_html(
         proposals=sum(e.number > 0 for e in experiments),
         noise=noise_floor(experiments),
         stopping=stopping_summary(experiments),
-        gpus=gpu_summary(experiments),
+        gpus=gpu_summary(experiments, left_out),
         plot=base64.b64encode(plot.read_bytes()).decode(),
         diffs=[(after.number, diff(before, after)) for before, after in itertools.pairwise(kept)],
         line=one_line,

@@ -31,6 +31,7 @@ def write(workspace: Workspace, ledger: Ledger, run: str) -> dict[str, Path]:
             experiments,
             made / "progress.png",
             ledger.confirmations(run),
+            [data for _, kind, data in ledger.events(run) if kind == "gpu_left_out"],
         )
         paths = {file: workspace.folder / file for file in ("results.tsv", "progress.png", "report.html")}
         for file, path in paths.items():

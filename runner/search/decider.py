@@ -51,7 +51,8 @@ class Decider:
 
     def __init__(self, seed: int, retests: int, earlier: Sequence[Sequence[tuple[int, float]]] = ()) -> None:
         self._seed, self._retests, self._earlier = seed, retests, earlier
-        self._unused = 0
+        self._used = 0
+        """Common seeds before this one are used for good: attempts that ended with a result had them."""
         self._noise_of: tuple[tuple[list[Runs], float], VarianceComponents] | None = None
         self._known: tuple[VarianceComponents, Belief, list[Concluded | tuple[int, float]]] | None = None
         self._prior: tuple[tuple[float, int], GainPrior] | None = None
@@ -63,7 +64,8 @@ class Decider:
 
         incumbent, noise = best(index.kept), self._noise(index)
         belief, prior = self._belief(noise, recent(index)), self._gain_prior(noise, index)
-        self._unused = unused = first_unused(self._seed, index.seeds, after=self._unused)
+        self._used = first_unused(self._seed, index.finished_seeds, after=self._used)
+        unused = first_unused(self._seed, index.seeds, after=self._used)
         return choose(
             belief,
             prior,
@@ -81,7 +83,7 @@ class Decider:
     def _best_may_run(self, incumbent: Experiment, experiment: Experiment) -> bool:
         """Not if it keeps failing or ignores its seed: another run would tell nothing. At most as often as the candidate may."""
         since = experiment.attempts[0].order
-        reruns = sum(a.order > since for a in incumbent.attempts)
+        reruns = sum(a.order > since and not a.lost for a in incumbent.attempts)
         return (
             reruns < max(self._retests, MAX_FAILURES)
             and failures(incumbent) < MAX_FAILURES

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from runner.clock import Clock
 from runner.evaluation.pipeline import Pipeline
+from runner.nightly_window import NightlyWindow
 from runner.parsing.client import Parser, shared
 from runner.protocols import (
     EXHAUSTED,
@@ -27,7 +29,7 @@ from runner.scoring.best_script import best
 from runner.scoring.comparability import comparable_runs
 from runner.scoring.repeat_noise import Noise, RememberedNoise, repeated_runs
 from runner.scoring.scores import mean, scores
-from runner.search.attempts import AttemptRunner, EngineFails, NoDevice
+from runner.search.attempts import AttemptRunner, EngineFails, FewerGpus, NoDevice
 from runner.search.background import Start, in_thread
 from runner.search.baseline import Baseline
 from runner.search.confirmer import Confirmer
@@ -46,6 +48,7 @@ from runner.search.recorder import Recorder, Subscriber
 from runner.search.recovery import recover
 from runner.search.slot_threads import InOrder, Slots, Turn
 from runner.search.time_budget import Budget
+from runner.search.window_gate import EndedWhileClosed, WindowGate
 from runner.search.withdrawal import MAX_FAILURES, failures, withdraw
 from runner.store.ledger import Ledger
 from runner.store.records import Experiment
@@ -66,6 +69,8 @@ class Settings:
     infrastructure_pause_s: float = 5.0
     early_stopping: bool = True
     """End hopeless trainings early (runner/scoring/early_stopping.py)."""
+    courtesy: bool = False
+    """A device may be with another run: it is waited for as long as the budget lasts."""
 
 
 class Loop:
@@ -91,8 +96,10 @@ class Loop:
         parser: Parser | None = None,
         slots: int = 1,
         abandon: Callable[[], None] = lambda: None,
+        window: NightlyWindow | None = None,
     ) -> None:
-        """`slots` trainings run at once; `abandon` ends the run's containers when one slot's failure, or a signal, ends the run."""
+        """`slots` trainings run at once; `abandon` ends the run's containers when one slot's failure, or a signal, ends the run;
+        outside of `window` nothing is trained."""
         self._parser = parser or shared()
         self.recorder = Recorder(run, ledger, clock, emit)
         self.workspace, self.promotion, self.budget = workspace, promotion, budget
@@ -100,6 +107,7 @@ class Loop:
         self._turn = Turn()
         self._slots = Slots(slots, self._turn, start=start, abandon=abandon)
         self._promotions = InOrder(self._turn)
+        self._gate = WindowGate(window, self.recorder, self._turn, budget, asked_to_end)
         self._claimed: set[int] = set()
         """Experiments that a slot is at work on."""
         self._working, self._nothing_more = 0, ""
@@ -123,6 +131,7 @@ class Loop:
             if settings.early_stopping
             else None,
             slots=self._slots,
+            gate=self._gate,
         )
         self._seed, self._noise = seed, RememberedNoise()
         earlier = repeated_runs(comparable_runs(ledger, run))
@@ -156,7 +165,10 @@ class Loop:
         """Search until something ends it; returns the reason. Raises NothingEvaluated when not even the baseline could
         be scored, PrerequisiteMissing when the engine keeps failing or `require_space` (called before each step) finds no free space."""
         with self._turn:
-            return self._go()
+            try:
+                return self._go()
+            except EndedWhileClosed as ended:
+                return ended.reason
 
     def _go(self) -> str:
         recover(
@@ -172,7 +184,8 @@ class Loop:
         self._confirmer.resume()
         for experiment in self.recorder.index().open:  # a killed runner had no time to decide it
             if scores(experiment):
-                self._advance(experiment)
+                with suppress(FewerGpus):  # the search goes on with it
+                    self._advance(experiment)
         while True:
             reason = self._search()
             if reason == ASKED or not self._confirmer.at_the_end():
@@ -183,29 +196,39 @@ class Loop:
     def _search(self) -> str:
         """Experiment after experiment in every slot; returns why there is no other."""
         self._untrained, self._nothing_more = [], ""
-        self._working = self._slots.count
+        self._working = count = max(self.attempts.most_at_once, 1)
         self._without_device.clear()
-        reasons = self._slots.at_once([self._in_one_slot] * self._slots.count)
+        reasons = self._slots.at_once([self._in_one_slot] * count)
+        reason = self._nothing_more or next(reason for reason in reversed(reasons) if reason)
         for experiment in self.recorder.index().open:
-            self.recorder.emit("left_open", number=experiment.number)
-        return self._nothing_more or next(reason for reason in reversed(reasons) if reason)
+            self.recorder.emit("left_open", number=experiment.number, asked=reason == ASKED)
+        return reason
 
     def _in_one_slot(self) -> str:
         """Why this slot has nothing more to do; empty for one that is given up. While there is another, a slot that can train nothing is
         given up, and one whose device others use goes on waiting for it."""
         mine, told = self._slots.mine, False
         while not (reason := self._nothing_more or self.over()):
-            if self._slots.count > 1 and not self.attempts.pipeline.leases.available():
-                if not told:
-                    self.recorder.emit("waiting", why=f"slot {mine + 1} waits for a device: others use it")
-                told = True
-                with self._turn.given_up():
-                    self.recorder.clock.sleep(_LOOK_S)
-                continue
-            told = False
+            may_wait = self._slots.count > 1 or self.settings.courtesy
+            leases = self.attempts.pipeline.leases
             try:
+                if not self._gate.admits_training():
+                    leases.stop_waiting()
+                if not self._gate.passed():  # nothing is asked for that may not train
+                    continue
+                if may_wait and not leases.available():
+                    if not told:
+                        why = f"slot {mine + 1} waits for a device: others use it"
+                        self.recorder.emit("waiting", why=why)
+                    told = True
+                    with self._turn.given_up():
+                        self.recorder.clock.sleep(_LOOK_S)
+                    continue
+                told = False
                 self._one_experiment()
                 self._without_device.discard(mine)
+            except EndedWhileClosed as ended:
+                return ended.reason
             except NoDevice as error:
                 self._without_device.add(mine)
                 if len(self._without_device) >= self._working:

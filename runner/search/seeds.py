@@ -21,7 +21,7 @@ def common_seed(run_seed: int, index: int) -> int:
 
 
 def first_unused(run_seed: int, used: Collection[int], *, after: int = 0) -> int:
-    """Index of the first common seed that nothing ran with. Those before `after` are known to be used: no run is ever taken back."""
+    """Index of the first common seed that nothing ran with. Those before `after` are known to be used for good."""
     return next(index for index in itertools.count(after) if common_seed(run_seed, index) not in used)
 
 

@@ -16,6 +16,7 @@ from runner.display import factory as displays
 from runner.durations import format_duration, parse_duration
 from runner.errors import LlmBudgetExhausted, NothingEvaluated, PrerequisiteMissing, UsageError
 from runner.evaluation.device_selection import CPU
+from runner.nightly_window import TimeInside, parse_window
 from runner.protocols import LLM_BUDGET_EXHAUSTED, Event, Notice, Proposer
 from runner.report import write_report
 from runner.scoring.claim_text import closing_sentence
@@ -147,6 +148,10 @@ def _search(
             f"a budget of {format_duration(options.budget_s)} is too small: the baseline runs {config.baseline_repeats} "
             f"times before the first proposal; give at least {needed} or a shorter --wall-clock"
         )
+    window = parse_window(config.between, clock.zone) if config.between else None
+    if window is not None and (why := window.too_short_for(expected)):
+        ledger.finish_run(run_id, now=clock.time(), reason="window too short")
+        raise UsageError(f"--between {config.between} {why}")
     other_images = _record_measured_with(
         ledger, run, measured_with(environment.data, environment.images, environment.devices.model), clock
     )
@@ -164,7 +169,7 @@ def _search(
         options.budget_s,
         spent_s=run.spent_s,
         expected_s=expected,
-        clock=clock,
+        clock=TimeInside(window, clock) if window else clock,
         persist=lambda seconds: ledger.spend(run_id, seconds),
         slots=environment.devices.slots,
     )
@@ -212,6 +217,7 @@ def _search(
             baseline_repeats=config.baseline_repeats,
             retests=config.retests,
             early_stopping=config.early_stopping,
+            courtesy=config.courtesy,
             max_experiments=options.max_experiments,
         ),
         clock=clock,
@@ -220,6 +226,7 @@ def _search(
         require_space=disk.check,
         slots=environment.devices.slots,
         abandon=end_containers,
+        window=window,
     )
     loop.recorder.emit(
         "launch",
@@ -230,7 +237,8 @@ def _search(
         devices=environment.devices.sentence,
         **disk.facts(),
     )
-    if why := environment.busy():
+    is_open = window is None or window.open_until(clock.time()) is not None
+    if is_open and (why := environment.busy()):
         loop.recorder.emit("busy", why=why)
     if other_images:
         loop.recorder.emit("images_changed", images=other_images)

@@ -1,10 +1,11 @@
-"""Wall clock as a budget: persisted with every attempt and summed over resumes."""
+"""Wall clock as a budget: persisted with every attempt and summed over resumes. With a nightly window the clock that is passed in counts the
+time inside it alone (`runner.nightly_window.TimeInside`)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from runner.clock import Clock
+from runner.clock import Monotonic
 
 
 class Budget:
@@ -20,7 +21,7 @@ class Budget:
         *,
         spent_s: float,
         expected_s: float,
-        clock: Clock,
+        clock: Monotonic,
         persist: Callable[[float], None],
         slots: int = 1,
     ) -> None:
@@ -41,6 +42,11 @@ class Budget:
 
     def learn(self, seconds: float) -> None:
         self._expected_s = max(self._expected_s, seconds)
+
+    @property
+    def longest_s(self) -> float:
+        """Of a training with its judging, so far."""
+        return self._expected_s
 
     def left(self) -> float:
         return self._limit_s - self._spent_s - (self._clock.monotonic() - self._started - self._recorded)

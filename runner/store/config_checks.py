@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from runner.durations import format_duration, parse_duration
 from runner.errors import UsageError
+from runner.nightly_window import FORM, parse_window
 from runner.resources import VARIANTS
 from runner.store.gpu_request import FORMS, parse_gpu_request
 from runner.suggestions import did_you_mean
@@ -105,6 +106,15 @@ def _gpus(value: str) -> str:
     return ""
 
 
+def _window(value: str) -> str:
+    try:
+        if value:
+            parse_window(value)
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
 def _proposer(value: str) -> str:
     name, colon, argument = value.partition(":")
     known = {known.partition(":")[0]: ":" in known for known in PROPOSERS}
@@ -161,6 +171,8 @@ RULES: Mapping[str, Rule] = {
     "disk_gb": between(0.1, 1e6),
     "disk_floor_gb": between(0, 1e6),
     "baseline_repeats": between(2, 1000),
+    "between": Rule(FORM, _window),
+    "courtesy": Rule("true or false", _nothing_wrong),
     "parallel": between(0, 1024),
     "retests": between(0, 1000),
     "early_stopping": Rule("true or false", _nothing_wrong),

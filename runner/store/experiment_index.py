@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from runner.protocols import EvaluationOutcome
-from runner.store.records import Experiment
+from runner.store.records import Attempt, Experiment
 
 
 def _is_compared(experiment: Experiment) -> bool:
@@ -45,8 +45,11 @@ class ExperimentIndex:
         """Attempts that were made for a confirmation."""
         self.trained = 0
         """Experiments with an attempt, the baseline not counted."""
-        self.fingerprints, self.seeds = Counter[str](), Counter[int]()
-        """How many experiments have each syntax tree, how many attempts each seed; none has a count of 0."""
+        self.fingerprints = Counter[str]()
+        """How many experiments have each syntax tree; none has a count of 0, as below."""
+        self.seeds, self.finished_seeds = Counter[int](), Counter[int]()
+        """How many attempts have each seed, and how many of them are over. The attempt that is made in the place of a lost one has its seed,
+        which is the lost one's no more; in a confirmation a seed stays its pair's."""
         self.first_free = 0
         """The first number that no experiment has."""
         self.changes = list[int]()
@@ -77,7 +80,8 @@ class ExperimentIndex:
         self.attempts += len(now) - len(then)
         self.confirming += _confirming(experiment) - (_confirming(before) if before else 0)
         self.trained += (number > 0) * (bool(now) - bool(then))
-        _change(self.seeds, [a.seed for a in then], [a.seed for a in now])
+        for counter, seeds in ((self.seeds, _seeds), (self.finished_seeds, _finished_seeds)):
+            _change(counter, seeds(then), seeds(now))
         _change(self.fingerprints, _fingerprint(before), _fingerprint(experiment))
 
     def __len__(self) -> int:
@@ -127,6 +131,14 @@ class ExperimentIndex:
 
 def _confirming(experiment: Experiment) -> int:
     return sum(a.confirmation is not None for a in experiment.attempts)
+
+
+def _seeds(attempts: Iterable[Attempt]) -> list[int]:
+    return [a.seed for a in attempts if not a.lost or a.confirmation is not None]
+
+
+def _finished_seeds(attempts: Iterable[Attempt]) -> list[int]:
+    return _seeds(a for a in attempts if a.outcome is not None)
 
 
 def _fingerprint(experiment: Experiment | None) -> list[str]:

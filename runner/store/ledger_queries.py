@@ -325,6 +325,15 @@ class Queries:
         )
         return [(row["id"], Event(row["kind"], row["at"], loads(row["data"]))) for row in rows]
 
+    def last_event(self, run: str, kinds: Sequence[str]) -> Event | None:
+        """The newest of these kinds."""
+        marks = ", ".join("?" * len(kinds))
+        rows = self._read(
+            f"SELECT at, kind, data FROM events WHERE run = ? AND kind IN ({marks}) ORDER BY id DESC LIMIT 1",
+            (run, *kinds),
+        )
+        return next((Event(row["kind"], row["at"], loads(row["data"])) for row in rows), None)
+
     def _settings(self, written: str) -> dict[str, Any]:
         settings: dict[str, Any] = loads(written)
         config = from_workspace(settings.get("config", {}), self._root)

@@ -41,6 +41,11 @@ class Attempt:
         return self.outcome == "ok" and not self.contended
 
     @property
+    def lost(self) -> bool:
+        """Through no fault of its script: it has no score, and another attempt is made in its place."""
+        return self.outcome == "infrastructure"
+
+    @property
     def log_tail(self) -> str:
         """The end of what it printed, read from the ledger now."""
         return self.read_log()

@@ -14,11 +14,14 @@ from runner.parsing.facts import MAX_NOTES_CHARS
 from runner.resources import package_folder, resource
 from runner.store import user_files
 from runner.store.config import CONFIG, Config, config_from, default_toml, from_workspace
+from runner.suggestions import unknown
 
 STATE = ".autoresearch"
 DEMO: Mapping[str, str | int] = {"wall_clock": "30s", "retests": 1}
 """Of a demonstration. The toy script ends by itself after some seconds: the wall clock is a limit for a busy machine. Its gains
 are large beside its noise, so that one retest decides."""
+TEMPLATES = {"default": "train.py", "nnx": "train_nnx.py"}
+"""What a workspace's train.py begins as: names and files of trainer_jax."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -136,15 +139,19 @@ def config_of(folder: Path | None) -> Config:
     return Config() if folder is None and around(Path.cwd()) is None else named(folder).config()
 
 
-def create(folder: Path, *, demo: bool = False) -> Workspace:
-    """A new workspace, with the toy script and its data set where it is for a demonstration. Nothing that is there is
-    overwritten: raises UsageError."""
+def create(folder: Path, *, demo: bool = False, template: str = "default") -> Workspace:
+    """A new workspace, with the script of a template, or the toy script and its data set where it is for a demonstration. Nothing
+    that is there is overwritten: raises UsageError, for an unknown template too."""
+    if template not in TEMPLATES:
+        raise UsageError(unknown("template", template, TEMPLATES))
+    if demo and template != "default":
+        raise UsageError("--demo has a train.py of its own; leave out --demo or --template")
     for name in ("program.md", "train.py", CONFIG):
         if (folder / name).exists():
             raise UsageError(f"{folder / name} exists already; choose another folder or move it away")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(resource("program.md"), folder / "program.md")
-    script = "train_demo.py" if demo else "train.py"
+    script = "train_demo.py" if demo else TEMPLATES[template]
     shutil.copyfile(package_folder("trainer_jax") / script, folder / "train.py")
     settings = {"data": str(demo_data().absolute()), "gpus": "none", **DEMO} if demo else {}
     (folder / CONFIG).write_text(default_toml(settings), encoding="utf-8")

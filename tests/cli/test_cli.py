@@ -33,6 +33,27 @@ def test_init_makes_a_workspace_and_never_overwrites(workspace: Path) -> None:
     assert "exists already" in again.stderr
 
 
+def test_a_template_is_what_train_py_begins_as(tmp_path: Path) -> None:
+    assert autoresearch("init", "--template", "nnx", "w", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "w" / "train.py").read_bytes() == (ROOT / "trainer_jax" / "train_nnx.py").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--template", "nxn"), "there is no template 'nxn', only default, nnx; did you mean nnx?"),
+        (("--template", "nnx", "--demo"), "leave out --demo or --template"),
+    ],
+)
+def test_a_template_that_is_not_there_is_one_sentence(
+    words: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    refused = autoresearch("init", "w", *words, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert says in refused.stderr
+    assert not (tmp_path / "w").exists()
+
+
 def test_a_workspace_for_a_demonstration_has_the_toy_and_its_data_and_says_so(tmp_path: Path) -> None:
     from runner.store.workspace import Workspace
 

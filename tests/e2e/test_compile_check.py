@@ -27,8 +27,11 @@ def attempt(script: str, dataset: Path, folder: Path) -> dict[str, Any]:
     return answer
 
 
-def test_the_shipped_train_py_passes_after_two_steps_and_is_trained(dataset: Path, tmp_path: Path) -> None:
-    answer = attempt(TRAIN.read_text(), dataset, tmp_path)
+@pytest.mark.parametrize("template", ["train.py", "train_nnx.py"])
+def test_the_shipped_train_py_passes_after_two_steps_and_is_trained(
+    template: str, dataset: Path, tmp_path: Path
+) -> None:
+    answer = attempt(TRAIN.with_name(template).read_text(), dataset, tmp_path)
     assert answer["outcome"] == "ok", answer
     steps = re.search(r"done: (\d+) steps", answer["log_tail"])
     assert steps is not None

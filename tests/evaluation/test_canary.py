@@ -14,7 +14,7 @@ from sandbox.engine import BuildContext
 from sandbox.fake_engine import FakeEngine, Script
 from sandbox.gpu import Gpu, GpuState
 from sandbox.gpu_check import answer
-from sandbox.gpu_host import unknown_to_gvisor, xid_sentence
+from sandbox.gpu_host import refused_by_gvisor, xid_sentence
 from sandbox.outcome import Ending
 from sandbox.spec import GIB, Job, Lease
 
@@ -157,8 +157,14 @@ def test_failures_of_the_hardware_are_read_from_the_kernels_log_and_those_of_pro
 def test_a_driver_that_gvisor_does_not_know_is_said(tmp_path: Path) -> None:
     runtimes = {"runsc": {"path": "/usr/bin/runsc"}, "crun": {"path": "/usr/bin/crun"}}
     listed = "535.183.01\n550.90.12\n580.105.08\n"
-    why = unknown_to_gvisor("595.10", runtimes, "runsc", lambda _: listed)
+    why = refused_by_gvisor("595.10", runtimes, "runsc", run=lambda _: listed)
     assert "does not know driver 595.10 (its newest is 580.105.08)" in why
-    assert unknown_to_gvisor("550.90.12", runtimes, "runsc", lambda _: listed) == ""
-    assert unknown_to_gvisor("595.10", runtimes, "runsc", lambda _: None) == "", "an older runsc does not say"
-    assert unknown_to_gvisor("595.10", runtimes, "crun", lambda _: listed) == ""
+    assert refused_by_gvisor("550.90.12", runtimes, "runsc", run=lambda _: listed) == ""
+    assert refused_by_gvisor("595.10", runtimes, "runsc", run=lambda _: None) == "", (
+        "an older runsc does not say"
+    )
+    assert refused_by_gvisor("595.10", runtimes, "crun", run=lambda _: listed) == ""
+    assert "no part of a GPU that is split (MIG): name whole" in refused_by_gvisor(
+        "550.90.12", runtimes, "runsc", split=True
+    )
+    assert refused_by_gvisor("550.90.12", runtimes, "crun", split=True) == ""

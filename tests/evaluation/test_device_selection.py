@@ -129,6 +129,11 @@ def test_gpus_that_are_not_there_or_not_ours_are_one_sentence(request_: str, why
     assert why in str(refused.value)
 
 
+def test_a_gpu_that_a_container_may_not_use_names_the_variable() -> None:
+    with pytest.raises(UsageError, match=r"names 0, but NVIDIA_VISIBLE_DEVICES=1,2 permits 2 of 8$"):
+        resolve(Config(gpus="0,"), server(environment={"NVIDIA_VISIBLE_DEVICES": "1,2"}))
+
+
 def test_parts_of_a_split_gpu_are_gpus() -> None:
     parts = [Gpu(f"MIG-{n}", "H100 MIG 3g.40gb", 40 * GIB, index=1, part=n, parent="GPU-x") for n in range(2)]
     host = server([EIGHT[0], *parts])

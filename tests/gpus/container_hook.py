@@ -42,15 +42,18 @@ def put_state(root: Path, world: World, uuids: list[str]) -> None:
 
 
 def _chosen(folder: Path, world: World, asked: list[str]) -> list[str]:
-    """The UUIDs to give: those asked for, unless FOLDER/fault says otherwise, "FAULT TIMES" (0: always)."""
+    """The UUIDs to give: those asked for, unless FOLDER/fault says otherwise, "FAULT TIMES UUID" (0: always; the UUID of the one GPU, or
+    -)."""
     file, others = folder / "fault", [uuid for uuid in world.uuids() if uuid not in asked]
     if not file.exists():
         return asked
-    fault, times = file.read_text().split()
+    fault, times, only = file.read_text().split()
+    if only not in {"-", *asked}:
+        return asked
     if times == "1":
         file.unlink()
     elif times != "0":
-        write(file, f"{fault} {int(times) - 1}")
+        write(file, f"{fault} {int(times) - 1} {only}")
     if fault == "refuse":
         sys.exit("nvidia-container-cli: initialization error: driver rpc error: timed out")
     return {"none": [], "extra": [*asked, *others[:1]], "wrong": others[:1]}[fault]

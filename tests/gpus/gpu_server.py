@@ -35,6 +35,8 @@ from sandbox.engine import LABEL
 from sandbox.lease import default_folder
 
 HERE = Path(__file__).parent
+GVISOR_KNOWS = "535.183.01 580.65.06"
+"""Drivers that the stand-in for gVisor lists. It runs containers as runc does."""
 HOOK = "nvidia-container-runtime-hook"  # Docker has the device driver "nvidia" if this is on dockerd's PATH when it starts
 
 
@@ -131,6 +133,9 @@ class GpuServer:
             f'#!/bin/sh\nexec "{sys.executable}" -I -S "{HERE / "container_hook.py"}" "{folder}"\n'
         )
         hook.chmod(0o755)
+        gvisor = folder / "bin" / "runsc"
+        gvisor.write_text(f'#!/bin/sh\n[ "$1" = nvproxy ] && exec echo {GVISOR_KNOWS}\nexec runc "$@"\n')
+        gvisor.chmod(0o755)
         self._strangers: dict[int, list[subprocess.Popen[bytes]]] = {}
         self._cut_off: set[str] = set()
         self.dockerd: PrivateDockerd | None = None
@@ -146,7 +151,7 @@ class GpuServer:
         subprocess.run(mount, check=True)
         self.dockerd = PrivateDockerd(
             self.folder / "d",
-            runtimes={"nvidia": {"path": "runc"}},
+            runtimes={"nvidia": {"path": "runc"}, "runsc": {"path": str(self.folder / "bin" / "runsc")}},
             environment={
                 "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
                 "FAKE_GPU_DOCKER_DATA": str(self.folder / "d" / "data"),
@@ -269,11 +274,11 @@ class GpuServer:
         self._cut_off |= {entry["container"] for entry in self._running()}
         self.change(lambda world: world)
 
-    def break_toolkit(self, fault: str, *, times: int = 0) -> None:
+    def break_toolkit(self, fault: str, *, times: int = 0, only: str = "-") -> None:
         """Give the next containers no GPU ("none"), one too many ("extra"), another ("wrong"), or "refuse" to start them; `times`
-        containers, or all (0) until `mend_toolkit`."""
+        containers, or all (0) until `mend_toolkit`; `only` those for this GPU."""
         assert fault in {"none", "extra", "wrong", "refuse"}
-        nvml_state.write(self.folder / "fault", f"{fault} {times}")
+        nvml_state.write(self.folder / "fault", f"{fault} {times} {only}")
 
     def mend_toolkit(self) -> None:
         (self.folder / "fault").unlink(missing_ok=True)

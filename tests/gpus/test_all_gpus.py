@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,51 @@ def test_kill_9_on_a_gpu_server_frees_every_gpu(gpu_server: GpuServer, workspace
         time.sleep(0.1)
     done = gpu_server.autoresearch("try", "train.py", "--json", cwd=workspace)
     assert json.loads(done.stdout)["outcome"] == "ok", "a GPU can be leased again"
+
+
+def test_two_courteous_runs_take_turns_on_one_gpu(
+    gpu_server: GpuServer, workspace: Path, tmp_path: Path
+) -> None:
+    """Without courtesy, see tests/sandbox/test_courtesy.py."""
+    for index in range(1, 8):
+        gpu_server.stranger_comes(index)
+    other = tmp_path / "other"
+    shutil.copytree(workspace, other)
+    words = ["run", "--budget", "20m", "--max-experiments", "2", "--json", "--courtesy"]
+    runs = []
+    for folder in (workspace, other):
+        with (folder / "events").open("wb") as events, (folder / "errors").open("wb") as errors:
+            command = [sys.executable, "-m", "runner.cli", *words]
+            environment = gpu_server.environment()
+            runs.append(subprocess.Popen(command, cwd=folder, env=environment, stdout=events, stderr=errors))
+    codes = [run.wait(timeout=400) for run in runs]
+    assert codes == [0, 0], [(folder / "errors").read_text() for folder in (workspace, other)]
+    trained = [given.run for given in gpu_server.containers() if given.role == "train"]
+    changes = sum(before != after for before, after in pairwise(trained))
+    assert set(gpu_server.most_at_once().values()) == {1}
+    assert changes >= 5
+    for folder in (workspace, other):
+        kinds = [json.loads(line) for line in (folder / "events").read_text().splitlines()]
+        assert [e["decision"] for e in kinds if e["event"] == "decided"] == ["discard"] * 2
+
+
+def test_a_gpu_that_no_container_sees_is_left_out_and_the_run_goes_on(
+    gpu_server: GpuServer, workspace: Path
+) -> None:
+    uuids = gpu_server.uuids()
+    for index in (0, 2, 4, 5, 6, 7):
+        gpu_server.stranger_comes(index)
+    gpu_server.break_toolkit("none", only=uuids[3])
+    done = gpu_server.autoresearch(
+        "run", "--budget", "20m", "--max-experiments", "6", "--json", cwd=workspace, timeout=500
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["gpu"] for e in events if e["event"] == "gpu_left_out"] == [uuids[3]]
+    outcomes = [e["outcome"] for e in events if e["event"] == "judged"]
+    assert outcomes.count("infrastructure") == 3
+    assert set(outcomes) == {"ok", "infrastructure"}
+    assert [e["decision"] for e in events if e["event"] == "decided"] == ["discard"] * 6
+    trained = {uuid for given in gpu_server.containers() if given.role == "train" for uuid in given.given}
+    assert trained == {uuids[1]}
+    assert f"{uuids[3]} was left out: a container saw no GPU" in (workspace / "report.html").read_text()

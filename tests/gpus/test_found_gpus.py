@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,19 @@ def test_doctor_tries_every_gpu_that_a_run_would_use_and_says_what_it_found(
     assert "JAX sees 1 devices of cpu where there is one GPU" in said, "the stand-in for CUDA is the CPU"
     assert used(gpu_server) == {uuids[2]}
     assert done.returncode == 3
+
+
+def test_what_gvisor_cannot_hand_out_is_refused_before_anything_trains(
+    gpu_server: GpuServer, workspace: Path
+) -> None:
+    words = ("try", "train.py", "--json", "--runtime", "runsc")
+    gpu_server.change(lambda world: replace(world, driver="595.10"))
+    refused = gpu_server.autoresearch(*words, cwd=workspace)
+    assert refused.returncode == 3
+    assert "gVisor here does not know driver 595.10 (its newest is 580.65.06)" in refused.stderr
+    gpu_server.change(lambda world: replace(world, driver="580.65.06"))
+    gpu_server.split(0)
+    refused = gpu_server.autoresearch(*words, "--gpus", "0,", cwd=workspace)
+    assert refused.returncode == 3
+    assert "no part of a GPU that is split (MIG)" in refused.stderr
+    assert used(gpu_server) == set()

@@ -43,6 +43,8 @@ MESSAGES = [Message("user", "hello")]
 
 
 class Clock:
+    zone = None
+
     def __init__(self) -> None:
         self.now, self.slept = 1_800_000_000.0, list[float]()
 

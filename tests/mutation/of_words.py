@@ -63,7 +63,7 @@ ROWS = [
     ("zero is a length that was said", "runner/cli/data.py", "length if seq_len is None else seq_len", "seq_len or length", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a model that would not be asked is refused", "runner/cli/run.py", "if proposer not in MODELS and names:", "if False:", T_SLIPS + "test_a_slip_is_a_sentence_and_a_code"),
     ("a model in the configuration is asked", "runner/store/config.py", 'if content.get("model") and "proposer" not in content:', "if False:", T_SLIPS + "test_a_model_in_the_configuration_is_asked_as_one_on_the_command_line_is"),
-    ("what is left open is said to be", "runner/search/loop.py", 'self.recorder.emit("left_open", number=experiment.number)', "pass", "tests/search/test_loop.py::test_a_run_does_not_end_with_an_experiment_left_open_without_saying_so"),
+    ("what is left open is said to be", "runner/search/loop.py", 'self.recorder.emit("left_open", number=experiment.number, asked=reason == ASKED)', "pass", "tests/search/test_loop.py::test_a_run_does_not_end_with_an_experiment_left_open_without_saying_so"),
     ("one busy moment does not end a run", "runner/search/baseline.py", "cut_short <= MAX_CUT_SHORT", "False", "tests/search/test_loop.py::test_one_baseline_training_that_a_busy_machine_cut_short_does_not_end_the_run"),
     ("a baseline that never fits ends the run", "runner/search/baseline.py", "cut_short <= MAX_CUT_SHORT", "cut_short <= 99", "tests/search/test_loop.py::test_a_baseline_that_never_fits_into_its_wall_clock_does"),
     ("noise larger than the score decides nothing", "runner/scoring/adopt_or_rerun.py", "if 2 * _CLEAR * estimate.error >= best_score:", "if False:", "tests/search/test_loop.py::test_where_the_noise_is_larger_than_the_score_nothing_is_decided"),

@@ -181,7 +181,12 @@ def test_it_makes_the_same_images_as_the_checkout(installed: Path, tmp_path: Pat
 
 
 def test_init_and_try_work_from_the_wheel_alone(installed: Path, dataset: Path, tmp_path: Path) -> None:
-    for folder, script, words in (("search", "train.py", ()), ("toy", "train_demo.py", ("--demo",))):
+    made = (
+        ("search", "train.py", ()),
+        ("modules", "train_nnx.py", ("--template", "nnx")),
+        ("toy", "train_demo.py", ("--demo",)),
+    )
+    for folder, script, words in made:
         elsewhere(installed, tmp_path, "init", *words, folder)
         for name, source in (("train.py", f"trainer_jax/{script}"), ("program.md", "program.md")):
             assert (tmp_path / folder / name).read_bytes() == (ROOT / source).read_bytes()

@@ -309,6 +309,16 @@ def test_an_earlier_run_is_resumed_by_its_name_and_is_then_the_newest(simulated:
     ledger.close()
 
 
+def test_a_window_in_which_no_training_ends_is_refused(simulated: SimulatedRun) -> None:
+    with pytest.raises(UsageError, match=r"--between 20:00-20:02 is too short: .* two trainings of 1m15s"):
+        session(
+            simulated.workspace, Config(proposer="random", between="20:00-20:02"), OPTIONS, display="none"
+        )
+    ledger = Ledger(simulated.workspace.ledger)
+    assert ledger.run().stop_reason == "window too short"
+    ledger.close()
+
+
 def test_a_baseline_is_not_gone_on_with_when_the_budget_is_gone(simulated: SimulatedRun) -> None:
     simulated.ledger = Ledger(simulated.workspace.ledger)
     simulated.ledger.start_run("simulated", now=0.0, seed=1, settings={})

@@ -89,7 +89,9 @@ def test_it_says_what_an_index_made_afresh_says(seed: int, tmp_path: Path) -> No
         kept = [e for e in all_of_them if e.status == "keep"]
         assert index.kept == sorted(kept, key=lambda e: e.decision)
         attempts = [a for e in all_of_them for a in e.attempts]
-        assert (index.attempts, set(index.seeds)) == (len(attempts), {a.seed for a in attempts})
+        used = [a for a in attempts if not a.lost or a.confirmation is not None]
+        assert (index.attempts, set(index.seeds)) == (len(attempts), {a.seed for a in used})
+        assert set(index.finished_seeds) == {a.seed for a in used if a.outcome is not None}
         assert index.confirming == sum(a.confirmation is not None for a in attempts)
         assert index.trained == sum(bool(e.attempts) for e in all_of_them[1:])
         assert set(index.fingerprints) == {e.fingerprint for e in all_of_them if e.fingerprint}

@@ -1,14 +1,19 @@
 """Lowers train.py's step of the GPU preset for CUDA on a machine without a GPU, and prints what the program asks of the device.
 
+    gpu_preset.py MODULE BYTES          # trainer_jax's module; the memory that JAX may use on the GPU
+    gpu_preset.py MODULE BYTES --only-micro-batches
+
 Run as a program with AUTORESEARCH_DATA and AUTORESEARCH_OUT: the preset is chosen when train.py is imported. Where JAX asks the machine for
-cuDNN's version and the GPU's compute capability, this program answers: 9.10 and 9.0, as on an H100.
+cuDNN's version, the GPU's compute capability and its memory, this program answers: 9.10 and 9.0, as on an H100, and BYTES.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -19,10 +24,14 @@ from jax._src.cudnn import fused_attention_stablehlo as cudnn
 def main() -> None:
     cudnn.check_cudnn_version = lambda: 91000
     cudnn.check_compute_capability = lambda _: True
-    backend, jax.default_backend = jax.default_backend, lambda: "gpu"
-    from trainer_jax import train
-
-    jax.default_backend = backend
+    gpu = SimpleNamespace(memory_stats=lambda: {"bytes_limit": int(sys.argv[2])})
+    real = jax.default_backend, jax.devices
+    jax.default_backend, jax.devices = lambda: "gpu", lambda: [gpu]
+    train = importlib.import_module(f"trainer_jax.{sys.argv[1]}")
+    jax.default_backend, jax.devices = real
+    if "--only-micro-batches" in sys.argv:
+        json.dump(train.MICRO_BATCHES, sys.stdout)
+        return
     step, init, shared_out = train.make_step(train.make_optimizer())
     params, state = init.eval_shape(jax.random.key(0))
     rows = jax.ShapeDtypeStruct((train.BATCH, train.T + 1), jnp.int32, sharding=shared_out)
@@ -38,7 +47,7 @@ def main() -> None:
             "attention": {name: calls.count(name) for name in sorted(set(calls))},
             "layers": train.DEPTH,
             "dtype": str(jnp.dtype(train.COMPUTE_DTYPE)),
-            "batch": train.BATCH,
+            "micro_batches": train.MICRO_BATCHES,
             "tokens": train.BATCH * train.T,
             "weights_and_state_bytes": size((params, state)),
         },

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from benchmarks.gpu_parts import DRY_RUN, Session
+from benchmarks.gpu_parts import DRY_RUN, SIZES, Session
 
 ROOT = Path(__file__).parents[2]
 MODULES = "gpu gpu_measurements gpu_parts local_judge trainer".split()
@@ -61,6 +62,19 @@ def test_a_process_that_takes_too_long_is_ended_with_all_that_it_started(tmp_pat
     assert why == "it was ended after 1 s"
     stat = Path(f"/proc/{int(out)}/stat")
     assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_the_images_xla_knows_every_flag_that_is_tried() -> None:
+    flags = " ".join(variant.flags for variant in SIZES.variants.values())
+    assert "xla_gpu_enable_command_buffer=+WHILE" in flags
+    done = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.jit(lambda x: x + 1)(1)"],
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_it_needs_nothing_that_a_bare_machine_lacks() -> None:

@@ -107,7 +107,7 @@ def test_the_loss_in_blocks_is_the_plain_cross_entropy_and_so_is_its_gradient(
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * float(jnp.abs(b).max()))
 
 
-@pytest.mark.parametrize("micro_batches", [1, 4])
+@pytest.mark.parametrize("micro_batches", [1, 2, 4])
 def test_parts_of_a_batch_add_up_to_the_whole(
     train: ModuleType,
     params: dict,
