@@ -135,11 +135,6 @@ def rotate(x_BxTxHxK, cos, sin):
     return (x_BxTxHxK * cos + x_BxTxHxK[..., ::-1] * sin).astype(x_BxTxHxK.dtype)
 
 
-def look_up(table_VxD, tokens_BxT):
-    """The rows of the tokens, [B, T, D]. The table is float32: its gradient is a scatter-add, slow in bfloat16 on a GPU."""
-    return table_VxD[tokens_BxT].astype(COMPUTE_DTYPE)
-
-
 def window(layer, length):
     """Number of positions a query sees, itself included. The last layer always sees all earlier positions."""
     short = WINDOWS[layer % len(WINDOWS)] == "S" and layer != DEPTH - 1
@@ -182,7 +177,7 @@ def attention_layer(x_BxTxD, p, layer, tokens_BxT, cos, sin, attend):
     if layer in VALUE_LAYERS:  # values looked up by the token (Zhou et al. 2024, arXiv 2410.17897)
         gate_LxGxH = p["value_gate_LxGxH"][VALUE_LAYERS.index(layer)]
         gate_BxTxH = 2 * jax.nn.sigmoid(x_BxTxD[..., :VALUE_GATE_WIDTH] @ gate_LxGxH)
-        value_BxTxE = look_up(p["value_embed_VxE"][str(layer)], tokens_BxT)
+        value_BxTxE = p["value_embed_VxE"][str(layer)][tokens_BxT].astype(v.dtype)
         v = v + gate_BxTxH[..., None] * value_BxTxE.reshape(v.shape)
     y = attend(q, k, v, window(layer, length))
     return y.reshape(B, length, -1) @ p["attention_out_LxExD"][layer]
@@ -218,11 +213,10 @@ def short_conv(x_BxTxD, w_JxD):
 
 def stream(params, tokens_BxT, attend=attention):
     """The residual stream after the last layer, normalised: [B, T, D]. Position t sees tokens 0 .. t only."""
-    p = jax.tree.map(lambda w: w.astype(COMPUTE_DTYPE), params) | {
-        "value_embed_VxE": params["value_embed_VxE"]
-    }
+    p = jax.tree.map(lambda w: w.astype(COMPUTE_DTYPE), params)
+    p["value_embed_VxE"] = params["value_embed_VxE"]  # a GPU is slow to sum their gradients in bfloat16
     cos, sin = rotary(tokens_BxT.shape[1])
-    x = x0 = rms_norm(look_up(params["embed_VxD"], tokens_BxT))
+    x = x0 = rms_norm(params["embed_VxD"][tokens_BxT].astype(COMPUTE_DTYPE))
     for layer in range(DEPTH):
         attention_conv_JxD, mlp_conv_JxD = p["conv_Lx2xJxD"][layer]
         x = p["residual_L"][layer] * x + p["x0_L"][layer] * x0
