@@ -64,6 +64,9 @@ class OneLease:
     def available(self) -> bool:
         return True
 
+    def stop_waiting(self) -> None:
+        pass
+
     def with_contention(self, lease: Lease) -> Lease:
         return lease
 

@@ -41,7 +41,11 @@ class Leases(Protocol):
         ...
 
     def available(self) -> bool:
-        """Whether `acquire` would have something to hand out at this moment."""
+        """Whether `acquire` would have something to hand out at this moment. Where not, others see that it is waited for."""
+        ...
+
+    def stop_waiting(self) -> None:
+        """Others need not offer anything any more."""
         ...
 
     def with_contention(self, lease: Lease) -> Lease:
@@ -165,6 +169,9 @@ class CpuLeases:
         with ExitStack() as held:
             return self._may_share or len(self._take(held)) == self._count
 
+    def stop_waiting(self) -> None:
+        self._courtesy.wait_no_more()
+
     def with_contention(self, lease: Lease) -> Lease:
         return lease
 
@@ -264,6 +271,9 @@ class GpuLeases:
         turns = self._uuids
         self._uuids = [*turns[1:], turns[0]]
         return [uuid for uuid in turns if uuid not in self._left_out]
+
+    def stop_waiting(self) -> None:
+        self._courtesy.wait_no_more()
 
     def with_contention(self, lease: Lease) -> Lease:
         if lease.gpu_uuid is None:

@@ -177,7 +177,7 @@ def attention_layer(x_BxTxD, p, layer, tokens_BxT, cos, sin, attend):
     if layer in VALUE_LAYERS:  # values looked up by the token (Zhou et al. 2024, arXiv 2410.17897)
         gate_LxGxH = p["value_gate_LxGxH"][VALUE_LAYERS.index(layer)]
         gate_BxTxH = 2 * jax.nn.sigmoid(x_BxTxD[..., :VALUE_GATE_WIDTH] @ gate_LxGxH)
-        value_BxTxE = p["value_embed_VxE"][str(layer)][tokens_BxT]
+        value_BxTxE = p["value_embed_VxE"][str(layer)][tokens_BxT].astype(v.dtype)
         v = v + gate_BxTxH[..., None] * value_BxTxE.reshape(v.shape)
     y = attend(q, k, v, window(layer, length))
     return y.reshape(B, length, -1) @ p["attention_out_LxExD"][layer]
@@ -214,8 +214,9 @@ def short_conv(x_BxTxD, w_JxD):
 def stream(params, tokens_BxT, attend=attention):
     """The residual stream after the last layer, normalised: [B, T, D]. Position t sees tokens 0 .. t only."""
     p = jax.tree.map(lambda w: w.astype(COMPUTE_DTYPE), params)
+    p["value_embed_VxE"] = params["value_embed_VxE"]  # a GPU is slow to sum their gradients in bfloat16
     cos, sin = rotary(tokens_BxT.shape[1])
-    x = x0 = rms_norm(p["embed_VxD"][tokens_BxT])
+    x = x0 = rms_norm(params["embed_VxD"][tokens_BxT].astype(COMPUTE_DTYPE))
     for layer in range(DEPTH):
         attention_conv_JxD, mlp_conv_JxD = p["conv_Lx2xJxD"][layer]
         x = p["residual_L"][layer] * x + p["x0_L"][layer] * x0

@@ -211,7 +211,7 @@ class Attention(nnx.Module):
         )  # Henry et al. 2020, arXiv 2010.04245
         if self.layer in VALUE_LAYERS:
             gate_BxTxH = 2 * jax.nn.sigmoid(x_BxTxD[..., :VALUE_GATE_WIDTH] @ self.value_gate_GxH)
-            v = v + gate_BxTxH[..., None] * self.value_embed_VxE[tokens_BxT].reshape(v.shape)
+            v = v + gate_BxTxH[..., None] * self.value_embed_VxE[tokens_BxT].astype(v.dtype).reshape(v.shape)
         y = attend(q, k, v, window(self.layer, length))
         return y.reshape(B, length, -1) @ self.out_ExD
 
@@ -249,7 +249,7 @@ class Gpt(nnx.Module):
     def stream(self, tokens_BxT, attend=attention):
         """The residual stream after the last layer, normalised: [B, T, D]. Position t sees tokens 0 .. t only."""
         cos, sin = rotary(tokens_BxT.shape[1])
-        x = x0 = rms_norm(self.embed_VxD[tokens_BxT])
+        x = x0 = rms_norm(self.embed_VxD[tokens_BxT].astype(COMPUTE_DTYPE))
         for block in self.blocks:
             x = block(x, x0, tokens_BxT, cos, sin, attend)
         return rms_norm(x)
@@ -269,8 +269,9 @@ def init_params(key):
 
 
 def model(params):
-    """The module with these weights, in COMPUTE_DTYPE."""
-    return nnx.merge(STRUCTURE, jax.tree.map(lambda w: w.astype(COMPUTE_DTYPE), params))
+    """The module with these weights, in COMPUTE_DTYPE but for tables: a GPU is slow to sum their gradients in bfloat16."""
+    tables, others = nnx.split_state(params, (Embed, ValueEmbed), ...)
+    return nnx.merge(STRUCTURE, tables, jax.tree.map(lambda w: w.astype(COMPUTE_DTYPE), others))
 
 
 def forward(params, tokens_BxT):

@@ -210,18 +210,21 @@ class Loop:
         mine, told = self._slots.mine, False
         while not (reason := self._nothing_more or self.over()):
             may_wait = self._slots.count > 1 or self.settings.courtesy
-            if may_wait and not self.attempts.pipeline.leases.available():
-                if not told:
-                    self.recorder.emit("waiting", why=f"slot {mine + 1} waits for a device: others use it")
-                told = True
-                with self._turn.given_up():
-                    self.recorder.clock.sleep(_LOOK_S)
-                continue
-            told = False
+            leases = self.attempts.pipeline.leases
             try:
-                if not self._gate.admits_training():  # and nothing is asked for that may not train
-                    self._gate.wait_a_little()
+                if not self._gate.admits_training():
+                    leases.stop_waiting()
+                if not self._gate.passed():  # nothing is asked for that may not train
                     continue
+                if may_wait and not leases.available():
+                    if not told:
+                        why = f"slot {mine + 1} waits for a device: others use it"
+                        self.recorder.emit("waiting", why=why)
+                    told = True
+                    with self._turn.given_up():
+                        self.recorder.clock.sleep(_LOOK_S)
+                    continue
+                told = False
                 self._one_experiment()
                 self._without_device.discard(mine)
             except EndedWhileClosed as ended:

@@ -52,24 +52,30 @@ class WindowGate:
 
     def wait(self) -> None:
         """Until a training may begin. Raises EndedWhileClosed."""
-        while not self.admits_training():
+        while not self.passed():
             if not self._budget.allows_another():
                 raise EndedWhileClosed(TIME_BUDGET_EXHAUSTED)
-            self.wait_a_little()
-        if self._said is not None:
-            self._said = None
-            self._recorder.emit(OPEN)
 
-    def wait_a_little(self) -> None:
-        """Some seconds, while others have the turn. Raises EndedWhileClosed when the run is asked to end."""
-        assert self._window is not None
+    def passed(self) -> bool:
+        """Whether a training may begin; where none may, said some seconds later. Raises EndedWhileClosed when the run is asked to end."""
+        if self.admits_training():
+            if self._said is not None:
+                self._said = None
+                self._recorder.emit(OPEN)
+            return True
         if self._asked_to_end():
             raise EndedWhileClosed(ASKED)
-        clock = self._recorder.clock
-        until = self._window.opens_next(clock.time())
-        if self._said != until:  # or the clock was set
-            self._said = until
-            why = f"nothing is trained now: waiting for {self._window.said(until)} (in {format_duration(until - clock.time())})"
-            self._recorder.emit(CLOSED, until=until, opens=self._window.said(until), why=why)
+        self._say_until_when()
         with self._turn.given_up():
-            clock.sleep(_LOOK_S)
+            self._recorder.clock.sleep(_LOOK_S)
+        return False
+
+    def _say_until_when(self) -> None:
+        """Once, and again where the clock was set."""
+        assert self._window is not None
+        now = self._recorder.clock.time()
+        until = self._window.opens_next(now)
+        if self._said != until:
+            self._said, opens = until, self._window.said(until)
+            why = f"nothing is trained now: waiting for {opens} (in {format_duration(until - now)})"
+            self._recorder.emit(CLOSED, until=until, opens=opens, why=why)

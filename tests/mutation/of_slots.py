@@ -33,7 +33,7 @@ ROWS = [
     ("authors know of each other", STAGE, "others_asked=len(self._asked_for) - 1,", "", BUSY),
     ("a used device is waited for", LOOP, "if len(self._without_device) >= self._working", "if True", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),
     ("no device at all ends the run", LOOP, "if len(self._without_device) >= self._working", "if False", T + "test_a_run_whose_devices_are_all_used_by_others_ends"),
-    ("no experiment is taken without a device", LOOP, "not self.attempts.pipeline.leases.available()", "False", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),
+    ("no experiment is taken without a device", LOOP, "not leases.available()", "False", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),
     ("any slot's failure ends all at once", SLOTS, "            except BaseException as error:\n                self._fail(error)\n                raise\n", "            except BaseException:\n                raise\n", T + "test_whichever_slot_fails_ends_the_run_at_once"),
     ("a wait is no training", ATTEMPTS, "                leased = clock.monotonic()\n", "                pass\n", T + "test_a_wait_for_a_device_says_nothing_of_how_long_trainings_take"),
     ("an open confirmation is gone on with", "runner/search/confirmer.py", "        if self._open() is not None:  # its slot was lost\n", "        if False:\n", T + "test_what_a_lost_slot_was_confirming_is_confirmed_by_another"),

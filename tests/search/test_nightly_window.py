@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from benchmarks.shared_clock import SharedClock
-from benchmarks.simulated_run import Clock, OneLease, SimulatedRun, source
+from benchmarks.simulated_run import Clock, OneLease, SeveralLeases, SimulatedRun, source
 from runner.cli.status import status
 from runner.errors import UsageError
 from runner.nightly_window import NightlyWindow, TimeInside, parse_window
@@ -104,6 +104,32 @@ def test_a_training_whose_device_is_free_too_late_is_not_begun(tmp_path: Path) -
     assert all(is_night(at, left_s=TRAIN_S) for at, _, _ in trained)
     assert not all(map(is_night, leased)), "else nothing was free too late"
     assert {e.status for e in run.ledger.experiments(RUN)[1:] if e.attempts} <= {"discard", "open"}
+
+
+def test_by_day_no_device_is_looked_at_and_others_see_nobody_wait(tmp_path: Path) -> None:
+    """Somebody has one of two CPUs, so that a slot waits for it when the night ends."""
+    run = night_run(tmp_path, 40, slots=2)
+    looks, waiting = list[float](), False
+
+    class Watched(SeveralLeases):
+        def available(self) -> bool:
+            nonlocal waiting
+            looks.append(run.clock.now)
+            waiting = True
+            return self._held == 0
+
+        def stop_waiting(self) -> None:
+            nonlocal waiting
+            waiting = False
+
+    def look(event: Event) -> None:
+        if event.kind == "window_open":
+            assert not waiting
+
+    run.leases = Watched(2)
+    run.loop(expected_s=910.0, budget_s=3 * 3600.0, between=NIGHT, emit=look).go()
+    assert looks
+    assert all(map(is_night, looks))
 
 
 @pytest.mark.parametrize("slots", [1, 2])

@@ -41,10 +41,13 @@ def main() -> None:
     def size(tree: Any) -> int:
         return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
+    scatters = re.findall(r'"stablehlo.scatter".*?}\) : \(tensor<[\dx]*x(\w+)>', text, re.DOTALL)
     calls = re.findall(r"custom_call @(\S*?fmha\S*?)\(", text)
     json.dump(
         {
             "attention": {name: calls.count(name) for name in sorted(set(calls))},
+            "scatters": scatters,
+            "tables": 1 + len(train.VALUE_LAYERS),
             "layers": train.DEPTH,
             "dtype": str(jnp.dtype(train.COMPUTE_DTYPE)),
             "micro_batches": train.MICRO_BATCHES,
