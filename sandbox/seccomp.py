@@ -6,8 +6,8 @@ io_uring, userfaultfd, perf_event_open or bpf, no keyrings, no mount family, no 
 no inotify, no file locks and no sockets but AF_UNIX: what IP sockets buffer and what locks take is memory that no
 container's limit counts. Docker 20.10's default lets io_uring and AF_VSOCK through.
 
-seccomp.json is for all containers but the judge's. seccomp_judge.json is for those that run a candidate's program on hidden text.
-It lacks calls by which two of them could communicate through files that both may read: queries of the page cache and reads that
+seccomp.json is for all containers but the judge's and the stages of tasks. seccomp_judge.json is for those that run a candidate's
+program on hidden data. It lacks calls by which two of them could communicate through files that both may read: queries of the page cache and reads that
 do not wait for the disk. Both files can be used alone: `docker run --security-opt seccomp=FILE`.
 """
 
@@ -21,12 +21,12 @@ from sandbox.spec import Role
 
 FILE = Path(__file__).resolve().with_name("seccomp.json")
 JUDGE_FILE = FILE.with_name("seccomp_judge.json")
-_JUDGES = frozenset({Role.JUDGE_BLIND, Role.JUDGE_SCORE})
+_ON_HIDDEN_DATA = frozenset({Role.JUDGE_BLIND, Role.JUDGE_SCORE, Role.STAGE})
 
 
 def of(role: Role) -> str:
     """The profile of a container with this role."""
-    return profile(JUDGE_FILE if role in _JUDGES else FILE)
+    return profile(JUDGE_FILE if role in _ON_HIDDEN_DATA else FILE)
 
 
 @functools.cache

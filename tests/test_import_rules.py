@@ -180,6 +180,7 @@ MAY_IMPORT = {
     "store": {"parsing", "resources"},
     "scoring": {"data", "images", "store"},
     "evaluation": {"data", "images", "parsing", "scoring", "store"},
+    "tasks": {"images", "parsing", "store"},
     "results": {"data", "evaluation", "scoring", "store"},
     "proposers": {"parsing", "store"},
     "llm": {"parsing", "proposers", "resources", "store"},
@@ -209,6 +210,7 @@ MAY_IMPORT = {
         "scoring",
         "search",
         "store",
+        "tasks",
     },
 }
 """The packages of the runner and what each may import beside itself. docs/architecture.md draws it."""

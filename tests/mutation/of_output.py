@@ -41,6 +41,6 @@ ROWS = [
     ("seccomp: no MFD_HUGETLB", "sandbox/seccomp.json", '"index": 1, "value": 4, "valueTwo": 0', '"index": 1, "value": 8, "valueTwo": 0', T_INSIDE + "test_no_huge_page_of_the_machines_pool_can_be_taken"),
     ("seccomp: no merging of pages", "sandbox/seccomp.json", '"value": 12, "valueTwo": 0, "op": "SCMP_CMP_NE"', '"value": 13, "valueTwo": 0, "op": "SCMP_CMP_NE"', T_INSIDE + "test_its_pages_are_not_merged_with_others"),
     ("seccomp: nothing is written out", "sandbox/seccomp.json", '"errnoRet": 0', '"errnoRet": 1', T_INSIDE + "test_nothing_is_written_out_on_its_word"),
-    ("the judge's profile is the narrower", "sandbox/seccomp.py", "profile(JUDGE_FILE if role in _JUDGES else FILE)", "profile(FILE)", "tests/sandbox/test_configuration_check.py::test_whoever_runs_a_strangers_program_on_hidden_text_has_the_judges_profile"),
+    ("the judge's profile is the narrower", "sandbox/seccomp.py", "profile(JUDGE_FILE if role in _ON_HIDDEN_DATA else FILE)", "profile(FILE)", "tests/sandbox/test_configuration_check.py::test_whoever_runs_a_strangers_program_on_hidden_text_has_the_judges_profile"),
     *((f"seccomp: no {name} for the judge", "sandbox/seccomp_judge.json", '"access",', f'"access", "{name}",', "tests/sandbox/test_configuration_check.py::test_the_judges_profile_allows_less_and_no_talk_through_shared_files") for name in ("fadvise64", "mincore", "preadv2", "flock")),
 ]  # fmt: skip

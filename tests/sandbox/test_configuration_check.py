@@ -274,8 +274,8 @@ def test_whoever_runs_a_strangers_program_on_hidden_text_has_the_judges_profile(
     config = container_config(
         job(tmp_path, role=role), volume="v", uid=1, labels={}, dialect=Dialect(), python="/p"
     )
-    judges = role in {Role.JUDGE_BLIND, Role.JUDGE_SCORE}
-    text = profile(JUDGE_FILE if judges else FILE)
+    hidden = role in {Role.JUDGE_BLIND, Role.JUDGE_SCORE, Role.STAGE}
+    text = profile(JUDGE_FILE if hidden else FILE)
     assert config["HostConfig"]["SecurityOpt"][1] == f"seccomp={text}"
 
 

@@ -1,0 +1,9 @@
+"""Stores everything as it is."""
+
+
+def compress(data):
+    return data
+
+
+def decompress(blob):
+    return blob
