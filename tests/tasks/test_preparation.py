@@ -63,8 +63,9 @@ def test_a_spoilt_manifest_is_one_sentence(tmp_path: Path) -> None:
         prepare(tmp_path)
 
 
-def test_others_of_the_machine_cannot_enter_and_containers_can_read(tmp_path: Path) -> None:
-    umask = os.umask(0o077)
+@pytest.mark.parametrize("mask", [0o077, 0o000])
+def test_others_of_the_machine_cannot_enter_and_containers_can_read(mask: int, tmp_path: Path) -> None:
+    umask = os.umask(mask)
     try:
         data = prepare(tmp_path)
     finally:
