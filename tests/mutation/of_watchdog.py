@@ -37,13 +37,6 @@ ROWS = [
         REACHED,
     ),
     (
-        "a script's long death is its own",
-        CONTAINER,
-        "seen = time.monotonic()\n",
-        "pass\n",
-        T_SLOW + "test_a_script_that_makes_its_death_long_has_timed_out_and_is_no_fault_of_the_machine",
-    ),
-    (
         "every thread is doomed",
         "sandbox/cgroup.py",
         "return all(_is_dying",
