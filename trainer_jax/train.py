@@ -98,8 +98,8 @@ def init_params(key):
     keys = iter(jax.random.split(key, 5))
     D, E, F = WIDTH, HEADS * HEAD_WIDTH, MLP_RATIO * WIDTH
 
-    def uniform(*shape):
-        bound = (3.0 / D) ** 0.5  # drawn flat: XLA needs ten times as long to compile it with four axes
+    def uniform(*shape):  # drawn flat: XLA needs ten times as long to compile it with four axes
+        bound = (3.0 / D) ** 0.5
         return jax.random.uniform(next(keys), math.prod(shape), minval=-bound, maxval=bound).reshape(shape)
 
     return {

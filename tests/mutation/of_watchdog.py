@@ -4,7 +4,7 @@ T = "tests/sandbox/test_watchdog.py::"
 T_CLOCK = "tests/sandbox/test_wall_clock.py::"
 PROCESS, CONTAINER, CLIENT = (
     "sandbox/watchdog/watchdog.py",
-    "sandbox/watchdog/container.py",
+    "sandbox/watchdog/kill_at_deadline.py",
     "sandbox/watchdog/client.py",
 )
 LATE = T_CLOCK + "test_a_container_that_nobody_ended_in_time_is_late_whatever_it_says"

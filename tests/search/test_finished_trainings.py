@@ -152,48 +152,17 @@ def test_baseline_and_best_script_are_read_along_and_never_ended(tmp_path: Path)
     assert all(job.monitor is not None for job in run.engine.jobs if job.role == "train")
 
 
-class Contended:
-    """Somebody else's process is on the GPU of the first training."""
-
-    def __init__(self) -> None:
-        self.trainings = 0
-
-    def with_contention(self, lease: Lease) -> Lease:
-        self.trainings += 1
-        return Lease(lease.cpus, lease.gpu_uuid, contended=self.trainings == 1)
-
-
-def go_contended(run: Run, text: str) -> Experiment:
-    """The experiment of this script: its first training is contended, so it is made again."""
-    run.loop().go()
-    run.proposals.sources = ["", *LEARNING, text]
-    loop = run.loop()
-    loop.attempts.pipeline.leases.with_contention = Contended().with_contention  # type: ignore[method-assign]
-    loop.go()
-    return run.experiments()[FINISHED + 2]
-
-
 def test_a_script_that_has_a_score_is_not_ended_when_it_is_tried_again(night: Run) -> None:
     """Its second training goes wrong, by its own reports."""
-    not_sampled(night, FINISHED + 2)
-    moody = (
-        "import pathlib\nSCORE = 1.9\nLOSS = 3.8\na = [1, 2, 3]\n"
-        f"mark = pathlib.Path({str(night.workspace.folder / 'seen')!r})\n"
-        "if mark.exists(): REPORTS = [7.0, float('nan'), float('nan'), 7.0]\n"
-        "mark.touch()\n"
+    (tried,) = go(night, honest(1.95))
+    trainings = FinishedTrainings(1, 60.0, night.data / "train", list)
+    gone_wrong = (
+        b'{"loss": 7.0, "progress": 0.1}\n{"loss": NaN, "progress": 0.2}\n{"loss": NaN, "progress": 0.3}\n'
     )
-    kept = go_contended(night, moody)
-    assert kept.status == "keep"
-    assert [(a.outcome, a.contended) for a in kept.attempts[:2]] == [("ok", True), ("ok", False)]
-
-
-def test_the_retest_of_a_script_is_read_along_and_never_ended(night: Run) -> None:
-    night.loop().go()
-    scored = replace(night.experiments()[FINISHED], status="open")
-    index = ExperimentIndex([*night.experiments()[:FINISHED], scored])
-    finished = FinishedTrainings(1, 60.0, night.data / "train")
-    assert finished.monitor(scored, index).rule is None
-    assert finished.monitor(replace(scored, attempts=()), index).rule is not None
+    for attempts, ended in (((), True), (tried.attempts, False)):
+        again = replace(tried, status="open", attempts=attempts)
+        index = ExperimentIndex([*night.experiments()[: FINISHED + 1], again])
+        assert bool(trainings.monitor(again, index).see(gone_wrong)) == ended
 
 
 def test_one_in_ten_runs_to_its_end_and_the_report_says_what_was_missed(night: Run) -> None:
@@ -307,7 +276,22 @@ def test_a_runner_killed_at_any_event_comes_to_the_same_end(moment: int, tmp_pat
 
 def test_a_training_ended_beside_a_stranger_is_made_again(night: Run) -> None:
     """Somebody else's process on the GPU slowed it down: its reports say nothing of the script."""
-    stopped = go_contended(night, HOPELESS)
+
+    class Contended:
+        trainings = 0
+
+        def with_contention(self, lease: Lease) -> Lease:
+            self.trainings += 1
+            return Lease(lease.cpus, lease.gpu_uuid, contended=self.trainings == 1)
+
+    night.loop().go()
+    night.proposals.sources = ["", *LEARNING, HOPELESS]
+    loop = night.loop()
+    stranger = Contended()
+    leases = loop.attempts.pipeline.leases
+    leases.with_contention = stranger.with_contention  # type: ignore[method-assign]
+    loop.go()
+    stopped = night.experiments()[FINISHED + 2]
     assert [a.contended for a in stopped.attempts] == [True, False]
     assert stopped.status == "stopped_early"
 
