@@ -1,6 +1,6 @@
 """Take every defence away, one at a time, and see that its test goes red.
 
-    script/mutate                # all of them (two hours on two cores)
+    script/mutate                # all of them (an hour or two on two cores)
     script/mutate configuration judge  # some groups
     script/mutate --check        # only that every text and every test named in the table is there
 
