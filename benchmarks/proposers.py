@@ -26,8 +26,8 @@ from typing import Any
 from benchmarks.simulated_run import SimulatedRun
 from runner.parsing.client import shared
 from runner.parsing.facts import Constant
+from runner.proposers.choose_constants import ALL_TRIED, ATTEMPTS, place, proposal, rounded
 from runner.proposers.registry import make_proposer
-from runner.proposers.search_space import ALL_TRIED, ATTEMPTS, place, proposal, rounded
 from runner.protocols import Context, Proposal, Proposer
 from sandbox.fake_engine import Script
 from sandbox.spec import Job, Role

@@ -85,7 +85,7 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
 HEADS = max(WIDTH // HEAD_WIDTH, 1)
 VALUE_LAYERS = [layer for layer in range(DEPTH) if layer % 2 == (DEPTH - 1) % 2]
 V, T = harness.vocab_size, harness.seq_len
-# As few micro-batches as the GPU's memory allows: they train fastest (docs/trainer.md). CPUs state no limit.
+# As few micro-batches as the GPU's memory allows (docs/trainer.md). CPUs state no limit.
 ACTIVATION_BYTES = BATCH * T * DEPTH * WIDTH * (14 + 2 * MLP_RATIO) * jnp.dtype(COMPUTE_DTYPE).itemsize
 MEMORY = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", math.inf) - 2**30
 MICRO_BATCHES = next((n for n in range(1, BATCH) if BATCH % n == 0 and ACTIVATION_BYTES / n < MEMORY), BATCH)
@@ -98,8 +98,8 @@ def init_params(key):
     keys = iter(jax.random.split(key, 5))
     D, E, F = WIDTH, HEADS * HEAD_WIDTH, MLP_RATIO * WIDTH
 
-    def uniform(*shape):
-        bound = (3.0 / D) ** 0.5  # drawn flat: XLA needs ten times as long to compile it with four axes
+    def uniform(*shape):  # drawn flat: XLA needs ten times as long to compile it with four axes
+        bound = (3.0 / D) ** 0.5
         return jax.random.uniform(next(keys), math.prod(shape), minval=-bound, maxval=bound).reshape(shape)
 
     return {

@@ -83,7 +83,7 @@ if jax.default_backend() == "gpu":  # the size of karpathy/autoresearch, 2^19 to
 HEADS = max(WIDTH // HEAD_WIDTH, 1)
 VALUE_LAYERS = [layer for layer in range(DEPTH) if layer % 2 == (DEPTH - 1) % 2]
 V, T = harness.vocab_size, harness.seq_len
-# As few micro-batches as the GPU's memory allows: they train fastest (docs/trainer.md). CPUs state no limit.
+# As few micro-batches as the GPU's memory allows (docs/trainer.md). CPUs state no limit.
 ACTIVATION_BYTES = BATCH * T * DEPTH * WIDTH * (14 + 2 * MLP_RATIO) * jnp.dtype(COMPUTE_DTYPE).itemsize
 MEMORY = (jax.devices()[0].memory_stats() or {}).get("bytes_limit", math.inf) - 2**30
 MICRO_BATCHES = next((n for n in range(1, BATCH) if BATCH % n == 0 and ACTIVATION_BYTES / n < MEMORY), BATCH)

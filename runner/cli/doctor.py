@@ -74,8 +74,8 @@ def _ledger(place: workspaces.Workspace) -> list[Finding]:
 
 
 def _disk(config: Config, folders: list[Path]) -> Finding:
+    from runner.store.disk_floor import GB, least_free
     from runner.store.filesystem import file_system
-    from runner.store.free_space import GB, least_free
 
     free, place = least_free(folders)
     level = "ok" if free >= config.disk_floor_gb * GB else "fail"
@@ -98,7 +98,7 @@ def _findings(config: Config, place: Path) -> list[Finding]:
     findings.append(_disk(config, [place, Path(tempfile.gettempdir())]))
     try:
         from runner.images.build import find_images
-        from runner.store.free_space import written_folders
+        from runner.store.disk_floor import written_folders
 
         engine = setup.connect(config)
         if (found := engine.endpoint) is not None:

@@ -77,7 +77,7 @@ def set_up(
     from runner.data.leak_check import ImageLeakCheck
     from runner.evaluation.contention import busy_machine
     from runner.evaluation.pipeline import Pipeline
-    from runner.store.free_space import refuse_below_floor, written_folders
+    from runner.store.disk_floor import refuse_below_floor, written_folders
     from sandbox.prerequisites import unenforced_limits
 
     named = data or (Path(config.data) if config.data else None)

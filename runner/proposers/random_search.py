@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from runner.parsing.client import Parser, shared
-from runner.proposers.search_space import ALL_TRIED, ATTEMPTS, NOTHING_TO_TUNE, choose, draw, proposal
+from runner.proposers.choose_constants import ALL_TRIED, ATTEMPTS, NOTHING_TO_TUNE, choose, draw, proposal
 from runner.protocols import Context, Proposal
 
 

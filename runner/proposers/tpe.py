@@ -22,7 +22,7 @@ from statistics import NormalDist
 
 from runner.parsing.client import Parser, shared
 from runner.parsing.facts import Constant, Value
-from runner.proposers.search_space import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, place, proposal
+from runner.proposers.choose_constants import ALL_TRIED, NOTHING_TO_TUNE, choose, draw, place, proposal
 from runner.protocols import Context, Proposal
 
 _WARM_UP = 8

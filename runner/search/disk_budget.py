@@ -18,8 +18,8 @@ from pathlib import Path
 
 from runner.errors import PrerequisiteMissing
 from runner.results.snapshot import PREFIX
+from runner.store.disk_floor import GB, GO_ON, least_free, refuse_below_floor
 from runner.store.experiment_index import ExperimentIndex
-from runner.store.free_space import GB, GO_ON, least_free, refuse_below_floor
 from sandbox.engine import LABEL, Engine, SandboxError
 
 

@@ -135,7 +135,7 @@ def _search(
     from runner.results.promotion import Promotion
     from runner.search.disk_budget import DiskBudget
     from runner.search.preflight import preflight
-    from runner.store.free_space import written_folders
+    from runner.store.disk_floor import written_folders
 
     run = ledger.run(run_id)
     environment = set_up(config, waiting=lambda why: loop.recorder.emit("waiting", why=why))

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.watchdog.api import Api
-from sandbox.watchdog.container import Container
 from sandbox.watchdog.endpoint import Endpoint
+from sandbox.watchdog.kill_at_deadline import Container
 
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
 _STACK_BYTES = 256 * 1024

@@ -1,7 +1,7 @@
 """Every defence, how to take it away, and the test that must notice.
 
-A row is (what, file, text, replacement, test). The text occurs in the file; its first occurrence is replaced. A module
-`of_AREA.py` beside this one adds its `ROWS` as the group AREA.
+A row is (what, file, text, replacement, test). The text occurs once in the file, else another place than the one that is meant
+might be changed. A module `of_AREA.py` beside this one adds its `ROWS` as the group AREA.
 No row may make a hostile program dangerous to the machine it is tried on: limits are loosened, bombs are bounded.
 """
 
@@ -56,7 +56,7 @@ FLAGS = [
     ("first to go when memory is short", '"OomScoreAdj": 500', '"OomScoreAdj": 0', T_FLAGS + "test_what_can_be_seen_of_them_is_seen_inside"),
     ("size of /dev/shm", '"ShmSize": limits.shm_bytes', '"ShmSize": 8 << 20', ENFORCED),
     ("size of /tmp", "size={size},", "size=8m,", ENFORCED),
-    ("inodes of /tmp", ",nr_inodes={inodes}", ",nr_inodes=5000", T_FLAGS + "test_files_in_tmp_end_at_the_limit_while_there_is_room"),
+    ("inodes of /tmp", "size={size},nr_inodes={inodes}", "size={size},nr_inodes=5000", T_FLAGS + "test_files_in_tmp_end_at_the_limit_while_there_is_room"),
     ("/tmp: no programs", "rw,noexec,nosuid,nodev,mode", "rw,exec,nosuid,nodev,mode", T_INSIDE + TMPFS),
     ("/tmp: no setuid", "rw,noexec,nosuid,nodev,mode", "rw,noexec,suid,nodev,mode", T_INSIDE + TMPFS),
     ("/tmp: no devices", "rw,noexec,nosuid,nodev,mode", "rw,noexec,nosuid,dev,mode", T_INSIDE + TMPFS),
@@ -223,7 +223,7 @@ def _seccomp() -> list[Defence]:
     namespaces = next(r["args"][0]["value"] for r in rules if r["names"] == ["clone"])
     return [
         *found,
-        Defence("seccomp: an allow-list", file, "SCMP_ACT_ERRNO", "SCMP_ACT_ALLOW", ENFORCED),
+        Defence("seccomp: an allow-list", file, '"defaultAction": "SCMP_ACT_ERRNO"', '"defaultAction": "SCMP_ACT_ALLOW"', ENFORCED),
         Defence("seccomp: no new namespace", file, f'"value": {namespaces}', '"value": 0', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
         Defence("seccomp: clone3 is unknown", file, '"clone3"],\n      "action": "SCMP_ACT_ERRNO"', '"clone3"],\n      "action": "SCMP_ACT_ALLOW"', T_INSIDE + "test_clone3_is_unknown_and_clone_makes_no_namespace"),
         Defence("seccomp: no netlink", file, socket, socket.replace('"value": 1,', '"value": 16,'), T_INSIDE + "test_no_socket_family_but_unix"),

@@ -1,6 +1,6 @@
 """Take every defence away, one at a time, and see that its test goes red.
 
-    script/mutate                # all of them (two hours on two cores)
+    script/mutate                # all of them (an hour or two on two cores)
     script/mutate configuration judge  # some groups
     script/mutate --check        # only that every text and every test named in the table is there
 
@@ -23,13 +23,17 @@ from defences import GROUPS, ROOT, Defence
 
 
 def problems() -> list[str]:
-    """Rows of the table that name a text or a test that is not there."""
+    """Rows of the table that name a text or a test that is not there, or a text that may be meant elsewhere."""
     found = []
     for defence in (row for rows in GROUPS.values() for row in rows):
         if not (ROOT / defence.file).is_file():
             found.append(f"{defence.what}: there is no {defence.file}")
-        elif defence.text not in (ROOT / defence.file).read_text():
+        elif not (count := (ROOT / defence.file).read_text().count(defence.text)):
             found.append(f"{defence.what}: the text {defence.text!r} is not in {defence.file}")
+        elif count > 1 and not defence.every:
+            found.append(
+                f"{defence.what}: the text {defence.text!r} is in {defence.file} {count} times; name more of it"
+            )
         path, _, name = defence.test.partition("::")
         if not (ROOT / path).is_file() or (name and not _has(ROOT / path, name)):
             found.append(f"{defence.what}: there is no test {defence.test}")
@@ -65,7 +69,7 @@ def without(tree: Path, defence: Defence) -> str | None:
     """The test that goes red when `defence` is taken away, and why, or None."""
     path = tree / defence.file
     whole = path.read_text()
-    path.write_text(whole.replace(defence.text, defence.replacement, -1 if defence.every else 1))
+    path.write_text(whole.replace(defence.text, defence.replacement))
     try:
         return red(tree, [defence.test])
     finally:

@@ -41,7 +41,7 @@ ROWS = [
     ),
     (
         "nothing begins below the floor",
-        "runner/store/free_space.py",
+        "runner/store/disk_floor.py",
         "if free < floor_gb * GB:",
         "if False:",
         T + "test_below_the_floor_nothing_begins_and_with_room_it_goes_on",

@@ -28,7 +28,7 @@ ROWS = [
     ("verbs show what was kept last", "runner/store/ledger_queries.py", "ORDER BY decision DESC LIMIT 1", "ORDER BY number DESC LIMIT 1", LAST),
     ("a number of its own", STAGE, "if n not in self._asked_for and", "if", BUSY),
     ("a proposal for each slot", STAGE, "Prefetch(proposer, start, slots)", "Prefetch(proposer, start, 1)", BUSY),
-    ("the wall clock is charged once", "runner/search/attempts.py", "        self.budget.charge()\n", "        self.budget.charge(spent)\n", CLOCK),
+    ("the wall clock is charged once", "runner/search/attempts.py", "        self.budget.charge()\n        self.budget.learn(spent)\n", "        self.budget.charge(spent)\n        self.budget.learn(spent)\n", CLOCK),
     ("one repair at a time", "runner/llm/llm_proposer.py", "broken is None or broken.number in self._mending", "broken is None", "tests/llm/test_llm_proposer.py::test_two_slots_do_not_mend_the_same_script"),
     ("authors know of each other", STAGE, "others_asked=len(self._asked_for) - 1,", "", BUSY),
     ("a used device is waited for", LOOP, "if len(self._without_device) >= self._working", "if True", T + "test_a_slot_whose_device_others_use_waits_while_another_works"),

@@ -4,7 +4,7 @@ T = "tests/sandbox/test_watchdog.py::"
 T_CLOCK = "tests/sandbox/test_wall_clock.py::"
 PROCESS, CONTAINER, CLIENT = (
     "sandbox/watchdog/watchdog.py",
-    "sandbox/watchdog/container.py",
+    "sandbox/watchdog/kill_at_deadline.py",
     "sandbox/watchdog/client.py",
 )
 LATE = T_CLOCK + "test_a_container_that_nobody_ended_in_time_is_late_whatever_it_says"
@@ -35,13 +35,6 @@ ROWS = [
         "seen = time.monotonic()\n",
         "pass\n",
         REACHED,
-    ),
-    (
-        "a script's long death is its own",
-        CONTAINER,
-        "seen = time.monotonic()\n",
-        "pass\n",
-        T_SLOW + "test_a_script_that_makes_its_death_long_has_timed_out_and_is_no_fault_of_the_machine",
     ),
     (
         "every thread is doomed",

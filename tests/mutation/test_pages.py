@@ -38,6 +38,15 @@ def test_a_stale_row_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(mutate.problems()) == 2
 
 
+@pytest.mark.parametrize("every", [False, True])
+def test_a_text_that_is_there_twice_is_noticed(every: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else another place than the one that is meant would be changed."""
+    here = "tests/mutation/test_pages.py"
+    row = mutate.Defence("x", here, "import ", "", f"{here}::test_the_page_promises_something", every)
+    monkeypatch.setattr(mutate, "GROUPS", {"x": [row]})
+    assert len(mutate.problems()) == (0 if every else 1)
+
+
 @pytest.mark.parametrize("replacement", ["return 1 ", "return 2 "])
 def test_a_defence_that_nobody_watches_is_reported(tmp_path: Path, replacement: str) -> None:
     (tmp_path / "unwatched.py").write_text("def f():\n    return 1 \n")

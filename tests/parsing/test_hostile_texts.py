@@ -9,7 +9,7 @@ import pytest
 from benchmarks.simulated_run import SimulatedRun, source
 from runner.parsing.client import shared
 from runner.parsing.facts import BadAnswer, Facts, Rejection
-from runner.proposers.search_space import ALL_TRIED
+from runner.proposers.choose_constants import ALL_TRIED
 from runner.proposers.tpe import TpeProposer
 from runner.protocols import PROPOSER_RAISED, Context, Proposal
 

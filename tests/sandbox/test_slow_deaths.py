@@ -17,8 +17,8 @@ from sandbox.deadline import Death, Watch
 from sandbox.outcome import Ending
 from sandbox.spec import GIB
 from sandbox.watchdog.api import Api, Seen
-from sandbox.watchdog.container import Container
 from sandbox.watchdog.endpoint import Endpoint
+from sandbox.watchdog.kill_at_deadline import Container
 
 FORKS = (
     "import ctypes, mmap, os, time\n"

@@ -16,8 +16,8 @@ from sandbox.exit_cause import ending
 from sandbox.outcome import Ending
 from sandbox.watchdog.api import Api, Seen
 from sandbox.watchdog.client import Record
-from sandbox.watchdog.container import Container
 from sandbox.watchdog.endpoint import Endpoint
+from sandbox.watchdog.kill_at_deadline import Container
 
 
 class Engine:

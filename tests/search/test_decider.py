@@ -26,7 +26,7 @@ def test_a_run_that_an_older_version_began_goes_on_from_its_best_script(tmp_path
     with sqlite3.connect(tmp_path / ".autoresearch" / "ledger.db") as db:
         db.execute("UPDATE experiments SET expected_delta = NULL, expected_error = NULL, delta_error = NULL")
         db.execute("DELETE FROM confirmations")
-        db.execute("UPDATE attempts SET confirmation = NULL")
+        db.execute("DELETE FROM attempts WHERE confirmation IS NOT NULL")
     worse_than_the_best = [source(1.95, f"later = {n}\n") for n in range(4)]
     later = noisy(tmp_path, [*GAINS, "none", *worse_than_the_best])
     later.loop().go()

@@ -11,7 +11,7 @@ from benchmarks.simulated_run import SimulatedRun, source
 from runner.errors import PrerequisiteMissing
 from runner.search.disk_budget import DiskBudget
 from runner.search.loop import Loop
-from runner.store.free_space import GB, least_free, written_folders
+from runner.store.disk_floor import GB, least_free, written_folders
 from sandbox.fake_engine import Script
 from sandbox.outcome import Ending, Outcome
 from sandbox.spec import Job

@@ -154,15 +154,15 @@ def test_baseline_and_best_script_are_read_along_and_never_ended(tmp_path: Path)
 
 def test_a_script_that_has_a_score_is_not_ended_when_it_is_tried_again(night: Run) -> None:
     """Its second training goes wrong, by its own reports."""
-    moody = (
-        "import pathlib\nSCORE = 1.9\nLOSS = 3.8\na = [1, 2, 3]\n"
-        f"mark = pathlib.Path({str(night.workspace.folder / 'seen')!r})\n"
-        "if mark.exists(): REPORTS = [7.0, float('nan'), float('nan'), 7.0]\n"
-        "mark.touch()\n"
+    (tried,) = go(night, honest(1.95))
+    trainings = FinishedTrainings(1, 60.0, night.data / "train", list)
+    gone_wrong = (
+        b'{"loss": 7.0, "progress": 0.1}\n{"loss": NaN, "progress": 0.2}\n{"loss": NaN, "progress": 0.3}\n'
     )
-    (kept,) = go(night, moody)
-    assert kept.status == "keep"
-    assert len(kept.counted) == 2
+    for attempts, ended in (((), True), (tried.attempts, False)):
+        again = replace(tried, status="open", attempts=attempts)
+        index = ExperimentIndex([*night.experiments()[: FINISHED + 1], again])
+        assert bool(trainings.monitor(again, index).see(gone_wrong)) == ended
 
 
 def test_one_in_ten_runs_to_its_end_and_the_report_says_what_was_missed(night: Run) -> None:

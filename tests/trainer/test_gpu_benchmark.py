@@ -22,7 +22,7 @@ def test_a_dry_run_fills_every_part_and_a_failed_choice_is_one_sentence(
 ) -> None:
     out = tmp_path / "gpu.json"
     command = [sys.executable, "-m", "benchmarks.gpu", "--dry-run", "--data", str(dataset), "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(out.read_text())
     assert {
@@ -46,7 +46,7 @@ def test_a_dry_run_fills_every_part_and_a_failed_choice_is_one_sentence(
 def test_without_time_every_part_says_so(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     command = [sys.executable, "-m", "benchmarks.gpu", "--dry-run", "--data", str(dataset), "--out", str(out)]
-    subprocess.run([*command, "--limit-s", "0"], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run([*command, "--limit-s", "0"], cwd=ROOT, check=True, capture_output=True, timeout=300)
     report = json.loads(out.read_text())
     assert [part["failed"] for part in report.values() if isinstance(part, dict) and "failed" in part] == [
         "no time: 0 s were left"
@@ -54,14 +54,25 @@ def test_without_time_every_part_says_so(dataset: Path, tmp_path: Path) -> None:
 
 
 def test_a_process_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    program = (
-        "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); p.wait()"
-    )
-    session = Session(tmp_path, tmp_path, DRY_RUN, time.monotonic() + 60)
-    out, why = session.process(["-c", program], {}, 1.0)
-    assert why == "it was ended after 1 s"
-    stat = Path(f"/proc/{int(out)}/stat")
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+    program = "import subprocess; p = subprocess.Popen(['sleep', '600']); print(p.pid, flush=True); p.wait()"
+    session = Session(tmp_path, tmp_path, DRY_RUN, time.monotonic() + 600)
+    for cap_s in (1, 4, 16, 64):  # on a busy machine it may take long to start
+        out, why = session.process(["-c", program], {}, cap_s)
+        assert why == f"it was ended after {cap_s} s"
+        if out:
+            break
+    started, end = int(out), time.monotonic() + 20
+    while _runs(started) and time.monotonic() < end:  # SIGKILL was sent; it takes effect a little later
+        time.sleep(0.05)
+    assert not _runs(started)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is such a process and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_the_images_xla_knows_every_flag_that_is_tried() -> None:
