@@ -34,7 +34,7 @@ _VERBS = {
     "plot": "plot:plot",
 }
 """Where each is: a module of this package and a function in it."""
-_GROUPS = {"data": "data:data_app", "sandbox": "sandbox:sandbox_app"}
+_GROUPS = {"data": "data:data_app", "sandbox": "sandbox:sandbox_app", "task": "task:task_app"}
 """Verbs of two words, for instance `data prepare`."""
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from runner.parsing.client import Parser
+from runner.parsing.client import Parser, shared
 from runner.parsing.facts import Rejection
 from runner.parsing.static_check import IMAGE_PACKAGES, check
 from runner.protocols import EvaluationOutcome
@@ -79,9 +79,9 @@ class TaskPipeline:
     candidate_image: str
     judge_image: str
     leases: Leases
-    parser: Parser
     task: Task
     data: PreparedData
+    parser: Parser = field(default_factory=shared)
 
     def evaluate(
         self,

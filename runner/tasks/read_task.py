@@ -40,7 +40,7 @@ def read_task(folder: Path) -> Task:
     """Raises UsageError."""
     folder = folder.resolve()
     if not folder.is_dir():
-        raise UsageError(f"there is no task folder {folder}; `autoresearch task new DIR` makes one")
+        raise UsageError(f"there is no task folder {folder}; docs/tasks.md says what one holds")
     _refuse_links(folder)
     for name in (DEFINITION, definition.MEMO, definition.PREPARE, definition.EVALUATE):
         if not (folder / name).is_file():

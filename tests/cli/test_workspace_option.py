@@ -17,7 +17,7 @@ from runner.store.ledger import Ledger
 from runner.store.workspace import Workspace, open_state
 from runner.store.workspace_lock import lock
 
-NO_WORKSPACE = {"init", "build", "data", "sandbox"}
+NO_WORKSPACE = {"task", "init", "build", "data", "sandbox"}
 READING = [["status"], ["ls"], ["ls", "--runs"], ["show", "1"], ["best"], ["logs", "1"], ["diff", "1"]]
 Said = tuple[int, str, str]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from tiny import write_task
 
-from runner.parsing.client import shared
 from runner.tasks.evaluation import Ids, TaskEvaluation, TaskPipeline
 from runner.tasks.preparation import prepared
 from runner.tasks.read_task import read_task
@@ -60,7 +59,7 @@ def fake_pipeline(
     task = read_task(write_task(folder / "task", changes))
     data = prepared(task, folder / "cache", seed=7)
     leases = CpuLeases(1, folder=folder, available=[0])
-    return TaskPipeline(engine, CANDIDATE, JUDGE, leases, shared(), task, data), engine
+    return TaskPipeline(engine, CANDIDATE, JUDGE, leases, task, data), engine
 
 
 def evaluate(

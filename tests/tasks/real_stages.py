@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.images.build import Images
-from runner.parsing.client import shared
 from runner.tasks.definition import Task
 from runner.tasks.evaluation import TaskPipeline
 from runner.tasks.preparation import prepared
@@ -15,6 +14,4 @@ from sandbox.lease import CpuLeases
 
 def real_pipeline(task: Task, cache: Path, engine: Engine, images: Images, seed: int = 7) -> TaskPipeline:
     data = prepared(task, cache, seed=seed)
-    return TaskPipeline(
-        engine, images.candidate.id, images.judge.id, CpuLeases(task.cpus), shared(), task, data
-    )
+    return TaskPipeline(engine, images.candidate.id, images.judge.id, CpuLeases(task.cpus), task, data)

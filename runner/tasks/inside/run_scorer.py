@@ -17,9 +17,9 @@ NEVER = {"pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.po
 
 
 def refuse(what: str) -> None:
-    sentence = f"autoresearch: the scorer may not {what}"
-    print(sentence, file=sys.stderr, flush=True)
-    raise RuntimeError(sentence)
+    """Ends the scorer; an exception could be caught."""
+    print(f"autoresearch: the scorer may not {what}", file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def guard() -> None:
@@ -44,7 +44,7 @@ def guard() -> None:
 
 
 def shift_clock(seconds: float) -> None:
-    """Another date for what the scorer reads: `autoresearch task check` compares the scores."""
+    """Another date for what the scorer reads, so that two scores can be compared."""
     import datetime
     import time
 
