@@ -40,4 +40,5 @@ ROWS = [
     ("details are short", SCORING, "one_line(each, max_chars=MOST_DETAIL_CHARS)", "each", T_SCORING + "test_a_long_detail_is_cut"),
     ("details are sanitised", SCORING, "one_line(each, max_chars=MOST_DETAIL_CHARS)", "each[:MOST_DETAIL_CHARS]", T_SCORING + "test_a_score_with_items_and_details_is_read"),
     ("the scorer runs in the judge's image", EVALUATION, "run_scorer(self.engine, self.judge_image,", "run_scorer(self.engine, self.candidate_image,", T_SCORING + "test_the_scorer_sees_private_data_in_the_judges_image_and_the_candidate_never_does"),
+    ("the scorer runs nothing of the candidate's", "runner/tasks/inside/run_scorer.py", "    guard()\n    runpy", "    runpy", "tests/tasks/test_real_engine.py::test_a_scorer_that_would_run_what_the_candidate_wrote_is_stopped"),
 ]  # fmt: skip

@@ -108,7 +108,7 @@ def test_what_is_wrong_with_a_task_is_one_sentence(
 
 
 def test_there_is_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="docs/tasks.md says what one holds"):
+    with pytest.raises(UsageError, match=r"docs/tasks\.md says what one holds"):
         read_task(tmp_path / "nowhere")
 
 
